@@ -1,0 +1,15 @@
+from accounts.models.audit import AuditEvent
+from accounts.models.brokerage import AccountStatus, BrokerageAccount, BrokerKind, Mode
+from accounts.models.tokens import TokenFamily
+from accounts.models.users import Theme, User
+
+__all__ = [
+    "AccountStatus",
+    "AuditEvent",
+    "BrokerKind",
+    "BrokerageAccount",
+    "Mode",
+    "Theme",
+    "TokenFamily",
+    "User",
+]

@@ -1,0 +1,17 @@
+"""Wait for a condition, never for a time."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def wait_until(ask: Callable[[], T], seconds: float, what: str) -> T:
+    """Ask until the answer is true and return it; fails the test after `seconds`, saying `what`."""
+    deadline = time.monotonic() + seconds
+    while not (answer := ask()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:g} s in vain: {what}")
+        time.sleep(0.02)
+    return answer
