@@ -1,4 +1,4 @@
-"""Where you trade: one row per account at a broker, and the row that every change of money locks."""
+"""Where you trade: one row per account at a broker, the row that money locks."""
 
 from django.conf import settings
 from django.db import models
@@ -25,7 +25,7 @@ class AccountStatus(models.TextChoices):
 
 
 class BrokerageAccount(models.Model):
-    """An account at a broker. Lock it first, `select_for_update(no_key=True)`, before its money moves."""
+    """An account at a broker. Lock it first, `select_for_update(no_key=True)`; then move money."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="brokerage_accounts"

@@ -1,0 +1,113 @@
+"""Lots first in, first out: what a history of fills leaves in the hand. Plain Python.
+
+A holding is a function of the *set* of its fills: `replay` drops repeats and sorts by time, so
+that no order of arrival changes the result (I5). Cost and P&L are before fees; fees stand beside.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from speedtrade.lib.errors import InvariantBroken
+from speedtrade.lib.money import ZERO, money_round
+
+
+class SoldTooMuch(InvariantBroken):
+    """A sale of more than is held; short positions are off."""
+
+
+@dataclass(frozen=True, slots=True)
+class FillFact:
+    """One execution in one instrument. `notional` is qty x price in money, rounded by the caller."""
+
+    reference: str
+    order_ref: int | None
+    side: Literal["buy", "sell"]
+    qty: Decimal
+    price: Decimal
+    notional: Decimal
+    fee: Decimal
+    executed_at: datetime
+
+    @property
+    def key(self) -> tuple[datetime, str]:
+        """Where it stands in the history: by time, then by the broker's own sequence."""
+        return (self.executed_at, self.reference)
+
+    @property
+    def cash(self) -> Decimal:
+        """What it did to cash, fee included: negative for a purchase."""
+        return (self.notional if self.side == "sell" else -self.notional) - self.fee
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLot:
+    """What is left of one purchase: `remaining` of `qty` units, which cost `cost` in money."""
+
+    reference: str
+    order_ref: int | None
+    opened_at: datetime
+    qty: Decimal
+    price: Decimal
+    remaining: Decimal
+    cost: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Lots in order, and what was realised and paid on the way."""
+
+    lots: tuple[OpenLot, ...] = ()
+    realized_pl: Decimal = ZERO
+    fees: Decimal = ZERO
+
+    @property
+    def qty(self) -> Decimal:
+        return sum((lot.remaining for lot in self.lots), ZERO)
+
+    @property
+    def cost_basis(self) -> Decimal:
+        return sum((lot.cost for lot in self.lots), ZERO)
+
+
+def apply(holding: Holding, fill: FillFact) -> Holding:
+    """The holding after one more fill, which must be the latest; raises SoldTooMuch."""
+    if fill.qty <= 0 or fill.price <= 0 or fill.notional < 0 or fill.fee < 0:
+        raise InvariantBroken(f"fill {fill.reference} has no sense: {fill}")
+    fees = holding.fees + fill.fee
+    if fill.side == "buy":
+        lot = OpenLot(
+            fill.reference, fill.order_ref, fill.executed_at, fill.qty, fill.price, fill.qty, fill.notional
+        )
+        return Holding((*holding.lots, lot), holding.realized_pl, fees)
+    lots, cost = _consume(holding.lots, fill.qty)
+    return Holding(lots, holding.realized_pl + fill.notional - cost, fees)
+
+
+def _consume(lots: tuple[OpenLot, ...], qty: Decimal) -> tuple[tuple[OpenLot, ...], Decimal]:
+    """(lots left, cost of what went) after taking `qty` from the oldest lots."""
+    left, cost, kept = qty, ZERO, []
+    for lot in lots:
+        taken = min(left, lot.remaining)
+        if taken == 0:
+            kept.append(lot)
+            continue
+        # The last of a lot takes the rest of its cost, so that no fraction of a cent is left over.
+        part = lot.cost if taken == lot.remaining else money_round(lot.cost * taken / lot.remaining)
+        left, cost = left - taken, cost + part
+        if taken < lot.remaining:
+            kept.append(replace(lot, remaining=lot.remaining - taken, cost=lot.cost - part))
+    if left > 0:
+        raise SoldTooMuch(f"{left} more were sold than were held")
+    return tuple(kept), cost
+
+
+def replay(fills: Iterable[FillFact]) -> Holding:
+    """The holding that a set of fills leaves, whatever their order and however often each comes."""
+    once = {fill.reference: fill for fill in fills}
+    holding = Holding()
+    for fill in sorted(once.values(), key=lambda fill: fill.key):
+        holding = apply(holding, fill)
+    return holding

@@ -1,0 +1,19 @@
+from portfolio.models.ledger import EntryKind, Hold, JournalEntry, LedgerAccount, LedgerKind, Transfer
+from portfolio.models.performance import EquitySnapshot, LedgerCheck
+from portfolio.models.positions import Lot, Position
+from portfolio.models.transfers import CashTransfer, Direction
+
+__all__ = [
+    "CashTransfer",
+    "Direction",
+    "EntryKind",
+    "EquitySnapshot",
+    "Hold",
+    "JournalEntry",
+    "LedgerAccount",
+    "LedgerCheck",
+    "LedgerKind",
+    "Lot",
+    "Position",
+    "Transfer",
+]

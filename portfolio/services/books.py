@@ -1,0 +1,99 @@
+"""The only writer of the ledger's pockets. The caller holds the lock of the brokerage account."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from django.db import connection
+
+from accounts.models import BrokerageAccount
+from portfolio.models import JournalEntry, LedgerAccount, LedgerKind, Transfer
+from speedtrade.lib.errors import InvariantBroken, NotFound
+from speedtrade.lib.money import ZERO
+
+Pocket = tuple[LedgerKind, str]
+
+
+def account_lock(account_id: int) -> BrokerageAccount:
+    """The account's row, locked until the transaction ends. The first lock of every change of money.
+
+    Raises NotFound, and InvariantBroken outside a transaction, where a lock would protect nothing.
+    """
+    if not connection.in_atomic_block:
+        raise InvariantBroken("an account is locked inside a transaction only")
+    account = BrokerageAccount.objects.select_for_update(no_key=True).filter(pk=account_id).first()
+    if account is None:
+        raise NotFound("There is no such account.")
+    return account
+
+
+@dataclass
+class Books:
+    """The pockets of one locked account: changes gather here and `save` writes them at once."""
+
+    account: BrokerageAccount
+    _pockets: dict[Pocket, LedgerAccount] = field(default_factory=dict)
+    _transfers: list[Transfer] = field(default_factory=list)
+    _touched: dict[Pocket, LedgerAccount] = field(default_factory=dict)
+
+    def load(self, pockets: Iterable[Pocket]) -> None:
+        """Read these pockets in one query; those that do not exist yet start at zero."""
+        wanted = set(pockets) - self._pockets.keys()
+        if not wanted:
+            return
+        rows = LedgerAccount.objects.filter(
+            brokerage_account=self.account, asset__in={asset for _, asset in wanted}
+        )
+        for row in rows:
+            self._pockets.setdefault((LedgerKind(row.kind), row.asset), row)
+        missing = [
+            LedgerAccount(brokerage_account=self.account, kind=kind, asset=asset)
+            for kind, asset in sorted(wanted - self._pockets.keys())
+        ]
+        for row in LedgerAccount.objects.bulk_create(missing):
+            self._pockets[LedgerKind(row.kind), row.asset] = row
+
+    def pocket(self, kind: LedgerKind, asset: str) -> LedgerAccount:
+        self.load([(kind, asset)])
+        return self._pockets[kind, asset]
+
+    def move(self, journal: JournalEntry, source: Pocket, target: Pocket, amount: Decimal) -> None:
+        """Move `amount` (of the asset that both pockets are in) from `source` to `target`."""
+        if source[1] != target[1] or amount <= 0:
+            raise InvariantBroken(f"cannot move {amount} from {source} to {target}")
+        self.load([source, target])
+        giver, taker = self._pockets[source], self._pockets[target]
+        giver.balance, taker.balance = giver.balance - amount, taker.balance + amount
+        giver.version, taker.version = giver.version + 1, taker.version + 1
+        self._touched[source], self._touched[target] = giver, taker
+        self._transfers.append(
+            Transfer(
+                journal=journal,
+                source=giver,
+                target=taker,
+                asset=source[1],
+                amount=amount,
+                source_balance=giver.balance,
+                target_balance=taker.balance,
+                source_version=giver.version,
+                target_version=taker.version,
+            )
+        )
+
+    def reserve(self, pocket: Pocket, change: Decimal) -> None:
+        """Raise (or with a negative change lower) what open orders reserve of a pocket."""
+        if change == ZERO:
+            return
+        row = self.pocket(*pocket)
+        row.reserved += change
+        self._touched[pocket] = row
+
+    def save(self) -> None:
+        """Write pockets and transfers; raises InvariantBroken before the database has to refuse."""
+        for (kind, _), row in self._touched.items():
+            owned = kind in (LedgerKind.CASH, LedgerKind.POSITION)
+            if owned and not ZERO <= row.reserved <= row.balance:
+                raise InvariantBroken(f"pocket {row} would have {row.balance} with {row.reserved} reserved")
+        LedgerAccount.objects.bulk_update(self._touched.values(), ["balance", "reserved", "version"])
+        Transfer.objects.bulk_create(self._transfers)
+        self._touched, self._transfers = {}, []

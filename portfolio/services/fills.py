@@ -1,0 +1,163 @@
+"""Book a fill: postings, lots, position and hold, in the transaction of the caller."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from accounts.models import BrokerageAccount
+from marketdata.models import Instrument
+from portfolio.domain.lots import FillFact, Holding, OpenLot, apply, replay
+from portfolio.models import EntryKind, JournalEntry, LedgerKind, Lot, Position
+from portfolio.services.books import Books
+from portfolio.services.holds import hold_change
+from speedtrade.lib.money import ZERO
+
+
+def fill_book(
+    *, account: BrokerageAccount, instrument: Instrument, fact: FillFact, hold_left: Decimal, now: datetime
+) -> JournalEntry:
+    """Write one fill into the books of a locked account. `hold_left` is what its order still holds.
+
+    The unique reference makes a second booking of the same fill an IntegrityError: the caller has
+    already left out the fills that it knows.
+    """
+    journal = JournalEntry.objects.create(
+        brokerage_account=account,
+        kind=EntryKind.FILL,
+        reference=fact.reference,
+        effective_at=fact.executed_at,
+        created_at=now,
+        amount=fact.cash,
+        instrument=instrument,
+        order_ref=fact.order_ref,
+        side=fact.side,
+        qty=fact.qty,
+        price=fact.price,
+        notional=fact.notional,
+        fee=fact.fee,
+    )
+    books = Books(account)
+    if fact.order_ref is not None:
+        hold_change(books=books, order_ref=fact.order_ref, amount=hold_left, now=now)
+    _post(books, journal, instrument.symbol, fact)
+    books.save()
+    position_add(account=account, instrument=instrument, fact=fact, now=now)
+    return journal
+
+
+def _post(books: Books, journal: JournalEntry, symbol: str, fact: FillFact) -> None:
+    currency = books.account.currency
+    cash, market = (LedgerKind.CASH, currency), (LedgerKind.MARKET, currency)
+    shares, supply = (LedgerKind.POSITION, symbol), (LedgerKind.MARKET, symbol)
+    books.load([cash, market, shares, supply, (LedgerKind.FEES, currency)])
+    if fact.side == "buy":
+        money_from, money_to, shares_from, shares_to = cash, market, supply, shares
+    else:
+        money_from, money_to, shares_from, shares_to = market, cash, shares, supply
+    if fact.notional:
+        books.move(journal, money_from, money_to, fact.notional)
+    books.move(journal, shares_from, shares_to, fact.qty)
+    if fact.fee:
+        books.move(journal, cash, (LedgerKind.FEES, currency), fact.fee)
+
+
+def position_add(*, account: BrokerageAccount, instrument: Instrument, fact: FillFact, now: datetime) -> Position:
+    """Fold one booked fill into lots and position; an older fill than the last rebuilds them."""
+    position, _ = Position.objects.get_or_create(
+        brokerage_account=account, instrument=instrument, defaults={"updated_at": now}
+    )
+    if position.last_fill_at and fact.key < (position.last_fill_at, position.last_fill_reference):
+        return position_rebuild(position=position, now=now)
+    before = Holding(
+        tuple(_open_lots(position)), realized_pl=position.realized_pl, fees=position.fees
+    )
+    _write_lots(position, before, after := apply(before, fact))
+    _write_position(position, after, fact, now)
+    return position
+
+
+def position_rebuild(*, position: Position, now: datetime) -> Position:
+    """Lots and position anew from the journal: the ledger is the truth, these are projections."""
+    facts = fill_facts(position)
+    Lot.objects.filter(position=position).delete()
+    after = replay(facts)
+    bought = {fact.reference: fact for fact in facts if fact.side == "buy"}
+    left = {lot.reference: lot for lot in after.lots}
+    Lot.objects.bulk_create(_lot_row(position, fact, left.get(reference)) for reference, fact in bought.items())
+    last = max(facts, key=lambda fact: fact.key, default=None)
+    _write_position(position, after, last, now)
+    return position
+
+
+def fill_facts(position: Position) -> list[FillFact]:
+    """Every booked fill of a position, from the journal."""
+    rows = JournalEntry.objects.filter(
+        brokerage_account_id=position.brokerage_account_id, instrument_id=position.instrument_id, kind=EntryKind.FILL
+    )
+    return [fact_of(row) for row in rows]
+
+
+def fact_of(row: JournalEntry) -> FillFact:
+    """The fill that a journal entry records (the table's CHECK keeps its columns whole)."""
+    assert row.qty is not None and row.price is not None and row.notional is not None
+    return FillFact(
+        reference=row.reference,
+        order_ref=row.order_ref,
+        side="buy" if row.side == "buy" else "sell",
+        qty=row.qty,
+        price=row.price,
+        notional=row.notional,
+        fee=row.fee,
+        executed_at=row.effective_at,
+    )
+
+
+def _open_lots(position: Position) -> list[OpenLot]:
+    rows = Lot.objects.filter(position=position, remaining__gt=0).order_by("opened_at", "reference")
+    return [
+        OpenLot(row.reference, row.order_ref, row.opened_at, row.qty, row.price, row.remaining, row.cost)
+        for row in rows
+    ]
+
+
+def _lot_row(position: Position, fact: FillFact, left: OpenLot | None) -> Lot:
+    return Lot(
+        position=position,
+        reference=fact.reference,
+        order_ref=fact.order_ref,
+        opened_at=fact.executed_at,
+        qty=fact.qty,
+        price=fact.price,
+        remaining=left.remaining if left else ZERO,
+        cost=left.cost if left else ZERO,
+    )
+
+
+def _write_lots(position: Position, before: Holding, after: Holding) -> None:
+    """Only what changed: a purchase adds one lot, a sale shrinks the oldest ones."""
+    old = {lot.reference: lot for lot in before.lots}
+    new = {lot.reference: lot for lot in after.lots}
+    for reference, lot in new.items():
+        if reference not in old:
+            Lot.objects.create(
+                position=position, reference=reference, order_ref=lot.order_ref, opened_at=lot.opened_at,
+                qty=lot.qty, price=lot.price, remaining=lot.remaining, cost=lot.cost,
+            )
+        elif lot != old[reference]:
+            Lot.objects.filter(position=position, reference=reference).update(remaining=lot.remaining, cost=lot.cost)
+    gone = [reference for reference in old if reference not in new]
+    if gone:
+        Lot.objects.filter(position=position, reference__in=gone).update(remaining=ZERO, cost=ZERO)
+
+
+def _write_position(position: Position, after: Holding, last: FillFact | None, now: datetime) -> None:
+    was_flat = position.qty == 0
+    position.qty, position.cost_basis = after.qty, after.cost_basis
+    position.realized_pl, position.fees = after.realized_pl, after.fees
+    if last is not None:
+        position.last_fill_at, position.last_fill_reference = last.executed_at, last.reference
+    if position.qty == 0:
+        position.opened_at = None
+    elif was_flat or position.opened_at is None:
+        position.opened_at = after.lots[0].opened_at
+    position.updated_at = now
+    position.save()

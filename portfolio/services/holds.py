@@ -1,0 +1,51 @@
+"""Reserve what an open order may still cost, and give it back."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from portfolio.models import Hold, LedgerKind
+from portfolio.services.books import Books
+from speedtrade.lib.errors import DomainError
+from speedtrade.lib.money import ZERO, money, plain
+
+
+class InsufficientFunds(DomainError):
+    """Less is free than the order needs."""
+
+    code = "insufficient_buying_power"
+
+
+class InsufficientPosition(DomainError):
+    """Fewer shares are free than the order sells."""
+
+    code = "insufficient_position"
+
+
+def hold_open(*, books: Books, kind: LedgerKind, asset: str, order_ref: int, amount: Decimal, now: datetime) -> Hold:
+    """Reserve `amount` of a pocket for a new order; raises InsufficientFunds or InsufficientPosition.
+
+    The caller saves the books. The free amount is read under the account's lock, so of two orders
+    that race for the same cash one is refused.
+    """
+    pocket = books.pocket(kind, asset)
+    free = pocket.balance - pocket.reserved
+    if amount > free:
+        if kind == LedgerKind.CASH:
+            need, have, short = money(amount), money(free), money(amount - free)
+            raise InsufficientFunds(f"The order needs ${need}, ${have} is free: ${short} is missing.")
+        raise InsufficientPosition(f"The order sells {plain(amount)} {asset}, {plain(free)} is free.")
+    books.reserve((kind, asset), amount)
+    return Hold.objects.create(
+        ledger_account=pocket, order_ref=order_ref, amount=amount, created_at=now, updated_at=now
+    )
+
+
+def hold_change(*, books: Books, order_ref: int, amount: Decimal, now: datetime) -> None:
+    """Set what an order still reserves (zero when it is final). The caller saves the books."""
+    hold = Hold.objects.select_related("ledger_account").get(order_ref=order_ref)
+    if hold.amount == amount:
+        return
+    pocket = (LedgerKind(hold.ledger_account.kind), hold.ledger_account.asset)
+    books.reserve(pocket, max(amount, ZERO) - hold.amount)
+    hold.amount, hold.updated_at = max(amount, ZERO), now
+    hold.save(update_fields=["amount", "updated_at"])

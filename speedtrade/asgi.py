@@ -1,0 +1,39 @@
+"""The protocol router under daphne: HTTP to sync Django behind one thread hop, sockets to Channels.
+
+Django's own ASGI handler costs a thread, a hop per middleware and a new database connection per
+request; threads of `a2wsgi` live on, and so do their connections (docs/adr has the figures).
+"""
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "speedtrade.settings")
+
+from speedtrade.wsgi import application as wsgi_application  # noqa: E402, I001 - Django must be set up first
+from a2wsgi import WSGIMiddleware  # noqa: E402
+from channels.routing import ProtocolTypeRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
+
+from marketdata.routing import websocket_application  # noqa: E402
+
+Scope = dict[str, Any]
+App = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+
+
+def without_underscores(app: App) -> App:
+    """Drop header names with an underscore: WSGI would take `X_Forwarded_For` for the dashed one."""
+
+    async def filtered(scope: Scope, receive: Any, send: Any) -> None:
+        headers = [(name, value) for name, value in scope["headers"] if b"_" not in name]
+        await app({**scope, "headers": headers}, receive, send)
+
+    return filtered
+
+
+application = ProtocolTypeRouter(
+    {
+        "http": without_underscores(WSGIMiddleware(wsgi_application, workers=settings.WEB_THREADS)),
+        "websocket": websocket_application,
+    }
+)

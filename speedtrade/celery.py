@@ -1,0 +1,43 @@
+"""The Celery application and its beat: every periodic duty of the house in one table."""
+
+import os
+
+from celery import Celery
+from celery.signals import setup_logging
+from django_structlog.celery.steps import DjangoStructLogInitStep
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "speedtrade.settings")
+
+app = Celery("speedtrade")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+app.steps["worker"].add(DjangoStructLogInitStep)
+
+
+@setup_logging.connect
+def use_house_logging(**_: object) -> None:
+    """Celery must not put its own format over ours."""
+    import logging.config
+
+    from django.conf import settings
+
+    logging.config.dictConfig(settings.LOGGING)
+
+
+@app.on_after_finalize.connect
+def schedule(sender: Celery, **_: object) -> None:
+    """The beat. A poll that was not taken within its period is dropped: the next one knows more."""
+    from django.conf import settings
+
+    for name, task, period in (
+        ("sweep", "trading.tasks.submissions_sweep", settings.SWEEP_PERIOD),
+        ("poll", "trading.tasks.orders_poll", settings.POLL_PERIOD),
+        ("snapshots", "portfolio.tasks.equity_snapshot", settings.SNAPSHOT_PERIOD),
+        ("ledger", "portfolio.tasks.ledger_check", settings.LEDGER_CHECK_PERIOD),
+    ):
+        seconds = period.total_seconds()
+        sender.conf.beat_schedule[name] = {
+            "task": task,
+            "schedule": seconds,
+            "options": {"expires": seconds},
+        }

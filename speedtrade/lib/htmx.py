@@ -1,0 +1,35 @@
+"""HTMX manners in one place: which template a request gets, and what every page knows."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django_htmx.middleware import HtmxDetails
+
+
+class HtmxHttpRequest(HttpRequest):
+    """A request that went through HtmxMiddleware."""
+
+    htmx: HtmxDetails
+
+
+def page(
+    request: HttpRequest, template: str, context: dict[str, Any] | None = None, *, partial: str = "", status: int = 200
+) -> HttpResponse:
+    """Render `partial` for an htmx request, else the whole page; caches keep the two apart."""
+    htmx: HtmxDetails | None = getattr(request, "htmx", None)
+    chosen = partial if partial and htmx and not htmx.boosted else template
+    response = render(request, chosen, context or {}, status=status)
+    response.headers["Vary"] = "HX-Request, Cookie"
+    return response
+
+
+def page_context(request: HttpRequest) -> dict[str, Any]:
+    """What the shell of each page shows. No query: the account switcher is an include of its own."""
+    user = getattr(request, "user", None)
+    return {
+        "theme": getattr(user, "theme", "") or request.COOKIES.get("theme", "system"),
+        "simulated": settings.MARKET_DATA_FEEDS == ["simulated"],
+        "path": request.path,
+    }

@@ -1,0 +1,57 @@
+"""Do a small thing right after the answer, on one background thread, and never make anybody wait.
+
+For wake-ups only (Celery messages, live events): all that they announce is in the database, and a
+sweeper finds what a lost one would have told. So a full queue drops, and an error is only logged.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+QUEUE_LIMIT = 10_000
+
+_jobs: "queue.Queue[tuple[Callable[..., Any], tuple[Any, ...]]]" = queue.Queue(QUEUE_LIMIT)
+_start = threading.Lock()
+_thread: threading.Thread | None = None
+
+
+def later(job: Callable[..., Any], *args: Any) -> None:
+    """Run `job(*args)` soon. In tests it runs at once, so that they can see what it did."""
+    if settings.LATER_INLINE:
+        _run(job, args)
+        return
+    _ensure_thread()
+    try:
+        _jobs.put_nowait((job, args))
+    except queue.Full:
+        logger.warning("later_dropped", extra={"job": getattr(job, "__qualname__", str(job))})
+
+
+def _ensure_thread() -> None:
+    # Started on first use and looked at each time: a forked worker inherits the name, not the thread.
+    global _thread
+    if _thread is not None and _thread.is_alive():
+        return
+    with _start:
+        if _thread is None or not _thread.is_alive():
+            _thread = threading.Thread(target=_work, name="later", daemon=True)
+            _thread.start()
+
+
+def _work() -> None:
+    while True:
+        job, args = _jobs.get()
+        _run(job, args)
+
+
+def _run(job: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    try:
+        job(*args)
+    except Exception:
+        # Whatever it was: the sweeper does the work that this would have hurried.
+        logger.warning("later_failed", exc_info=True)

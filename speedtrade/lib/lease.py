@@ -1,0 +1,59 @@
+"""One at a time, over any number of machines: a lease held by a database session.
+
+A PostgreSQL advisory lock lives as long as the connection that took it. When its holder is killed
+the server frees it at once, so no clock and no expiry has to be right. (PgBouncer in transaction
+mode would break it; the two processes that hold a lease connect directly.)
+"""
+
+import zlib
+from types import TracebackType
+
+import psycopg
+from django.conf import settings
+from django.db import connections
+
+
+class Lease:
+    """`with Lease("venue") as lease: if lease.take(): …`; `lease.held()` tells whether it still is."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._key = zlib.crc32(f"speedtrade:{name}".encode())
+        self._connection: psycopg.Connection[tuple[bool]] | None = None
+
+    def take(self) -> bool:
+        """Try once; True when this process now holds the lease. Raises psycopg.OperationalError."""
+        if self._connection is None or self._connection.closed:
+            parameters = connections["default"].get_connection_params()
+            names = ("host", "port", "dbname", "user", "password")
+            chosen = {name: parameters[name] for name in names if name in parameters}
+            self._connection = psycopg.connect(
+                **chosen, autocommit=True, connect_timeout=5,
+                keepalives_idle=5, keepalives_interval=2, keepalives_count=2,
+            )
+        row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", [self._key]).fetchone()
+        return bool(row and row[0])
+
+    def held(self) -> bool:
+        """Whether the session that took the lease still lives."""
+        try:
+            if self._connection is None or self._connection.closed:
+                return False
+            self._connection.execute("SELECT 1")
+        except psycopg.Error:
+            return False
+        return True
+
+    def release(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> "Lease":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.release()
+
+
+LEASE_RETRY = settings.HEALTH_TIMEOUT

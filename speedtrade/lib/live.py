@@ -1,0 +1,59 @@
+"""Tell a user's browsers that something changed: ids only, on commit, harmless when lost.
+
+Publishers call `live_publish`. The consumer of `/ws` turns an event into a message with the
+renderer that the owning app registered, so that each message is built under one permission path.
+A page that missed an event finds the truth when it refetches.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Literal, TypedDict
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.db import transaction
+
+from speedtrade.lib.later import later
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["order", "portfolio", "alert", "account", "logout"]
+#: (user id, id of the thing) -> the message to send, or None where it is not theirs (any more).
+Renderer = Callable[[int, int], dict[str, Any] | None]
+
+_RENDERERS: dict[str, Renderer] = {}
+
+
+class LiveEvent(TypedDict):
+    """What travels over the channel layer."""
+
+    type: Literal["live.event"]
+    kind: Kind
+    id: int
+
+
+def user_group(user_id: int) -> str:
+    return f"user.{user_id}"
+
+
+def register_renderer(kind: Kind, renderer: Renderer) -> None:
+    """Called once per kind, from AppConfig.ready() of the app that owns it."""
+    _RENDERERS[kind] = renderer
+
+
+def render_event(kind: str, user_id: int, thing_id: int) -> dict[str, Any] | None:
+    """The message for a socket of `user_id`, or None where there is nothing to say."""
+    renderer = _RENDERERS.get(kind)
+    return renderer(user_id, thing_id) if renderer else None
+
+
+def live_publish(*, user_id: int, kind: Kind, thing_id: int) -> None:
+    """After the commit of the running transaction, tell every socket of this user."""
+    transaction.on_commit(lambda: later(_send, user_id, kind, thing_id), robust=True)
+
+
+def _send(user_id: int, kind: Kind, thing_id: int) -> None:
+    event: LiveEvent = {"type": "live.event", "kind": kind, "id": thing_id}
+    layer = get_channel_layer()
+    if layer is not None:
+        async_to_sync(layer.group_send)(user_group(user_id), event)

@@ -1,0 +1,385 @@
+"""One file, driven by the environment. Every variable is explained in `.env.example`."""
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import dj_database_url
+from csp.constants import NONE, SELF
+
+from speedtrade.env import (
+    BadSetting,
+    env_bool,
+    env_choice,
+    env_decimal,
+    env_int,
+    env_list,
+    env_str,
+    read_json,
+)
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+ENVIRONMENT = env_choice("SPEEDTRADE_ENV", "development", ("development", "production", "test"))
+PRODUCTION = ENVIRONMENT == "production"
+TESTING = ENVIRONMENT == "test"
+DEBUG = env_bool("DEBUG", False)
+if DEBUG and PRODUCTION:
+    raise BadSetting("DEBUG shows settings and code to strangers; it cannot be on in production.")
+
+# ── where things are ────────────────────────────────────────────────────────
+DATA_DIR = Path(env_str("SPEEDTRADE_DATA_DIR", str(BASE_DIR / ".data"))).resolve()
+PORT = env_int("PORT", 8000, low=1)
+_runtime = {} if PRODUCTION else read_json(DATA_DIR / "runtime.json")
+_secrets = {} if PRODUCTION else read_json(DATA_DIR / "secrets.json")
+
+
+def _secret(name: str, least: int = 32) -> str:
+    """A secret of the environment, else of the data folder; production takes no other and no short one."""
+    value = env_str(name, str(_secrets.get(name, "")) or ("" if PRODUCTION else f"insecure-{name}-" * 3))
+    if PRODUCTION and (len(value) < least or "insecure" in value or "change" in value.lower()):
+        raise BadSetting(
+            f"{name} is missing, short or an example value. Set it to at least {least} random "
+            "characters: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+        )
+    return value
+
+
+SECRET_KEY = _secret("SECRET_KEY")
+JWT_SIGNING_KEY = _secret("JWT_SIGNING_KEY")
+FIELD_KEYS = [key for key in _secret("FIELD_KEYS").split(",") if key]
+if PRODUCTION and len({SECRET_KEY, JWT_SIGNING_KEY, *FIELD_KEYS}) < 2 + len(FIELD_KEYS):
+    raise BadSetting("SECRET_KEY, JWT_SIGNING_KEY and FIELD_KEYS must be three separate secrets.")
+
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1],testserver")
+if PRODUCTION and (not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS):
+    raise BadSetting("ALLOWED_HOSTS must name the hosts that people type, and never '*'.")
+ALLOWED_ORIGINS = env_list("ALLOWED_ORIGINS")
+TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", 0)  # how many proxies of ours append to X-Forwarded-For
+
+# ── Django ──────────────────────────────────────────────────────────────────
+INSTALLED_APPS = [
+    "speedtrade.admin_site.SpeedTradeAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "channels",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "corsheaders",
+    "csp",
+    "django_htmx",
+    "django_structlog",
+    "speedtrade",
+    "accounts",
+    "marketdata",
+    "portfolio",
+    "trading",
+]
+MIDDLEWARE = [
+    "speedtrade.lib.middleware.RequestFloorMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+]
+ROOT_URLCONF = "speedtrade.urls"
+WSGI_APPLICATION = "speedtrade.wsgi.application"
+ASGI_APPLICATION = "speedtrade.asgi.application"
+WEB_THREADS = env_int("WEB_THREADS", 8, low=1)  # threads that serve HTTP in one web process
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "speedtrade.lib.htmx.page_context",
+            ],
+            "builtins": ["speedtrade.templatetags.ui"],
+        },
+    }
+]
+FORM_RENDERER = "speedtrade.lib.forms.HouseFormRenderer"
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.backends.NameOrEmailBackend"]
+LOGIN_URL = "accounts:login"
+LOGIN_REDIRECT_URL = "portfolio:dashboard"
+LOGOUT_REDIRECT_URL = "home"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+APPEND_SLASH = False  # pages have no trailing slash; a wrong one is redirected by the 404 handler
+SILENCED_SYSTEM_CHECKS: list[str] = []
+
+# ── PostgreSQL ──────────────────────────────────────────────────────────────
+DATABASE_URL = env_str(
+    "DATABASE_URL", str(_runtime.get("DATABASE_URL", "")) or ("" if PRODUCTION else "postgresql://127.0.0.1:1/nowhere")
+)
+if not DATABASE_URL.startswith(("postgres://", "postgresql://")):
+    raise BadSetting("DATABASE_URL must be a postgresql:// address; PostgreSQL is the one engine.")
+LOCK_TIMEOUT = timedelta(seconds=3)  # a row lock waits so long, then the caller is told to retry
+STATEMENT_TIMEOUT = timedelta(seconds=30)
+DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=600, conn_health_checks=True)}
+DATABASES["default"].setdefault("OPTIONS", {})
+DATABASES["default"]["OPTIONS"] |= {
+    "connect_timeout": 5,
+    "options": (
+        f"-c lock_timeout={LOCK_TIMEOUT // timedelta(milliseconds=1)}"
+        f" -c statement_timeout={STATEMENT_TIMEOUT // timedelta(milliseconds=1)}"
+        " -c timezone=UTC"
+    ),
+}
+
+# ── Redis, Channels, Celery ─────────────────────────────────────────────────
+REDIS_URL = env_str(
+    "REDIS_URL", str(_runtime.get("REDIS_URL", "")) or ("" if PRODUCTION else "redis://127.0.0.1:1/0")
+)
+if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+    raise BadSetting("REDIS_URL must be a redis://, rediss:// or unix:// address.")
+REDIS_TIMEOUT = timedelta(seconds=2)
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": "st:layer"},
+    }
+}
+CELERY_BROKER_URL = REDIS_URL
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 120,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "global_keyprefix": "st:celery:",
+}
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_TIME_LIMIT = 60
+CELERY_TASK_SOFT_TIME_LIMIT = 45
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_DB_REUSE_MAX = 1000  # without it Celery closes the connection around every task
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_PUBLISH_RETRY = False  # a lost wake-up costs one sweep; a publisher that waits costs a user
+CELERY_TIMEZONE = "UTC"
+
+# ── who gets in ─────────────────────────────────────────────────────────────
+PASSWORD_HASHERS = [
+    "accounts.hashers.HouseArgon2Hasher",
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+    "django.contrib.auth.hashers.BCryptPasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+PASSWORD_MIN_LENGTH = 10
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": PASSWORD_MIN_LENGTH},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+ACCESS_TOKEN_LIFETIME = timedelta(minutes=30)
+REFRESH_TOKEN_LIFETIME = timedelta(days=1)
+JWT_ISSUER = "speedtrade"
+JWT_AUDIENCE = "speedtrade-api"
+JWT_LEEWAY = timedelta(seconds=10)
+SIMPLE_JWT = {
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": JWT_SIGNING_KEY,
+    "ISSUER": JWT_ISSUER,
+    "AUDIENCE": JWT_AUDIENCE,
+    "LEEWAY": JWT_LEEWAY,
+    "ACCESS_TOKEN_LIFETIME": ACCESS_TOKEN_LIFETIME,
+    "REFRESH_TOKEN_LIFETIME": REFRESH_TOKEN_LIFETIME,
+}
+
+# Rates are `limits` notations, several joined by ";", each counted on its own.
+RATE_LOGIN_PER_ADDRESS = env_str("RATE_LOGIN_PER_ADDRESS", "60/minute")
+RATE_REGISTER_PER_ADDRESS = env_str("RATE_REGISTER_PER_ADDRESS", "60/minute")
+RATE_WRONG_PASSWORD = env_str("RATE_WRONG_PASSWORD", "5/5minute")
+RATE_API_PER_USER = env_str("RATE_API_PER_USER", "600/minute;100/second")
+RATE_ORDERS_PER_USER = env_str("RATE_ORDERS_PER_USER", "300/minute;100/second")
+RATE_FALLBACK_SHARE = Decimal("0.5")  # of each rate, counted per process, while Redis is away
+
+# ── browsers: cookies, headers, CSP ─────────────────────────────────────────
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 7 * 24 * 3600
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "speedtrade.views.csrf_failure"
+CSRF_TRUSTED_ORIGINS = [origin for origin in ALLOWED_ORIGINS if "://" in origin] if PRODUCTION else []
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+if PRODUCTION:
+    SESSION_COOKIE_NAME = "__Host-sessionid"
+    CSRF_COOKIE_NAME = "__Host-csrftoken"
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SECURE_SSL_REDIRECT = env_bool("SECURE_SSL_REDIRECT", True)
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SECURE_REDIRECT_EXEMPT = [r"^health$"]  # the container asks itself over plain HTTP
+    if TRUSTED_PROXIES:
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "worker-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "object-src": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+CORS_ALLOWED_ORIGINS = ALLOWED_ORIGINS
+CORS_URLS_REGEX = r"^/api/.*$"
+CORS_ALLOW_CREDENTIALS = False  # scripts send a bearer token; cookies never cross origins
+CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "idempotency-key", "x-request-id"]
+CORS_EXPOSE_HEADERS = ["retry-after", "x-request-id", "idempotent-replayed"]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # no door takes files; an order is under one kilobyte
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
+
+# ── static files ────────────────────────────────────────────────────────────
+STATIC_URL = "/static/"
+STATIC_ROOT = env_str("STATIC_ROOT", str(DATA_DIR / "static"))
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = not PRODUCTION
+WHITENOISE_AUTOREFRESH = DEBUG
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+# ── API ─────────────────────────────────────────────────────────────────────
+API_PAGE_SIZE = 50
+API_PAGE_SIZE_MAX = 500
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["speedtrade.lib.api.StrictJSONParser"],
+    "DEFAULT_THROTTLE_CLASSES": ["speedtrade.lib.ratelimit.ApiThrottle"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "speedtrade.lib.api.problem_handler",
+    "COERCE_DECIMAL_TO_STRING": True,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "SpeedTrade API",
+    "VERSION": "1",
+    "DESCRIPTION": "Trade stocks and crypto, on paper or for real. Numbers travel as exact strings.",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+}
+
+# ── market data ─────────────────────────────────────────────────────────────
+MARKET_DATA_FEEDS = env_list("MARKET_DATA_FEEDS", "simulated")
+SIMULATED_MARKET_SEED = env_str("SIMULATED_MARKET_SEED", "speedtrade")
+SIMULATED_MARKET_HOURS = env_choice("SIMULATED_MARKET_HOURS", "always", ("always", "nyse"))
+QUOTE_STALE_AFTER = timedelta(seconds=env_int("QUOTE_STALE_SECONDS", 5, low=1))  # market orders refused
+QUOTE_FUTURE_SKEW = timedelta(seconds=2)
+WATCHED_FOR = timedelta(seconds=10)  # a symbol counts as watched so long after the last sign of interest
+FEED_TICK_WATCHED = timedelta(milliseconds=250)
+FEED_TICK_IDLE = timedelta(seconds=2)
+WS_FLUSH_PERIOD = timedelta(milliseconds=100)
+WS_COHORTS = 20
+WS_MAX_SYMBOLS = 200  # subscriptions of one socket
+WS_MAX_MESSAGE = 16 * 1024  # bytes a client may send at once
+WS_MESSAGES_PER_SECOND = 20
+WS_MAX_PER_USER = 20
+WS_RECHECK = timedelta(seconds=5)  # a socket asks so often whether its user may still be here
+BARS_LIMIT = 1000
+BARS_LIMIT_DEFAULT = 300
+QUOTES_LIMIT = 100  # symbols in one request
+SEARCH_LIMIT = 20
+MOVERS_LIMIT = 10
+WATCHLIST_LIMIT = 100
+
+# ── trading ─────────────────────────────────────────────────────────────────
+PAPER_OPENING_CASH = env_decimal("PAPER_OPENING_CASH", "100000")
+TRANSFER_MAX = env_decimal("TRANSFER_MAX", "1000000")
+STOCK_FEE_RATE = env_decimal("STOCK_FEE_RATE", "0")
+CRYPTO_FEE_RATE = env_decimal("CRYPTO_FEE_RATE", "0.001")
+RISK_MAX_ORDER_NOTIONAL = env_decimal("RISK_MAX_ORDER_NOTIONAL", "1000000")
+RISK_MAX_DAY_NOTIONAL = env_decimal("RISK_MAX_DAY_NOTIONAL", "10000000")
+RISK_MAX_OPEN_ORDERS = env_int("RISK_MAX_OPEN_ORDERS", 500, low=1)
+RISK_MAX_POSITION_NOTIONAL = env_decimal("RISK_MAX_POSITION_NOTIONAL", "5000000")
+RISK_COLLAR_WARN = Decimal("0.10")  # a limit so far beyond the quote is a question on the page
+RISK_COLLAR_DENY = Decimal("0.20")  # and so far beyond it is refused
+RISK_MARKET_BAND = Decimal("0.05")  # a market order never pays more than this over the quote
+RISK_DUPLICATE_WINDOW = timedelta(seconds=5)
+SUBMIT_WAKE_AFTER = timedelta(seconds=2)  # a claimed-by-nobody submission older than this is woken
+SUBMIT_UNKNOWN_AFTER = timedelta(seconds=5)  # sent so long ago with no answer: ask the broker
+SUBMIT_LOOKUPS = 5  # misses, over at least SUBMIT_LOST_AFTER, before an order counts as lost
+SUBMIT_LOST_AFTER = timedelta(seconds=30)
+SWEEP_PERIOD = timedelta(seconds=5)
+POLL_PERIOD = timedelta(seconds=5)
+SNAPSHOT_PERIOD = timedelta(seconds=60)
+LEDGER_CHECK_PERIOD = timedelta(minutes=15)
+PORTFOLIO_PUSH_PERIOD = timedelta(seconds=1)
+LATER_INLINE = TESTING  # background wake-ups run at once where a test looks at them
+HEALTH_WORKER_AGE = timedelta(seconds=30)
+HEALTH_FEED_AGE = timedelta(seconds=15)
+HEALTH_TIMEOUT = timedelta(seconds=2)
+
+# ── logs ────────────────────────────────────────────────────────────────────
+LOG_LEVEL = env_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+SENTRY_DSN = env_str("SENTRY_DSN", "")
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # addresses are personal data; the limiter keeps none either
+
+if TESTING:
+    PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS]
+    CELERY_TASK_ALWAYS_EAGER = False
+
+from speedtrade.logging import configure_logging  # noqa: E402 - needs the values above
+
+LOGGING = configure_logging(json_lines=PRODUCTION, level=LOG_LEVEL)

@@ -1,0 +1,31 @@
+"""Every address of the house, mounted in one place."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from speedtrade import health, views
+
+api_v1 = [
+    path("", include("accounts.api_urls")),
+    path("", include("marketdata.api_urls")),
+    path("", include("portfolio.api_urls")),
+    path("", include("trading.api_urls")),
+]
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("health", health.health, name="health"),
+    path("problems/<slug:slug>", views.problem_page, name="problem"),
+    path("", include("accounts.urls")),
+    path("", include("marketdata.urls")),
+    path("", include("portfolio.urls")),
+    path("", include("trading.urls")),
+    path("api/v1/", include((api_v1, "api"))),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
+    path("admin/", admin.site.urls),
+]
+handler400 = "speedtrade.views.bad_request"
+handler403 = "speedtrade.views.permission_denied"
+handler404 = "speedtrade.views.page_not_found"
+handler500 = "speedtrade.views.server_error"

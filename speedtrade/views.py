@@ -1,0 +1,55 @@
+"""Pages that belong to no app: the landing page, problems and errors."""
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_safe
+
+from speedtrade.lib.api import problem_response
+from speedtrade.lib.errors import CATALOGUE, DomainError
+
+
+@login_not_required
+@require_safe
+def home(request: HttpRequest) -> HttpResponseBase:
+    """The landing page; whoever is logged in goes to the dashboard."""
+    if request.user.is_authenticated:
+        return redirect("portfolio:dashboard")
+    return render(request, "landing.html")
+
+
+@login_not_required
+@require_safe
+def problem_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """What a problem's `type` links to: what it means and what to do."""
+    code = slug.replace("-", "_")
+    if code not in CATALOGUE:
+        raise Http404
+    return render(request, "problem.html", {"code": code, "problem": CATALOGUE[code]})
+
+
+def _error(request: HttpRequest, code: str, status: int, template: str) -> HttpResponseBase:
+    if request.path_info.startswith("/api/"):
+        return problem_response(request, DomainError(CATALOGUE[code].remedy, code=code, status=status))
+    context = {"problem": CATALOGUE[code], "request_id": request.META.get("HTTP_X_REQUEST_ID", "")}
+    return render(request, template, context, status=status)
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
+    return _error(request, "invalid", 400, "400.html")
+
+
+def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
+    return _error(request, "permission_denied", 403, "403.html")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
+    return _error(request, "csrf_failed", 403, "403.html")
+
+
+def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
+    return _error(request, "not_found", 404, "404.html")
+
+
+def server_error(request: HttpRequest) -> HttpResponseBase:
+    return _error(request, "server_error", 500, "500.html")

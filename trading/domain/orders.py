@@ -1,0 +1,117 @@
+"""Orders as values: the vocabulary, and the state machine as data. Plain Python."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+
+from speedtrade.lib.errors import InvariantBroken
+
+
+class Side(str, Enum):
+    BUY = "buy"
+    SELL = "sell"
+
+
+class OrderType(str, Enum):
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+    TRAILING_STOP = "trailing_stop"
+
+
+class TimeInForce(str, Enum):
+    DAY = "day"
+    GTC = "gtc"
+    IOC = "ioc"
+    FOK = "fok"
+    OPG = "opg"
+    CLS = "cls"
+
+
+OFFERED_TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT})
+OFFERED_TIFS = frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK})
+IMMEDIATE_TIFS = frozenset({TimeInForce.IOC, TimeInForce.FOK})
+
+
+class OrderState(str, Enum):
+    """Where an order is. Denied orders never become rows, so `denied` is not here."""
+
+    PENDING = "pending"  # ours alone: the broker has not been told
+    SUBMITTING = "submitting"  # told, no answer yet: the outcome is unknown
+    LOST = "lost"  # told, and the broker cannot find it: hold kept, a person looks
+    ACCEPTED = "accepted"  # the broker has it and waits (market closed)
+    NEW = "new"  # working
+    PARTIALLY_FILLED = "partially_filled"
+    PENDING_CANCEL = "pending_cancel"  # asked to cancel; fills may still come
+    PENDING_REPLACE = "pending_replace"
+    SUSPENDED = "suspended"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"  # the broker refused
+    REPLACED = "replaced"
+
+
+S = OrderState
+FINAL_STATES = frozenset({S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED, S.REPLACED})
+OPEN_STATES = frozenset(S) - FINAL_STATES
+#: The broker has it, so a cancel must go through the broker.
+SENT_STATES = OPEN_STATES - {S.PENDING}
+
+_ANSWERS = frozenset({S.ACCEPTED, S.NEW, S.REJECTED, S.FILLED, S.PARTIALLY_FILLED, S.CANCELED, S.EXPIRED, S.SUSPENDED})
+_WORKING = frozenset(
+    {S.NEW, S.PARTIALLY_FILLED, S.FILLED, S.PENDING_CANCEL, S.PENDING_REPLACE, S.CANCELED, S.EXPIRED, S.REJECTED, S.SUSPENDED}
+)
+
+#: state -> states it may go to. Anything else raises. An unlisted move is a bug or a broker's lie.
+TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
+    S.PENDING: frozenset({S.SUBMITTING, S.CANCELED, S.REJECTED}),  # canceled: never sent, ends here
+    S.SUBMITTING: _ANSWERS | {S.LOST, S.PENDING, S.PENDING_CANCEL},  # pending: proved not sent, may go again
+    S.LOST: _ANSWERS,  # found after all; rejected: proved absent
+    S.ACCEPTED: _WORKING,
+    S.NEW: _WORKING - {S.NEW},
+    S.PARTIALLY_FILLED: _WORKING - {S.NEW, S.REJECTED},
+    S.PENDING_CANCEL: frozenset(
+        # back to working: the broker refused the cancel; filled: the fill won the race
+        {S.CANCELED, S.ACCEPTED, S.NEW, S.PARTIALLY_FILLED, S.FILLED, S.EXPIRED, S.REJECTED, S.LOST}
+    ),
+    S.PENDING_REPLACE: frozenset({S.REPLACED, S.NEW, S.ACCEPTED, S.PARTIALLY_FILLED, S.FILLED, S.CANCELED, S.EXPIRED}),
+    S.SUSPENDED: _WORKING | {S.ACCEPTED},
+    # A fill that was under way when the cancel was confirmed: it happened, so it counts.
+    S.CANCELED: frozenset({S.FILLED}),
+    S.EXPIRED: frozenset({S.FILLED}),
+    S.FILLED: frozenset(),
+    S.REJECTED: frozenset(),
+    S.REPLACED: frozenset(),
+}
+
+
+def check_transition(old: OrderState, new: OrderState) -> None:
+    """Raise InvariantBroken when an order may not go from `old` to `new` (staying is no move)."""
+    if old != new and new not in TRANSITIONS[old]:
+        raise InvariantBroken(f"an order cannot go from {old.value} to {new.value}")
+
+
+_PUBLIC = {S.PENDING: "pending_new", S.SUBMITTING: "pending_new", S.LOST: "pending_new", S.SUSPENDED: "held"}
+
+
+def public_status(state: OrderState) -> str:
+    """Alpaca's word for a state of ours: what the API and the pages say."""
+    return _PUBLIC.get(state, state.value)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderIntent:
+    """What a person or a script asks for, already parsed. Exactly one of qty and notional is set."""
+
+    symbol: str
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce
+    qty: Decimal | None = None
+    notional: Decimal | None = None
+    limit_price: Decimal | None = None
+    asset_type: str | None = None
+    extended_hours: bool = False
+    client_order_id: str | None = None

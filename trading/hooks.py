@@ -1,0 +1,5 @@
+"""What trading plugs into the apps below it, at start."""
+
+
+def register() -> None:
+    """Filled in by the services that need it."""

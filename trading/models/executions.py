@@ -1,0 +1,31 @@
+"""What the broker did."""
+
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import BrokerageAccount
+from speedtrade.lib.fields import MoneyField, PriceField, QuantityField
+from trading.models.orders import Order
+
+
+class Fill(models.Model):
+    """One execution, as the broker told it. Append-only (trigger); a trade id counts once (I5)."""
+
+    brokerage_account = models.ForeignKey(BrokerageAccount, on_delete=models.PROTECT, related_name="fills")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="fills")
+    trade_id = models.CharField(max_length=80)
+    qty = QuantityField()
+    price = PriceField()
+    fee = MoneyField(default=0)
+    executed_at = models.DateTimeField()
+    evidence = models.JSONField(default=dict)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["brokerage_account", "trade_id"], name="fill_once"),
+            models.CheckConstraint(condition=Q(qty__gt=0, price__gt=0, fee__gte=0), name="fill_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.qty} @ {self.price}"
