@@ -19,6 +19,7 @@ import pytest
 from speedtrade.datafolder import secrets_ensure
 from speedtrade.embedded import embedded_servers
 
+pytest_plugins = ["speedtrade.testing.fixtures"]  # the cast, and cleaning past triggers
 CHROMIUM = "/usr/bin/chromium"
 ALONE = ("serial", "e2e", "chaos")  # marks of tests that share one worker, one after the other
 
@@ -43,7 +44,9 @@ def _forget_surroundings() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     for mark in ALONE:
-        config.addinivalue_line("markers", f"{mark}: runs one at a time with its like, on one worker")
+        config.addinivalue_line(
+            "markers", f"{mark}: runs one at a time with its like, on one worker"
+        )
     config.addinivalue_line("markers", "keep_redis: does not empty the Redis database first")
     if hasattr(config, "workerinput") or config.getoption("help"):
         return

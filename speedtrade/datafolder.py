@@ -1,4 +1,4 @@
-"""The data folder of a zero-config run: one lock, the secrets made once, the addresses while it runs.
+"""The data folder of a zero-config run: its lock, its secrets, and the addresses while it runs.
 
 Imports nothing of Django, because the supervisor and the test session need it before settings load.
 Text files here are JSON, mode 0600: `secrets.json` (written once), `runtime.json` (while running),

@@ -160,6 +160,16 @@ class EmbeddedServer:
         if left:
             end_processes(left, self.stop_signal, self.grace)
 
+    def open_ways(self, *targets: Path) -> None:
+        """Let the server's user pass through (never list) the folders above what it must reach."""
+        if self.user is None:
+            return
+        for target in (self.home, *targets):
+            for parent in target.parents:
+                mode = parent.stat().st_mode
+                if not mode & stat.S_IXOTH:
+                    parent.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
+
     def give(self, path: Path) -> None:
         """Make this path private to the user the server runs as."""
         if self.user is not None:
@@ -207,7 +217,10 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def prepare(self) -> None:
         self.end_leftovers()
-        self._open_ways()
+        self.open_ways(self.bin / "postgres", self.socket_folder)
+        if self.user and not (self.bin / "postgres").stat().st_mode & stat.S_IXOTH:
+            # Installed under umask 077: let that user read and run what is in the wheel.
+            subprocess.run(["chmod", "-R", "o+rX", str(self.bin.parent)], check=True)
         self._make_socket_folder()
         if not self.home.exists():
             self._initialise()
@@ -246,19 +259,6 @@ class EmbeddedPostgres(EmbeddedServer):
         if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours:
             raise CannotStart(f"{self.socket_folder} belongs to somebody else; remove it.")
         self.give(self.socket_folder)
-
-    def _open_ways(self) -> None:
-        """Let the server's user pass through (never list) the folders above what it must reach."""
-        if self.user is None:
-            return
-        for target in (self.home, self.bin, self.socket_folder):
-            for parent in target.parents:
-                mode = parent.stat().st_mode
-                if not mode & stat.S_IXOTH:
-                    parent.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
-        if not (self.bin / "postgres").stat().st_mode & stat.S_IXOTH:  # installed under umask 077
-            command = ["chmod", "-R", "o+rX", str(self.bin.parent)]
-            subprocess.run(command, check=True)
 
     def answers(self) -> bool:
         where: dict[str, Any] = {"host": str(self.socket_folder), "user": "postgres"}
@@ -300,6 +300,7 @@ class EmbeddedValkey(EmbeddedServer):
 
     def prepare(self) -> None:
         self.end_leftovers()
+        self.open_ways(self.binary)
         self.home.mkdir(mode=0o700, exist_ok=True)
         self.give(self.home)
         self.port = _free_port(self._former_port())
@@ -360,8 +361,8 @@ def _wheel_folder(module: str, product: str, variable: str) -> Path:
     spec = importlib.util.find_spec(module)  # importing it would make folders and users at once
     if spec is None or not spec.origin:
         raise CannotStart(
-            f"{product} is not installed here: run `make run`, or `pip install -r requirements.txt`, "
-            f"or set {variable} to a server of yours."
+            f"{product} is not installed here: run `make run`, or `pip install -r "
+            f"requirements.txt`, or set {variable} to a server of yours."
         )
     return Path(spec.origin).parent
 
@@ -372,7 +373,14 @@ def _server_user() -> pwd.struct_passwd | None:
         return None
     with contextlib.suppress(KeyError):
         return pwd.getpwnam(SERVER_USER)
-    command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVER_USER]
+    command = [
+        "useradd",
+        "--system",
+        "--no-create-home",
+        "--shell",
+        "/usr/sbin/nologin",
+        SERVER_USER,
+    ]
     try:
         subprocess.run(command, check=True, capture_output=True)
         return pwd.getpwnam(SERVER_USER)

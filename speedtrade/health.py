@@ -1,0 +1,118 @@
+"""`GET /health`: can this copy serve, and does what stands behind it live?
+
+Without the database nothing can be promised: 503. Redis, the worker or the feed being away is
+"degraded" with 200: pages, orders and cancels still work, and a restart would not help.
+The report says words only, no versions and no addresses, because everybody may read it.
+"""
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+
+import psycopg
+import redis
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.db import connections
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+HEARTBEAT_WORKER = "st:heartbeat:worker"  # unix seconds, written by the sweep task
+HEARTBEAT_FEED = "st:heartbeat:feed"  # unix seconds, written by run_feed
+REPORT_KEPT = 0.5  # seconds: however often strangers ask, the database is asked twice a second
+RETRY_AFTER = 5  # seconds, told with a 503
+
+
+@dataclass(frozen=True)
+class HealthReport:
+    """`status` is ok, degraded or down; `checks` says "ok" or what is wrong, per dependency."""
+
+    status: str
+    checks: dict[str, str]
+
+
+def health_report(now: float) -> HealthReport:
+    """Ask every dependency, each within HEALTH_TIMEOUT; `now` is unix seconds. Never raises."""
+    checks = {"database": _database()} | _redis_and_heartbeats(now)
+    if checks["database"] != "ok":
+        return HealthReport("down", checks)
+    return HealthReport("ok" if set(checks.values()) == {"ok"} else "degraded", checks)
+
+
+def _database() -> str:
+    """Open a connection of its own: that one can be opened is half of the question."""
+    parameters = connections["default"].get_connection_params()
+    names = ("host", "port", "dbname", "user", "password", "sslmode", "sslrootcert")
+    seconds = int(settings.HEALTH_TIMEOUT.total_seconds())
+    try:
+        with psycopg.connect(
+            **{name: parameters[name] for name in names if name in parameters},
+            connect_timeout=seconds,
+            options=f"-c statement_timeout={seconds * 1000}",
+            tcp_user_timeout=seconds * 1000,
+        ) as connection:
+            connection.execute("SELECT 1")
+    except psycopg.Error:
+        return "down"
+    return "ok"
+
+
+@lru_cache(maxsize=1)
+def _client() -> "redis.Redis[str]":
+    """A client that never tries twice: the house's own waits between tries; this door may not."""
+    seconds = settings.HEALTH_TIMEOUT.total_seconds()
+    return redis.Redis.from_url(
+        settings.REDIS_URL,
+        decode_responses=True,
+        socket_timeout=seconds,
+        socket_connect_timeout=seconds,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def _redis_and_heartbeats(now: float) -> dict[str, str]:
+    try:
+        worker, feed = _client().mget(HEARTBEAT_WORKER, HEARTBEAT_FEED)
+    except redis.RedisError:
+        return {"redis": "down", "worker": "unknown", "feed": "unknown"}
+    return {
+        "redis": "ok",
+        "worker": _age(worker, now, settings.HEALTH_WORKER_AGE.total_seconds()),
+        "feed": _age(feed, now, settings.HEALTH_FEED_AGE.total_seconds()),
+    }
+
+
+def _age(heartbeat: str | None, now: float, limit: float) -> str:
+    try:
+        age = now - float(heartbeat or "")
+    except ValueError:
+        return "no sign of life"
+    return "ok" if age <= limit else f"last seen {age:.0f} s ago"
+
+
+_kept: tuple[float, HealthReport] | None = None
+
+
+def _report() -> HealthReport:
+    global _kept
+    kept, at = _kept, time.monotonic()
+    if kept is None or not 0 <= at - kept[0] < REPORT_KEPT:
+        # Two threads may both ask after a pause; a lock here would let one slow answer stop all.
+        _kept = kept = (at, health_report(time.time()))
+    return kept[1]
+
+
+@login_not_required
+@never_cache
+@require_safe
+def health(request: HttpRequest) -> JsonResponse:
+    """200 `{status, checks:{database,redis,worker,feed}}`, or 503 when the database is away."""
+    report = _report()
+    response = JsonResponse({"status": report.status, "checks": report.checks})
+    if report.status == "down":
+        response.status_code = 503
+        response["Retry-After"] = str(RETRY_AFTER)
+    return response

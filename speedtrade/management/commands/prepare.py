@@ -1,0 +1,20 @@
+"""`manage.py prepare`: bring a database up to this release; safe to run again at every start."""
+
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandParser
+
+
+class Command(BaseCommand):
+    help = "Migrate, load the instruments, and with --demo make the demo user."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--demo", action="store_true", help="make the demo user as well")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        call_command("migrate", interactive=False, verbosity=options["verbosity"])
+        call_command("load_instruments")
+        if options["demo"]:
+            call_command("seed_demo")

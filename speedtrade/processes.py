@@ -1,0 +1,55 @@
+"""The processes of SpeedTrade as data: `manage.py up` runs them, docker-compose.yml must agree.
+
+In an argv, "python" stands for the interpreter in use, and {bind} {port} {folder} are filled in.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Process:
+    """One child of the supervisor; `grace` is how many seconds it has to end after SIGTERM."""
+
+    name: str
+    argv: tuple[str, ...]
+    grace: float
+
+    def command(self, values: Mapping[str, str]) -> list[str]:
+        """The argv with every {name} filled in from `values`; a missing one raises KeyError."""
+        return [part.format_map(values) for part in self.argv]
+
+
+_DAPHNE = ("python", "-m", "daphne", "-b", "{bind}", "-p", "{port}", "-v", "0", "--no-server-name")
+_CELERY = ("python", "-m", "celery", "-A", "speedtrade")
+
+WEB = Process(
+    "web",
+    (
+        *_DAPHNE,
+        "--http-timeout=60",
+        "--websocket_timeout=43200",  # a socket starts afresh twice a day, before its groups expire
+        "--websocket-max-message-size=16384",
+        "speedtrade.asgi:application",
+    ),
+    grace=6,
+)
+WORKER = Process(
+    "worker",
+    (
+        *(*_CELERY, "worker", "--concurrency=2", "--loglevel=INFO"),
+        *("--without-gossip", "--without-mingle"),
+    ),
+    grace=10,  # a task that takes longer is killed, and the sweep takes its work up again
+)
+BEAT = Process(
+    "beat",
+    (*_CELERY, "beat", "--loglevel=WARNING", "--schedule={folder}/beat-schedule"),
+    grace=3,
+)
+FEED = Process("feed", ("python", "manage.py", "run_feed"), grace=4)
+VENUE = Process("venue", ("python", "manage.py", "run_brokers"), grace=6)
+
+# What makes new work stops first; what people look at stops last.
+STOP_ORDER = (BEAT, FEED, VENUE, WORKER, WEB)
+PREPARE = ("python", "manage.py", "prepare")
