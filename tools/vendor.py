@@ -25,6 +25,7 @@ STATIC = Path(__file__).resolve().parent.parent / "static"
 MANIFEST = STATIC / "vendor" / "MANIFEST.json"
 
 CHARTS = "lightweight-charts@5.2.1"
+CHARTS_BUILD = "dist/lightweight-charts.standalone.production.js"
 CHARTS_FOLDER = "vendor/lightweight-charts"
 ICONS = "lucide-static@1.62.0"
 FONT = "@fontsource-variable/inter@5.3.0"
@@ -34,7 +35,7 @@ FILES: dict[str, tuple[str, dict[str, str]]] = {
     CHARTS: (
         "Apache-2.0",
         {
-            "dist/lightweight-charts.standalone.production.js": f"{CHARTS_FOLDER}/lightweight-charts.js",
+            CHARTS_BUILD: f"{CHARTS_FOLDER}/lightweight-charts.js",
             "LICENSE": f"{CHARTS_FOLDER}/LICENSE",
         },
     ),

@@ -1,0 +1,313 @@
+"""What every template may use without loading it: numbers, changes, times, icons, small pictures.
+
+Filters and tags take Decimal or text, never a float. `*_text` gives words for an attribute or a
+title; the others give markup. The rules of the numbers are in `speedtrade/lib/formats.py`.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import template
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from speedtrade.lib import formats
+
+register = template.Library()
+
+NEW_YORK = ZoneInfo("America/New_York")
+SPARK_WIDTH, SPARK_HEIGHT, SPARK_POINTS = 72, 28, 60
+DONUT_PALETTE = 6
+
+#: public status of an order -> (words, colour class, icon)
+ORDER_STATUS: dict[str, tuple[str, str, str]] = {
+    "pending_new": ("Sending", "info", "clock"),
+    "accepted": ("Accepted", "info", "check"),
+    "new": ("Working", "info", "live"),
+    "held": ("Waiting for entry", "info", "hourglass"),
+    "partially_filled": ("Partly filled", "warn", "partial"),
+    "filled": ("Filled", "gain", "ok"),
+    "pending_cancel": ("Cancelling", "warn", "clock"),
+    "canceled": ("Cancelled", "", "ban"),
+    "pending_replace": ("Changing", "warn", "clock"),
+    "replaced": ("Replaced", "", "retry"),
+    "expired": ("Expired", "", "hourglass"),
+    "rejected": ("Rejected", "loss", "bad"),
+    "suspended": ("On hold at the broker", "warn", "warn"),
+}
+
+
+def _data(value: Any, text: str) -> SafeString:
+    amount = formats.number(value)
+    if amount is None:
+        return missing()
+    return format_html('<data value="{}">{}</data>', format(amount, "f"), text)
+
+
+@register.simple_tag
+def missing() -> SafeString:
+    """A dash, said as 'not available'."""
+    return format_html(
+        '<span aria-hidden="true">{}</span><span class="vh">{}</span>',
+        formats.RULES["missing"],
+        formats.RULES["missing_words"],
+    )
+
+
+# ── numbers ─────────────────────────────────────────────────────────────────
+register.filter("money_text", formats.money_text)
+register.filter("price_text", formats.price_text)
+register.filter("qty_text", formats.qty_text)
+register.filter("pct_text", formats.pct_text)
+register.filter("compact_text", formats.compact_text)
+register.filter("direction", formats.direction)
+
+
+@register.filter
+def money(value: Any) -> SafeString:
+    """An amount in dollars: {{ cash|money }}."""
+    return _data(value, formats.money_text(value))
+
+
+@register.filter
+def price(value: Any, tick: Any = None) -> SafeString:
+    """A price with the decimals of its tick: {{ p|price:instrument.price_tick }}."""
+    return _data(value, formats.price_text(value, tick))
+
+
+@register.filter
+def qty(value: Any) -> SafeString:
+    """Shares or coins, without trailing zeros: {{ order.qty|qty }}."""
+    return _data(value, formats.qty_text(value))
+
+
+@register.filter
+def pct(value: Any) -> SafeString:
+    """A number that is already in percent: {{ share|pct }}."""
+    return _data(value, formats.pct_text(value))
+
+
+@register.filter
+def compact(value: Any) -> SafeString:
+    """A large count, '1.24M', with the whole number as its title."""
+    amount = formats.number(value)
+    if amount is None:
+        return missing()
+    text, whole = formats.compact_text(amount), formats.qty_text(amount)
+    return format_html('<data value="{}" title="{}">{}</data>', format(amount, "f"), whole, text)
+
+
+@register.simple_tag
+def change(
+    amount: Any,
+    percent: Any = None,
+    *,
+    tick: Any = None,
+    symbol: str = "",
+    field: str = "change",
+    css: str = "",
+) -> SafeString:
+    """A gain or loss: arrow, hidden word, sign and colour, so that colour is never the only cue.
+
+    {% change position.unrealized_pl position.unrealized_pl_pct %}; with symbol= and tick= it is
+    the day's change of a quote and follows it live (field="change" or "change_pct").
+    """
+    base = amount if formats.number(amount) is not None else percent
+    if formats.number(base) is None and not symbol:
+        return missing()
+    way = formats.direction(base)
+    live = _live_attributes(symbol, field, tick)
+    portfolio = (
+        format_html(' data-portfolio="{}"', field) if not symbol and field != "change" else ""
+    )
+    return format_html(
+        '<span class="chg {}{}"{}{}><span class="arrow" aria-hidden="true">{}</span>'
+        '<span class="vh">{}</span><span class="num">{}</span></span>',
+        way,
+        f" {css}" if css else "",
+        live,
+        portfolio,
+        formats.RULES[way] if way != "flat" else "",
+        formats.RULES[f"{way}_words"] if way != "flat" else "",
+        formats.change_text(amount, percent, tick=tick),
+    )
+
+
+@register.simple_tag
+def live(
+    symbol: str, value: Any, *, field: str = "last", tick: Any = None, css: str = ""
+) -> SafeString:
+    """A number of a quote that follows it: {% live "AAPL" quote.last tick=instrument.price_tick %}.
+
+    `field` is last, bid, ask (prices) or as_of (a time of day).
+    """
+    amount = formats.number(value) if field != "as_of" else None
+    text = _clock(value) if field == "as_of" else formats.price_text(amount, tick)
+    return format_html(
+        '<data class="num{}"{} value="{}">{}</data>',
+        f" {css}" if css else "",
+        _live_attributes(symbol, field, tick),
+        "" if amount is None else format(amount, "f"),
+        text,
+    )
+
+
+def _live_attributes(symbol: str, field: str, tick: Any) -> SafeString:
+    if not symbol:
+        return SafeString("")
+    step = formats.number(tick)
+    text = "" if step is None else format(step.normalize(), "f")
+    return format_html(' data-symbol="{}" data-f="{}" data-tick="{}"', symbol, field, text)
+
+
+# ── times ───────────────────────────────────────────────────────────────────
+@register.filter
+def dt(value: Any, style: str = "datetime") -> SafeString:
+    """A moment as <time>: "datetime" (default), "date", "time" (with seconds) or "age".
+
+    Times are New York's; the exact moment in UTC is in the title. "age" is made relative
+    ('2 min ago') by ui.js and reads as a date and time without it.
+    """
+    if value is None or value == "":
+        return missing()
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if not isinstance(value, datetime):
+        if isinstance(value, date):
+            return format_html('<time datetime="{}">{}</time>', value.isoformat(), _day(value))
+        raise TypeError(f"{value!r} is no date and no time")
+    if value.tzinfo is None:
+        raise TypeError("a moment needs a time zone")
+    utc = value.astimezone(UTC)
+    local = value.astimezone(NEW_YORK)
+    text = {
+        "date": _day(local),
+        "time": _clock(value),
+        "datetime": f"{_day(local)}, {local:%H:%M} ET",
+        "age": f"{_day(local)}, {local:%H:%M} ET",
+    }[style]
+    return format_html(
+        '<time datetime="{}" title="{}"{}>{}</time>',
+        utc.isoformat().replace("+00:00", "Z"),
+        f"{utc:%Y-%m-%d %H:%M:%S} UTC",
+        mark_safe(" data-age") if style == "age" else "",
+        text,
+    )
+
+
+def _day(value: date) -> str:
+    return f"{value:%b} {value.day}, {value.year}"
+
+
+def _clock(value: Any) -> str:
+    if not isinstance(value, datetime):
+        return str(formats.RULES["missing"])
+    return f"{value.astimezone(NEW_YORK):%H:%M:%S} ET"
+
+
+# ── pictures ────────────────────────────────────────────────────────────────
+@register.simple_tag
+def icon(name: str, css: str = "") -> SafeString:
+    """An icon of the sprite, hidden from screen readers: the words beside it say what it means."""
+    return format_html(
+        '<svg class="icon{}" aria-hidden="true"><use href="{}#{}"/></svg>',
+        f" {css}" if css else "",
+        static("icons.svg"),
+        name,
+    )
+
+
+@register.simple_tag
+def sparkline(values: Iterable[Any], css: str = "") -> SafeString:
+    """A small line of prices, oldest first, as inline SVG; decoration beside a change in words."""
+    prices = [price for value in values if (price := formats.number(value)) is not None]
+    if len(prices) < 2:
+        return SafeString("")
+    stride = max(1, -(-len(prices) // SPARK_POINTS))
+    last = prices[-1]
+    prices = [*prices[:-1:stride], last]
+    way = formats.direction(prices[-1] - prices[0])
+    return format_html(
+        '<svg class="spark {}{}" viewBox="0 0 {} {}" aria-hidden="true"><path d="{}"/></svg>',
+        way,
+        f" {css}" if css else "",
+        SPARK_WIDTH,
+        SPARK_HEIGHT,
+        _path(prices),
+    )
+
+
+def _path(prices: Sequence[Decimal]) -> str:
+    low, high = min(prices), max(prices)
+    span = high - low or Decimal(1)
+    step = Decimal(SPARK_WIDTH) / (len(prices) - 1)
+    points = (
+        f"{step * n:.1f} {(high - price) / span * (SPARK_HEIGHT - 2) + 1:.1f}"
+        for n, price in enumerate(prices)
+    )
+    return "M" + "L".join(points)
+
+
+@register.simple_tag
+def depth_bar(share: Any, side: str) -> SafeString:
+    """The bar behind a row of an order book: `share` of the largest size, 0 to 100."""
+    width = formats.number(share) or Decimal(0)
+    return format_html(
+        '<svg class="depth {}" aria-hidden="true" preserveAspectRatio="none" viewBox="0 0 100 1">'
+        '<rect width="{}" height="1"/></svg>',
+        side,
+        f"{min(max(width, Decimal(0)), Decimal(100)):.1f}",
+    )
+
+
+@register.simple_tag
+def donut(shares: Iterable[Any]) -> SafeString:
+    """Rings of a whole, in percent and in order; a table beside it says the same in words."""
+    rings = []
+    start = Decimal(0)
+    for number, value in enumerate(shares):
+        share = formats.number(value) or Decimal(0)
+        rings.append(
+            format_html(
+                '<circle class="slice-{}" cx="21" cy="21" r="15.9" pathLength="100" '
+                'stroke-dasharray="{} 100" stroke-dashoffset="{}"/>',
+                number % DONUT_PALETTE,
+                f"{max(share - Decimal('0.6'), Decimal('0.2')):.2f}",
+                f"{-start:.2f}",
+            )
+        )
+        start += share
+    return format_html(
+        '<svg class="donut" viewBox="0 0 42 42" aria-hidden="true">{}</svg>',
+        mark_safe("".join(rings)),  # noqa: S308 - each ring went through format_html
+    )
+
+
+@register.simple_tag
+def status_pill(status: str) -> SafeString:
+    """The public status of an order as icon, words and colour."""
+    words, css, name = ORDER_STATUS.get(status, (status.replace("_", " ").capitalize(), "", "info"))
+    return format_html('<span class="pill {}">{}{}</span>', css, icon(name), words)
+
+
+@register.filter
+def slug(symbol: str) -> str:
+    """A symbol in an address: BTC/USD -> BTC-USD."""
+    return symbol.replace("/", "-")
+
+
+@register.filter
+def glyph(symbol: str) -> str:
+    """The letters in the round mark of a symbol: 'BTC/USD' -> 'BTC'."""
+    return symbol.partition("/")[0][:4]
+
+
+@register.simple_tag
+def current(path: str, address: str) -> SafeString:
+    """aria-current for a link of the navigation: on the page itself and below it."""
+    here = path == address or path.startswith(address.rstrip("/") + "/")
+    return mark_safe(' aria-current="page"') if here else SafeString("")

@@ -1,0 +1,48 @@
+"""What is served from static/: vendored files are untouched, ours stay small."""
+
+import base64
+import gzip
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+STATIC = Path(settings.BASE_DIR) / "static"
+ROWS: list[dict[str, Any]] = json.loads((STATIC / "vendor/MANIFEST.json").read_text())["files"]
+CSS_BUDGET = 12 * 1024  # bytes of all style sheets together, compressed
+JS_LINES = 150
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["file"])
+def test_vendored_file_is_the_one_that_was_fetched(row: dict[str, Any]) -> None:
+    content = (STATIC / row["file"]).read_bytes()
+    digest = base64.b64encode(hashlib.sha384(content).digest()).decode()
+    assert (len(content), f"sha384-{digest}") == (row["bytes"], row["sha384"])
+
+
+def test_every_vendored_file_is_in_the_manifest() -> None:
+    found = {str(p.relative_to(STATIC)) for p in (STATIC / "vendor").rglob("*") if p.is_file()}
+    listed = {row["file"] for row in ROWS if row["file"].startswith("vendor/")}
+    assert found - {"vendor/MANIFEST.json"} == listed
+
+
+def test_every_vendored_package_brings_its_licence() -> None:
+    folders = {Path(row["file"]).parent for row in ROWS} - {Path(".")}
+    assert folders
+    assert all((STATIC / folder / "LICENSE").is_file() for folder in folders)
+    assert "TradingView" in (STATIC / "vendor/lightweight-charts/NOTICE").read_text()
+
+
+def test_style_sheets_fit_their_budget() -> None:
+    sheets = sorted((STATIC / "css").glob("*.css"))
+    assert sheets
+    assert sum(len(gzip.compress(sheet.read_bytes())) for sheet in sheets) <= CSS_BUDGET
+
+
+def test_every_script_of_ours_is_short() -> None:
+    scripts = sorted((STATIC / "js").glob("*.js"))
+    assert scripts
+    assert [s.name for s in scripts if len(s.read_text().splitlines()) > JS_LINES] == []
