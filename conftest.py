@@ -65,6 +65,10 @@ def pytest_configure(config: pytest.Config) -> None:
         **{name: secrets[name] for name in ("SECRET_KEY", "JWT_SIGNING_KEY", "FIELD_KEYS")},
         "DJANGO_SETTINGS_MODULE": "speedtrade.settings",
     }
+    # pytest-django looked for settings before they had servers; modules of tests import models.
+    import django
+
+    django.setup()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

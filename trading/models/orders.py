@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 
 from accounts.models import BrokerageAccount
 from marketdata.models import Instrument
@@ -69,7 +69,7 @@ class Order(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["brokerage_account", F("created_at").desc(), F("id").desc()], name="order_newest"),
+            models.Index(fields=["brokerage_account", "-created_at", "-id"], name="order_newest"),
             models.Index(
                 fields=["brokerage_account", "instrument"],
                 condition=Q(state__in=[s.value for s in OPEN_STATES]),
