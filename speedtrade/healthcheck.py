@@ -1,8 +1,10 @@
 """Ask a web process for its health: `python -m speedtrade.healthcheck` exits 0 when it can serve.
 
-Standard library only and no settings: a container asks this every few seconds.
+`--check worker` asks what it says of the worker. Standard library only and no settings: containers
+ask this every few seconds.
 """
 
+import argparse
 import json
 import sys
 from http.client import HTTPConnection, HTTPException
@@ -34,6 +36,17 @@ def reachable(bind: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 - only compared
 
 
+def main(arguments: list[str]) -> int:
+    """0 when the web process serves and, with --check, finds that dependency well; else 1."""
+    parser = argparse.ArgumentParser(prog="speedtrade.healthcheck")
+    parser.add_argument("--host", default=reachable(env_str("SPEEDTRADE_BIND", "127.0.0.1")))
+    parser.add_argument("--check", help="database, redis, worker or feed")
+    chosen = parser.parse_args(arguments)
+    health = ask_health(chosen.host, env_int("PORT", 8000, low=1))
+    if health is None:
+        return 1
+    return int(bool(chosen.check) and health.get("checks", {}).get(chosen.check) != "ok")
+
+
 if __name__ == "__main__":
-    host = reachable(env_str("SPEEDTRADE_BIND", "127.0.0.1"))
-    sys.exit(0 if ask_health(host, env_int("PORT", 8000, low=1)) else 1)
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,86 @@
+# make run [PORT=8000]   the whole of SpeedTrade on this machine, Ctrl-C ends it
+# make test              what CI runs: lint, then every test
+# make lint | fmt | screens | constraints | clean
+
+PORT ?= 8000
+export PORT
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PY := $(BIN)/python
+PIP := $(PY) -m pip --disable-pip-version-check
+CHROMIUM := /usr/bin/chromium
+RUN_STAMP := .venv/.installed-run
+DEV_STAMP := .venv/.installed-dev
+COVERAGE_LEAST := 85
+
+.PHONY: run test lint lint-code lint-django fmt screens constraints clean
+.DEFAULT_GOAL := run
+
+run: $(RUN_STAMP)
+	@exec $(PY) manage.py up
+
+test: lint $(CHROMIUM)
+	@rm -f .coverage .coverage.*
+	$(PY) -m pytest -n 2 --dist loadgroup -q --cov --cov-report=term:skip-covered \
+		--cov-fail-under=$(COVERAGE_LEAST)
+
+lint: lint-code lint-django
+
+lint-code: $(DEV_STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/djlint templates --lint --quiet
+	$(BIN)/mypy
+	$(PIP) check
+
+# Under production settings with secrets of the moment; no server is asked.
+lint-django: export SPEEDTRADE_ENV := production
+lint-django: export SECRET_KEY = $(call random)
+lint-django: export JWT_SIGNING_KEY = $(call random)
+lint-django: export FIELD_KEYS = $(call random)
+lint-django: export ALLOWED_HOSTS := speedtrade.example
+lint-django: export DATABASE_URL := postgresql://nobody@127.0.0.1:1/none
+lint-django: export REDIS_URL := redis://127.0.0.1:1/0
+lint-django: $(DEV_STAMP)
+	$(PY) manage.py check --deploy --fail-level WARNING
+	$(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+
+random = $(shell $(PYTHON) -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())')
+
+fmt: $(DEV_STAMP)
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+# Every page at two widths, light and dark, into docs/screens/.
+screens: $(DEV_STAMP) $(CHROMIUM)
+	$(PY) tools/screens.py
+
+# Resolve everything in one go for Python 3.11; direct pins stay in the two requirements files.
+constraints: $(DEV_STAMP)
+	$(PIP) install --quiet uv
+	( echo "# Every package of the whole resolution for Python 3.11, written by \`make constraints\`. Do not edit."; \
+	  $(BIN)/uv pip compile requirements-dev.txt --python-version 3.11 --no-annotate --no-header --quiet ) > .venv/constraints.new
+	mv .venv/constraints.new constraints.txt
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
+	find . -name __pycache__ -type d -not -path './.data/*' -prune -exec rm -rf {} +
+
+$(PY):
+	$(PYTHON) -c 'import sys; sys.exit("SpeedTrade needs Python 3.11 or newer." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+
+$(RUN_STAMP): requirements.txt constraints.txt | $(PY)
+	$(PIP) install --quiet -r requirements.txt -c constraints.txt
+	@touch $@
+
+$(DEV_STAMP): requirements.txt requirements-dev.txt constraints.txt | $(PY)
+	$(PIP) install --quiet -r requirements-dev.txt -c constraints.txt
+	@touch $@ $(RUN_STAMP)
+
+$(CHROMIUM):
+	@test "$$(id -u)" = 0 || { echo "The browser tests need $(CHROMIUM): install Debian's chromium."; exit 1; }
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium

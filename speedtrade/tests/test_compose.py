@@ -1,0 +1,115 @@
+"""docker-compose.yml, the Dockerfile and .env.example say the same as the code does."""
+
+import ast
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from speedtrade.datafolder import PROJECT
+from speedtrade.processes import PREPARE, STOP_ORDER, WEB
+
+COMPOSE: dict[str, Any] = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+VALUES = {"bind": "0.0.0.0", "port": "8000", "folder": "/tmp"}  # noqa: S104, S108 - in a container
+READERS = {"env_str", "env_bool", "env_int", "env_list", "env_choice", "env_decimal", "_secret"}
+OURS = ("speedtrade", "accounts", "marketdata", "portfolio", "trading")
+COMPOSE_ONLY = {"POSTGRES_PASSWORD", "REDIS_PASSWORD"}
+
+
+def names_read() -> set[str]:
+    """Every environment variable that our code reads through speedtrade/env.py."""
+    names = set()
+    for app in OURS:
+        for path in (PROJECT / app).rglob("*.py"):
+            if "tests" in path.parts:
+                continue
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") in READERS:
+                    first = node.args[0]
+                    if isinstance(first, ast.Constant):
+                        names.add(first.value)
+    return names
+
+
+def names_explained() -> set[str]:
+    text = (PROJECT / ".env.example").read_text()
+    return set(re.findall(r"^(?:# )?([A-Z][A-Z_]+)=", text, flags=re.MULTILINE))
+
+
+def test_compose_has_exactly_our_processes_and_the_two_servers() -> None:
+    assert set(SERVICES) == {process.name for process in STOP_ORDER} | {"migrate", "db", "redis"}
+
+
+@pytest.mark.parametrize("process", STOP_ORDER, ids=lambda process: process.name)
+def test_a_service_runs_the_command_that_up_runs(process: Any) -> None:
+    assert SERVICES[process.name]["command"] == process.command(VALUES)
+
+
+def test_the_migrate_service_prepares_as_up_does_but_makes_no_demo_user() -> None:
+    assert SERVICES["migrate"]["command"] == list(PREPARE)
+
+
+def test_everything_waits_for_the_migration_and_for_healthy_servers() -> None:
+    for process in STOP_ORDER:
+        conditions = {
+            name: how["condition"] for name, how in SERVICES[process.name]["depends_on"].items()
+        }
+        assert conditions == {
+            "migrate": "service_completed_successfully",
+            "db": "service_healthy",
+            "redis": "service_healthy",
+        }
+
+
+def test_every_lasting_service_has_a_health_check() -> None:
+    assert {name for name, service in SERVICES.items() if "healthcheck" not in service} == {
+        "migrate"
+    }
+
+
+def test_only_web_is_published_and_only_to_this_machine() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert published == {"web": ["127.0.0.1:${PORT:-8000}:8000"]}
+    assert COMPOSE["networks"]["inside"] == {"internal": True}
+    assert SERVICES["db"]["networks"] == SERVICES["redis"]["networks"] == ["inside"]
+
+
+def test_no_password_and_no_secret_has_a_default() -> None:
+    secret = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "SECRET_KEY", "JWT_SIGNING_KEY", "FIELD_KEYS"}
+    used = re.findall(r"\$\{([A-Z_]+)([^}]*)\}", json.dumps(SERVICES))
+    assert secret <= {name for name, _ in used}
+    for name, rest in used:
+        if name in secret | {"ALLOWED_HOSTS"}:
+            assert rest.startswith(":?"), name
+
+
+def test_our_containers_are_small_targets() -> None:
+    for name in (*(process.name for process in STOP_ORDER), "migrate"):
+        service = SERVICES[name]
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["environment"]["SPEEDTRADE_ENV"] == "production"
+
+
+def test_the_queue_keeps_what_it_was_given() -> None:
+    command = SERVICES["redis"]["command"][-1]
+    for part in ("--appendonly yes", "--maxmemory-policy noeviction", "--requirepass"):
+        assert part in command
+
+
+def test_the_image_is_not_root_and_runs_the_web_process() -> None:
+    lines = (PROJECT / "Dockerfile").read_text().splitlines()
+    final = lines[max(i for i, line in enumerate(lines) if line.startswith("FROM ")) :]
+    users = [line.split()[1] for line in final if line.startswith("USER ")]
+    assert users
+    assert users[-1] not in ("root", "0")
+    command = next(line for line in final if line.startswith("CMD "))
+    assert json.loads(command.removeprefix("CMD ")) == WEB.command(VALUES)
+
+
+def test_every_variable_that_is_read_is_explained_and_every_explained_one_is_read() -> None:
+    assert names_read() == names_explained() - COMPOSE_ONLY
