@@ -2,23 +2,25 @@
 
 import json
 import logging
+import math
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError, OperationalError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.core.exceptions import PermissionDenied, SuspiciousOperation, TooManyFieldsSent
+from django.db import OperationalError
+from django.http import Http404, HttpRequest, JsonResponse, QueryDict
 from redis.exceptions import RedisError
-from rest_framework import exceptions, status
+from rest_framework import exceptions, serializers
 from rest_framework.pagination import CursorPagination
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import FormParser, JSONParser
 from rest_framework.response import Response
-from rest_framework.views import set_rollback
 
 from speedtrade.lib.errors import CATALOGUE, DomainError, FieldError, InvalidInput, title_of
 
 logger = logging.getLogger(__name__)
 PROBLEM_JSON = "application/problem+json"
+CHALLENGE = 'Bearer realm="speedtrade"'  # WWW-Authenticate of every 401
+RETRY_SOON = 2  # seconds, where a part is away or a lock was not given
 
 _BY_EXCEPTION: list[tuple[type[Exception], str]] = [
     (exceptions.NotAuthenticated, "not_authenticated"),
@@ -38,13 +40,20 @@ def _refuse_constant(text: str) -> Any:
     raise ValueError(f"{text} is no number")
 
 
+def _read(stream: Any) -> bytes:
+    raw: bytes = stream.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+    if len(raw) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        raise DomainError(code="too_large", status=413)
+    return raw
+
+
 class StrictJSONParser(JSONParser):
     """JSON objects only: no NaN, no Infinity, no list or text on top, no deep nesting."""
 
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> dict[str, Any]:
-        raw = stream.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
-        if len(raw) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            raise DomainError(code="too_large", status=413)
+    def parse(
+        self, stream: Any, media_type: str | None = None, parser_context: Any = None
+    ) -> dict[str, Any]:
+        raw = _read(stream)
         if not raw.strip():
             return {}
         try:
@@ -56,8 +65,25 @@ class StrictJSONParser(JSONParser):
         return body
 
 
+class StrictFormParser(FormParser):
+    """Form-encoded bodies under the same limits; DRF's own reads without any."""
+
+    def parse(
+        self, stream: Any, media_type: str | None = None, parser_context: Any = None
+    ) -> QueryDict:
+        try:
+            return QueryDict(_read(stream), encoding="utf-8")
+        except TooManyFieldsSent as error:
+            raise InvalidInput("The body has too many fields.") from error
+
+
 def problem(
-    *, status_code: int, code: str, detail: str, errors: list[dict[str, str]] | None = None, request_id: str = ""
+    *,
+    status_code: int,
+    code: str,
+    detail: str,
+    errors: list[dict[str, str]] | None = None,
+    request_id: str = "",
 ) -> dict[str, Any]:
     """The one error shape of the API (RFC 9457); `type` is a page of ours that says what to do."""
     return {
@@ -71,63 +97,70 @@ def problem(
     }
 
 
-def problem_response(request: HttpRequest, error: DomainError) -> JsonResponse:
+def problem_response(request: HttpRequest, error: Exception) -> JsonResponse:
     """A problem outside DRF (URL not found, CSRF, a fault in middleware)."""
-    body = problem(
-        status_code=error.status,
-        code=error.code,
-        detail=error.detail,
-        request_id=request.META.get("HTTP_X_REQUEST_ID", ""),
-    )
-    return JsonResponse(body, status=error.status, content_type=PROBLEM_JSON)
+    body, headers = describe_problem(error, request.META.get("HTTP_X_REQUEST_ID", ""))
+    return JsonResponse(body, status=body["status"], content_type=PROBLEM_JSON, headers=headers)
 
 
 def problem_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler: every failure leaves as one problem; the transaction rolls back."""
-    request = context["request"]
-    code, status_code, detail, fields, headers = _describe(error)
-    if status_code >= 500:
+    # Late: DRF's views import the parsers of this module while they are being made.
+    from rest_framework.views import set_rollback
+
+    request_id = context["request"].META.get("HTTP_X_REQUEST_ID", "")
+    body, headers = describe_problem(error, request_id)
+    if body["status"] >= 500:
         logger.error("api_failed", exc_info=error)
     set_rollback()
+    return Response(body, status=body["status"], headers=headers, content_type=PROBLEM_JSON)
+
+
+def describe_problem(error: Exception, request_id: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """(problem, headers) of any exception; pages and the API say the same."""
+    code, status_code, detail, fields, headers = _describe(error)
     body = problem(
-        status_code=status_code,
-        code=code,
-        detail=detail,
-        errors=fields,
-        request_id=request.META.get("HTTP_X_REQUEST_ID", ""),
+        status_code=status_code, code=code, detail=detail, errors=fields, request_id=request_id
     )
-    return Response(body, status=status_code, headers=headers, content_type=PROBLEM_JSON)
+    return body, headers
 
 
-def _describe(error: Exception) -> tuple[str, int, str, list[dict[str, str]], dict[str, str]]:
+def _describe(
+    error: Exception,
+) -> tuple[str, int, str, list[dict[str, str]], dict[str, str]]:
     """(code, status, detail, field errors, headers) of any exception."""
-    headers: dict[str, str] = {}
     if isinstance(error, DomainError):
-        if error.retry_after is not None:
-            headers["Retry-After"] = str(error.retry_after)
-        return error.code, error.status, error.detail, [_field(e) for e in error.errors], headers
+        return (
+            error.code,
+            error.status,
+            error.detail,
+            [_field(one) for one in error.errors],
+            _headers(error.status, error.retry_after),
+        )
     if isinstance(error, exceptions.ValidationError):
-        fields = [_field(e) for e in flatten_errors(error.detail)]
-        words = "; ".join(f"{f['field']}: {f['detail']}" if f["field"] else f["detail"] for f in fields)
-        return "invalid", 400, words, fields, headers
-    if isinstance(error, exceptions.ParseError):
-        return "invalid", 400, "The body cannot be read.", [], headers
+        fields = [_field(one) for one in flatten_errors(error.detail)]
+        words = " ".join(f"{f['field']}: {f['detail']}".removeprefix(": ") for f in fields)
+        return "invalid", 400, words, fields, {}
+    if isinstance(error, exceptions.ParseError | SuspiciousOperation):
+        return "invalid", 400, "The body cannot be read.", [], {}
     if isinstance(error, OperationalError | RedisError):
-        return "unavailable", 503, title_of("unavailable"), [], {"Retry-After": "2"}
-    if isinstance(error, DatabaseError):
-        return "server_error", 500, CATALOGUE["server_error"].remedy, [], headers
+        return "unavailable", 503, title_of("unavailable"), [], _headers(503, RETRY_SOON)
     for kind, code in _BY_EXCEPTION:
         if isinstance(error, kind):
             status_code = getattr(error, "status_code", 404 if code == "not_found" else 403)
             wait = getattr(error, "wait", None)
-            if wait is not None:
-                headers["Retry-After"] = str(max(1, round(wait)))
-            if challenge := getattr(error, "auth_header", None):
-                headers["WWW-Authenticate"] = challenge
+            headers = _headers(status_code, math.ceil(wait) if wait is not None else None)
             return code, status_code, CATALOGUE[code].remedy, [], headers
     if isinstance(error, exceptions.APIException):
-        return "invalid", error.status_code, str(error.detail), [], headers
-    return "server_error", status.HTTP_500_INTERNAL_SERVER_ERROR, CATALOGUE["server_error"].remedy, [], headers
+        return "invalid", error.status_code, str(error.detail), [], {}
+    return "server_error", 500, CATALOGUE["server_error"].remedy, [], {}
+
+
+def _headers(status_code: int, retry_after: int | None) -> dict[str, str]:
+    headers = {"WWW-Authenticate": CHALLENGE} if status_code == 401 else {}
+    if retry_after is not None:
+        headers["Retry-After"] = str(max(1, retry_after))
+    return headers
 
 
 def _field(error: FieldError) -> dict[str, str]:
@@ -140,7 +173,9 @@ def flatten_errors(detail: Any, prefix: str = "") -> list[FieldError]:
         return [
             found
             for key, value in detail.items()
-            for found in flatten_errors(value, prefix if key == "non_field_errors" else f"{prefix}.{key}".strip("."))
+            for found in flatten_errors(
+                value, prefix if key == "non_field_errors" else f"{prefix}.{key}".strip(".")
+            )
         ]
     if isinstance(detail, list):
         return [found for value in detail for found in flatten_errors(value, prefix)]
@@ -148,10 +183,33 @@ def flatten_errors(detail: Any, prefix: str = "") -> list[FieldError]:
 
 
 class NewestFirst(CursorPagination):
-    """`{next, previous, results}`, newest first, stable while rows arrive; `limit` up to a maximum."""
+    """`{next, previous, results}`, newest first, stable while rows arrive; `limit` is capped."""
 
     ordering = ("-created_at", "-id")
     page_size = settings.API_PAGE_SIZE
     page_size_query_param = "limit"
     max_page_size = settings.API_PAGE_SIZE_MAX
     cursor_query_param = "cursor"
+
+
+class FieldErrorSerializer(serializers.Serializer[FieldError]):
+    field = serializers.CharField()
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """The shape of `problem` for the OpenAPI document."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    code = serializers.CharField()
+    errors = FieldErrorSerializer(many=True)
+    request_id = serializers.CharField()
+
+
+def problems(*statuses: int) -> dict[tuple[int, str], type[ProblemSerializer]]:
+    """The error answers of an operation, for `extend_schema(responses={...} | problems(404))`."""
+    return {(status_code, PROBLEM_JSON): ProblemSerializer for status_code in statuses}

@@ -1,12 +1,25 @@
-"""The outermost layer: request id, private caching, paths of the API, headers of every answer."""
+"""The outermost layer: request id, private caching, paths of the API, failures of pages."""
 
+import logging
 import re
 import uuid
 from collections.abc import Callable
+from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http.request import QueryDict
+from django.shortcuts import render, resolve_url
+from redis.exceptions import RedisError
 
+from speedtrade.lib.api import describe_problem, problem_response
+from speedtrade.lib.errors import CATALOGUE, DomainError, Problem, title_of
+
+logger = logging.getLogger(__name__)
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 
 
@@ -15,14 +28,16 @@ class RequestFloorMiddleware:
 
     - a request id (the caller's when it is sane), which logs, tasks and problems repeat;
     - API paths work with and without a trailing slash, for every method;
-    - what is private is never stored by a cache, and every answer says its permissions.
+    - what is private is never stored by a cache, and every answer says its permissions;
+    - a refusal that a page did not turn into words of its own becomes the error page.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-Id", "")
+        # From META, not from request.headers: that would keep what the client sent for the logs.
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
         request_id = given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
         request.META["HTTP_X_REQUEST_ID"] = request_id
         if request.path_info.startswith("/api/") and request.path_info.endswith("/"):
@@ -34,3 +49,42 @@ class RequestFloorMiddleware:
         if not request.path_info.startswith(settings.STATIC_URL):
             response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """The answer for a refusal or an outage; None leaves everything else to the 500 page."""
+        if not isinstance(error, DomainError | OperationalError | RedisError):
+            return None
+        if not isinstance(error, DomainError):
+            logger.error("page_failed", exc_info=error)
+        if request.path_info.startswith("/api/"):
+            return problem_response(request, error)
+        body, headers = describe_problem(error, request.META.get("HTTP_X_REQUEST_ID", ""))
+        fallback = Problem(title_of(body["code"]), "")
+        context = {
+            "problem": CATALOGUE.get(body["code"], fallback),
+            "code": body["code"],
+            "detail": body["detail"],
+            "status": body["status"],
+            "retry_after": headers.get("Retry-After"),
+            "request_id": body["request_id"],
+        }
+        response = render(request, "error.html", context, status=body["status"])
+        response.headers.update(headers)
+        return response
+
+
+class LoginDoorMiddleware(LoginRequiredMiddleware):
+    """Deny by default. A fragment cannot become the log-in page: htmx is told to load that page."""
+
+    def handle_no_permission(
+        self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
+    ) -> HttpResponseBase:
+        if request.headers.get("HX-Request") != "true":
+            return super().handle_no_permission(request, view_func)
+        current = urlsplit(request.headers.get("HX-Current-URL", ""))
+        query = QueryDict(mutable=True)
+        # Where they were, without a host; the log-in page checks it again.
+        here = current._replace(scheme="", netloc="", fragment="").geturl()
+        query[REDIRECT_FIELD_NAME] = here or "/"
+        target = f"{resolve_url(settings.LOGIN_URL)}?{query.urlencode(safe='/')}"
+        return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"HX-Redirect": target})

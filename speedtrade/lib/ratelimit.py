@@ -4,19 +4,23 @@ While Redis is away each process counts alone against a share of the rate: stric
 """
 
 import hashlib
+import ipaddress
 import logging
 import math
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from functools import lru_cache, wraps
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from limits import RateLimitItem, parse_many
-from limits.storage import MemoryStorage, RedisStorage, Storage
+from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import MovingWindowRateLimiter
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
@@ -24,6 +28,9 @@ from speedtrade.lib.errors import DomainError
 
 logger = logging.getLogger(__name__)
 PREFIX = "st:limit"
+IPV6_NETWORK = 64  # bits; one household has 2**64 addresses, so they count as one
+
+_ask_redis_after = 0.0  # time.monotonic(); later after a failure, so that an outage costs no waits
 
 
 class RateLimited(DomainError):
@@ -36,67 +43,114 @@ class RateLimited(DomainError):
 def _shared() -> MovingWindowRateLimiter:
     seconds = settings.REDIS_TIMEOUT.total_seconds()
     storage = RedisStorage(
-        settings.REDIS_URL, key_prefix=PREFIX, socket_timeout=seconds, socket_connect_timeout=seconds
+        settings.REDIS_URL,
+        key_prefix=PREFIX,
+        socket_timeout=seconds,
+        socket_connect_timeout=seconds,
+        # Once, at once, for a connection that idled; more would keep the request waiting for
+        # seconds, and the local count is at hand.
+        retry=Retry(NoBackoff(), 1),  # type: ignore[arg-type]
     )
     return MovingWindowRateLimiter(storage)
 
 
 @lru_cache(maxsize=1)
 def _local() -> MovingWindowRateLimiter:
-    storage: Storage = MemoryStorage()
-    return MovingWindowRateLimiter(storage)
+    return MovingWindowRateLimiter(MemoryStorage())
 
 
 @lru_cache(maxsize=64)
-def _parse(rate: str, share: float) -> tuple[RateLimitItem, ...]:
-    items = parse_many(rate)
-    if share == 1:
-        return tuple(items)
-    return tuple(type(i)(max(1, math.floor(i.amount * share)), i.multiples) for i in items)
+def _parse(rate: str, share: Decimal = Decimal(1)) -> tuple[RateLimitItem, ...]:
+    """The limits of a notation; a share of each, but at least one, where `share` is below 1."""
+    return tuple(
+        type(item)(max(1, math.floor(item.amount * share)), item.multiples)
+        for item in parse_many(rate)
+    )
 
 
-def rate_take(*, name: str, who: str, rate: str) -> None:
-    """Count one use by `who`; raises RateLimited when one of the rates is used up.
+def _hash(who: str) -> str:
+    """The limiter keeps no address and no name."""
+    return hashlib.sha256(who.encode()).hexdigest()[:32]
 
-    `who` is stored as a hash: the limiter keeps no address and no name.
+
+def rate_take(*, name: str, who: str, rate: str, detail: str = "") -> None:
+    """Count one use by `who`; raises RateLimited (with `detail`) when one of the rates is used up.
+
+    What is refused is not counted, so a limit ends by itself even for who does not stop asking.
     """
-    key = hashlib.sha256(who.encode()).hexdigest()[:32]
-    try:
-        _hit(_shared(), _parse(rate, 1), name, key)
-    except RedisError:
-        logger.warning("limiter_without_redis", extra={"limit": name})
-        _hit(_local(), _parse(rate, float(settings.RATE_FALLBACK_SHARE)), name, key)
+    key = _hash(who)
+    if time.monotonic() >= _ask_redis_after:
+        try:
+            wait = _hit(_shared(), _parse(rate), name, key)
+        except RedisError:
+            _redis_failed(name)
+        else:
+            _refuse(wait, detail)
+            return
+    _refuse(_hit(_local(), _parse(rate, settings.RATE_FALLBACK_SHARE), name, key), detail)
 
 
-def _hit(limiter: MovingWindowRateLimiter, items: tuple[RateLimitItem, ...], name: str, key: str) -> None:
+def _redis_failed(name: str) -> None:
+    global _ask_redis_after
+    _ask_redis_after = time.monotonic() + settings.RATE_REDIS_PAUSE.total_seconds()
+    logger.warning("limiter_without_redis", extra={"limit": name})
+
+
+def _refuse(wait: int, detail: str) -> None:
+    if wait:
+        raise RateLimited(detail, retry_after=wait)
+
+
+def _hit(
+    limiter: MovingWindowRateLimiter, items: tuple[RateLimitItem, ...], name: str, key: str
+) -> int:
+    """0 where all rates had room, else the seconds until the first that had none has."""
     for item in items:
         if not limiter.hit(item, name, key):
             reset = limiter.get_window_stats(item, name, key).reset_time
-            raise RateLimited(retry_after=max(1, math.ceil(reset - time.time())))
+            return max(1, math.ceil(reset - time.time()))
+    return 0
 
 
 def rate_clear(*, name: str, who: str, rate: str) -> None:
-    """Forget what was counted, after the right password say."""
-    key = hashlib.sha256(who.encode()).hexdigest()[:32]
-    for limiter, share in ((_shared(), 1.0), (_local(), float(settings.RATE_FALLBACK_SHARE))):
-        for item in _parse(rate, share):
-            try:
-                limiter.clear(item, name, key)
-            except RedisError:
-                logger.warning("limiter_without_redis", extra={"limit": name})
+    """Forget what was counted: the right password excuses the wrong ones before it."""
+    key = _hash(who)
+    for item in _parse(rate, settings.RATE_FALLBACK_SHARE):
+        _local().clear(item, name, key)
+    if time.monotonic() < _ask_redis_after:
+        return
+    try:
+        for item in _parse(rate):
+            _shared().clear(item, name, key)
+    except RedisError:
+        _redis_failed(name)
 
 
 def client_address(request: HttpRequest) -> str:
     """The peer's address, or the entry of X-Forwarded-For that our outermost proxy wrote.
 
     Each proxy appends the address that it saw, so with N trusted proxies the N-th entry from the
-    right is true and everything left of it is the client's own invention.
+    right is true and everything left of it is the client's own invention. Fewer entries than
+    proxies mean that the request came past them: then the peer is all that is known.
     """
-    peer = request.META.get("REMOTE_ADDR") or "unknown"
-    hops: list[str] = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
+    peer = str(request.META.get("REMOTE_ADDR") or "")
+    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
     if settings.TRUSTED_PROXIES and len(hops) >= settings.TRUSTED_PROXIES:
-        return hops[-settings.TRUSTED_PROXIES]
-    return str(peer)
+        return _network(hops[-settings.TRUSTED_PROXIES]) or _network(peer) or "unknown"
+    return _network(peer) or "unknown"
+
+
+def _network(text: str) -> str:
+    """The address as it counts: an IPv4 address, the network of an IPv6 one, "" for neither."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return ""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, IPV6_NETWORK), strict=False))
+    return str(address)
 
 
 class ApiThrottle(BaseThrottle):
@@ -106,7 +160,11 @@ class ApiThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         user = request.user
-        who = f"user:{user.pk}" if user.is_authenticated else f"address:{client_address(request._request)}"
+        who = (
+            f"user:{user.pk}"
+            if user.is_authenticated
+            else f"address:{client_address(request._request)}"
+        )
         try:
             rate_take(name="api", who=who, rate=settings.RATE_API_PER_USER)
         except RateLimited as error:
@@ -123,14 +181,21 @@ def limit_orders(user_id: int) -> None:
     rate_take(name="orders", who=f"user:{user_id}", rate=settings.RATE_ORDERS_PER_USER)
 
 
-def limited_by_address(name: str, rate_setting: str) -> Callable[[Callable[..., HttpResponseBase]], Callable[..., HttpResponseBase]]:
+def limit_address(request: HttpRequest, name: str, rate: str) -> None:
+    """Count one use by the address behind `request`; raises RateLimited. Both doors share it."""
+    rate_take(name=name, who=f"address:{client_address(request)}", rate=rate)
+
+
+def limited_by_address(
+    name: str, rate_setting: str
+) -> Callable[[Callable[..., HttpResponseBase]], Callable[..., HttpResponseBase]]:
     """Decorate a page view: POSTs of one address beyond the rate raise RateLimited."""
 
     def decorate(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
         @wraps(view)
         def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if request.method == "POST":
-                rate_take(name=name, who=client_address(request), rate=getattr(settings, rate_setting))
+                limit_address(request, name, getattr(settings, rate_setting))
             return view(request, *args, **kwargs)
 
         return limited

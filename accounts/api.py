@@ -1,0 +1,173 @@
+"""The JSON doors of users and brokerage accounts."""
+
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from accounts.models import BrokerageAccount, User
+from accounts.selectors import account_for_user, accounts_of
+from accounts.serializers import (
+    AccountChangeSerializer,
+    AccountConnectSerializer,
+    AccountSerializer,
+    LoginSerializer,
+    RefreshSerializer,
+    RegisterSerializer,
+    TokenPairSerializer,
+    UserSerializer,
+)
+from accounts.services.accounts import account_change, account_connect, account_disconnect
+from accounts.services.logins import login_check
+from accounts.services.users import user_register
+from accounts.tokens import TokenPair, tokens_issue, tokens_revoke, tokens_rotate
+from speedtrade.lib.api import StrictFormParser, StrictJSONParser, problems
+from speedtrade.lib.ratelimit import limit_address
+
+
+def _valid(kind: type[Serializer[Any]], data: Any) -> dict[str, Any]:
+    serializer = kind(data=data)
+    serializer.is_valid(raise_exception=True)
+    checked: dict[str, Any] = serializer.validated_data
+    return checked
+
+
+def _tokens(pair: TokenPair) -> Response:
+    return Response(asdict(pair))
+
+
+class _Public(APIView):
+    """Doors for who is nobody yet: an old Authorization header is not even read."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+
+class RegisterView(_Public):
+    @extend_schema(
+        operation_id="auth_register",
+        request=RegisterSerializer,
+        responses={201: UserSerializer} | problems(400, 429),
+    )
+    def post(self, request: Request) -> Response:
+        """Register. The new user has a default paper account with paper cash."""
+        limit_address(request._request, "register", settings.RATE_REGISTER_PER_ADDRESS)
+        user = user_register(**_valid(RegisterSerializer, request.data), now=timezone.now())
+        return Response(UserSerializer(user).data, status=201)
+
+
+class LoginView(_Public):
+    parser_classes = (StrictJSONParser, StrictFormParser)
+
+    @extend_schema(
+        operation_id="auth_login",
+        request={
+            "application/json": LoginSerializer,
+            "application/x-www-form-urlencoded": LoginSerializer,
+        },
+        responses={200: TokenPairSerializer} | problems(400, 401, 429),
+    )
+    def post(self, request: Request) -> Response:
+        """Log in with name or e-mail and password, as JSON or as a form."""
+        limit_address(request._request, "login", settings.RATE_LOGIN_PER_ADDRESS)
+        given, now = _valid(LoginSerializer, request.data), timezone.now()
+        user = login_check(**given, door="api", now=now)
+        return _tokens(tokens_issue(user=user, now=now))
+
+
+class RefreshView(_Public):
+    @extend_schema(
+        operation_id="auth_refresh",
+        request=RefreshSerializer,
+        responses={200: TokenPairSerializer} | problems(400, 401, 429),
+    )
+    def post(self, request: Request) -> Response:
+        """Trade a refresh token for a new pair. Each works once; a second use ends the log-in."""
+        given = _valid(RefreshSerializer, request.data)
+        return _tokens(tokens_rotate(**given, now=timezone.now()))
+
+
+class LogoutView(_Public):
+    @extend_schema(
+        operation_id="auth_logout",
+        request=RefreshSerializer,
+        responses={204: None} | problems(400, 401, 429),
+    )
+    def post(self, request: Request) -> Response:
+        """End the log-in that this refresh token belongs to, its access tokens included."""
+        tokens_revoke(**_valid(RefreshSerializer, request.data), now=timezone.now())
+        return Response(status=204)
+
+
+class _Private(APIView):
+    def user(self) -> User:
+        user = self.request.user
+        if not isinstance(user, User):  # IsAuthenticated stands before every method
+            raise PermissionError("A door of a user was reached by nobody.")
+        return user
+
+    def account(self, account_id: int) -> BrokerageAccount:
+        return account_for_user(user=self.user(), account_id=account_id)
+
+
+class MeView(_Private):
+    @extend_schema(operation_id="auth_me", responses={200: UserSerializer} | problems(401))
+    def get(self, request: Request) -> Response:
+        """Who the token belongs to."""
+        return Response(UserSerializer(self.user()).data)
+
+
+class AccountsView(_Private):
+    @extend_schema(
+        operation_id="accounts_list",
+        responses={200: AccountSerializer(many=True)} | problems(401),
+    )
+    def get(self, request: Request) -> Response:
+        """Your brokerage accounts, the default one first."""
+        return Response(AccountSerializer(accounts_of(self.user()), many=True).data)
+
+    @extend_schema(
+        operation_id="accounts_connect",
+        request=AccountConnectSerializer,
+        responses={201: AccountSerializer} | problems(400, 401, 422),
+    )
+    def post(self, request: Request) -> Response:
+        """Connect an account at a broker. Here there is only the paper market: 422."""
+        given = _valid(AccountConnectSerializer, request.data)
+        account = account_connect(user=self.user(), **given)
+        return Response(AccountSerializer(account).data, status=201)
+
+
+class AccountView(_Private):
+    @extend_schema(
+        operation_id="accounts_get", responses={200: AccountSerializer} | problems(401, 404)
+    )
+    def get(self, request: Request, account_id: int) -> Response:
+        """One of your accounts."""
+        return Response(AccountSerializer(self.account(account_id)).data)
+
+    @extend_schema(
+        operation_id="accounts_change",
+        request=AccountChangeSerializer,
+        responses={200: AccountSerializer} | problems(400, 401, 404),
+    )
+    def patch(self, request: Request, account_id: int) -> Response:
+        """Name an account or make it the default; other fields are not for writing."""
+        account = self.account(account_id)
+        given = _valid(AccountChangeSerializer, request.data)
+        return Response(AccountSerializer(account_change(account=account, **given)).data)
+
+    @extend_schema(
+        operation_id="accounts_disconnect", responses={204: None} | problems(401, 404, 409)
+    )
+    def delete(self, request: Request, account_id: int) -> Response:
+        """Disconnect an account. The paper account stays: 409."""
+        account_disconnect(account=self.account(account_id))
+        return Response(status=204)

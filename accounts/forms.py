@@ -1,0 +1,79 @@
+"""The forms of the account pages. They parse; what is allowed is decided by the services."""
+
+from typing import Any
+
+from django import forms
+
+from accounts.models import Theme, User
+from accounts.models.users import USERNAME_MAX
+from speedtrade.lib.errors import DomainError
+
+SECRET = {"strip": False}  # a password is what was typed, blanks and all
+
+
+def _text(autocomplete: str, **more: Any) -> dict[str, Any]:
+    attrs = {"autocomplete": autocomplete, "autocapitalize": "none", "spellcheck": "false"}
+    return {**attrs, **more}
+
+
+class HouseForm(forms.Form):
+    """A form that can say what a service refused."""
+
+    def with_error(self, error: DomainError) -> "HouseForm":
+        """Show each field error at its field, anything else above the form."""
+        for one in error.errors:
+            field = one.field if one.field in self.fields else None
+            self.add_error(field, forms.ValidationError(one.detail, code=one.code))
+        if not error.errors:
+            self.add_error(None, forms.ValidationError(error.detail, code=error.code))
+        return self
+
+
+class LoginForm(HouseForm):
+    username = forms.CharField(
+        label="Name or e-mail",
+        max_length=254,
+        widget=forms.TextInput(_text("username", autofocus=True)),
+    )
+    password = forms.CharField(
+        label="Password", widget=forms.PasswordInput(_text("current-password")), **SECRET
+    )
+
+
+class RegisterForm(HouseForm):
+    username = forms.CharField(
+        label="Name",
+        help_text="3 to 30 letters, digits and . + - _",
+        max_length=USERNAME_MAX,
+        widget=forms.TextInput(_text("username", autofocus=True)),
+    )
+    email = forms.CharField(label="E-mail", max_length=254, widget=forms.EmailInput(_text("email")))
+    password = forms.CharField(
+        label="Password",
+        help_text="At least 10 characters; a few words make a good one.",
+        widget=forms.PasswordInput(_text("new-password")),
+        **SECRET,
+    )
+
+
+class ProfileForm(HouseForm):
+    email = forms.CharField(label="E-mail", max_length=254, widget=forms.EmailInput(_text("email")))
+    theme = forms.ChoiceField(label="Theme", choices=Theme.choices)
+
+    @classmethod
+    def of(cls, user: User) -> "ProfileForm":
+        return cls(initial={"email": user.email, "theme": user.theme})
+
+
+class PasswordForm(HouseForm):
+    current_password = forms.CharField(
+        label="Current password",
+        widget=forms.PasswordInput(_text("current-password")),
+        **SECRET,
+    )
+    new_password = forms.CharField(
+        label="New password",
+        help_text="At least 10 characters. Everywhere else you are logged out.",
+        widget=forms.PasswordInput(_text("new-password")),
+        **SECRET,
+    )

@@ -1,0 +1,194 @@
+"""Registering, changing and closing a user."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+from django.db.models import Value
+from django.db.models.functions import Lower
+
+from accounts.models import Theme, User
+from accounts.models.users import EMAIL_TAKEN, NAME_TAKEN, USERNAME_MIN
+from accounts.services.accounts import paper_account_open, reason_required
+from accounts.services.audit import audit_record
+from accounts.services.logins import password_check
+from accounts.tokens import tokens_revoke_all
+from speedtrade.lib.errors import Conflict, FieldError, InvalidInput
+from speedtrade.lib.live import live_publish
+
+_UNIQUE = {
+    "user_name_unique": ("username", NAME_TAKEN),
+    "user_email_unique": ("email", EMAIL_TAKEN),
+}
+_UNIQUE["accounts_user_username_key"] = _UNIQUE["user_name_unique"]
+
+
+def user_register(*, username: str, email: str, password: str, now: datetime) -> User:
+    """A new user with a funded paper account, all or nothing.
+
+    Raises InvalidInput with every wrong field at once: the name (3-30 letters, digits and
+    . + - _, not taken), the e-mail (valid, not taken), the password (the validators of the
+    settings). Upper and lower case are the same when it comes to what is taken.
+    """
+    user = User(
+        username=User.normalize_username(username.strip()), email=_email(email), date_joined=now
+    )
+    errors = [
+        *_problems("username", lambda: _name_valid(user.username)),
+        *_problems("email", lambda: _email_valid(user.email)),
+        *_problems("password", lambda: _password_valid(password, user)),
+    ]
+    errors += _taken(user, {"username", "email"} - {error.field for error in errors})
+    if errors:
+        raise _invalid(errors)
+    user.set_password(password)
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+            paper_account_open(user=user, now=now)
+            _audit(user, user, "user.register", now=now)
+    except IntegrityError as error:
+        raise _twin(error) from error
+    return user
+
+
+def user_profile_change(*, user: User, email: str, theme: str, now: datetime) -> User:
+    """A new e-mail address and theme; raises InvalidInput with every wrong field."""
+    email, old = _email(email), user.email
+    errors = _problems("email", lambda: _email_valid(email))
+    if not errors and email.lower() != old.lower():
+        errors = _taken(User(email=email), {"email"})
+    if theme not in Theme.values:
+        errors.append(FieldError("theme", "invalid", "There is no such theme."))
+    if errors:
+        raise _invalid(errors)
+    try:
+        with transaction.atomic():
+            user.email, user.theme = email, theme
+            user.save(update_fields=["email", "theme"])
+            if email != old:
+                _audit(user, user, "user.email_change", now=now)
+    except IntegrityError as error:
+        user.email = old
+        raise _twin(error) from error
+    return user
+
+
+def user_password_change(
+    *, user: User, current_password: str, new_password: str, now: datetime
+) -> User:
+    """A new password; every token and every other session of the user is dead when this returns.
+
+    Raises InvalidInput for a wrong current or a weak new password, RateLimited after too many
+    wrong ones: a stolen session is no place to guess the password.
+    """
+    if not password_check(user=user, password=current_password):
+        raise InvalidInput.field("current_password", "This is not your password.", "wrong_password")
+    if errors := _problems("new_password", lambda: _password_valid(new_password, user)):
+        raise _invalid(errors)
+    with transaction.atomic():
+        user.set_password(new_password)
+        user.save(update_fields=["password"])
+        tokens_revoke_all(user=user, now=now, reason="password")
+        _audit(user, user, "user.password_change", now=now)
+        live_publish(user_id=user.pk, kind="logout", thing_id=user.pk)
+    return user
+
+
+@transaction.atomic
+def user_deactivate(*, user: User, actor: User, reason: str, now: datetime) -> User:
+    """Close the doors to a user: no log-in, and tokens, sessions and sockets end at once.
+
+    Raises InvalidInput without a reason, Conflict where the user is closed already.
+    """
+    return _turn(user, False, actor, reason, now)
+
+
+@transaction.atomic
+def user_reactivate(*, user: User, actor: User, reason: str, now: datetime) -> User:
+    """Let a user log in again; old tokens stay dead. Raises as `user_deactivate`."""
+    return _turn(user, True, actor, reason, now)
+
+
+def _turn(user: User, active: bool, actor: User, reason: str, now: datetime) -> User:
+    reason = reason_required(reason)
+    user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    if user.is_active is active:
+        raise Conflict("The user is open already." if active else "The user is closed already.")
+    user.is_active = active
+    user.save(update_fields=["is_active"])
+    if not active:
+        tokens_revoke_all(user=user, now=now, reason="deactivated")
+        live_publish(user_id=user.pk, kind="logout", thing_id=user.pk)
+    _audit(actor, user, "user.reactivate" if active else "user.deactivate", reason=reason, now=now)
+    return user
+
+
+def _audit(actor: User, user: User, action: str, *, reason: str = "", now: datetime) -> None:
+    audit_record(actor=actor, action=action, target=f"user:{user.pk}", reason=reason, now=now)
+
+
+def _email(email: str) -> str:
+    return str(User.objects.normalize_email(email.strip()))
+
+
+def _name_valid(username: str) -> None:
+    if "@" in username:  # or a name could be somebody else's e-mail address, and log-in takes both
+        raise ValidationError("A name has letters, digits and . + - _ only.", code="invalid")
+    if len(username) < USERNAME_MIN:
+        raise ValidationError(f"A name has at least {USERNAME_MIN} characters.", code="min_length")
+    User._meta.get_field("username").run_validators(username)
+
+
+def _email_valid(email: str) -> None:
+    if not email:
+        raise ValidationError("Enter an e-mail address.", code="required")
+    validate_email(email)
+    User._meta.get_field("email").run_validators(email)
+
+
+def _password_valid(password: str, user: User) -> None:
+    if len(password) > settings.PASSWORD_MAX_LENGTH:
+        raise ValidationError(
+            f"A password has at most {settings.PASSWORD_MAX_LENGTH} characters.", code="max_length"
+        )
+    validate_password(password, user)
+
+
+def _problems(field: str, check: Callable[[], None]) -> list[FieldError]:
+    """What a validator has to say, at most once per text, as errors of `field`."""
+    try:
+        check()
+    except ValidationError as error:
+        return [
+            FieldError(field, one.code or "invalid", " ".join(one.messages))
+            for one in error.error_list
+        ]
+    return []
+
+
+def _taken(user: User, fields: set[str]) -> list[FieldError]:
+    """The unique fields that somebody has; a message for people, the constraint is the guard."""
+    errors = []
+    for name, text in sorted(_UNIQUE.values()):
+        if name in fields:
+            same = User.objects.alias(lowered=Lower(name))
+            if same.filter(lowered=Lower(Value(getattr(user, name)))).exists():
+                errors.append(FieldError(name, "unique", text))
+                fields = fields - {name}
+    return errors
+
+
+def _twin(error: IntegrityError) -> Exception:
+    """The refusal for somebody who was a moment too late; other errors stay what they are."""
+    diagnosis = getattr(error.__cause__, "diag", None)
+    known = _UNIQUE.get(getattr(diagnosis, "constraint_name", None) or "")
+    return _invalid([FieldError(known[0], "unique", known[1])]) if known else error
+
+
+def _invalid(errors: list[FieldError]) -> InvalidInput:
+    return InvalidInput(" ".join(f"{e.field}: {e.detail}" for e in errors), errors=errors)

@@ -1,0 +1,163 @@
+"""Pages: register, log in, log out, settings."""
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import REDIRECT_FIELD_NAME, login, logout, update_session_auth_hash
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect, render, resolve_url
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.forms import HouseForm, LoginForm, PasswordForm, ProfileForm, RegisterForm
+from accounts.models import User
+from accounts.services.logins import InvalidCredentials, login_check
+from accounts.services.users import user_password_change, user_profile_change, user_register
+from speedtrade.lib.errors import InvalidInput
+from speedtrade.lib.live import live_publish
+from speedtrade.lib.ratelimit import limited_by_address
+
+THEME_COOKIE = "theme"
+THEME_COOKIE_AGE = 365 * 24 * 3600  # seconds
+
+
+@login_not_required
+@require_http_methods(["GET", "HEAD", "POST"])
+@sensitive_post_parameters("password")
+@limited_by_address("login", "RATE_LOGIN_PER_ADDRESS")
+def login_page(request: HttpRequest) -> HttpResponseBase:
+    """GET the form; POST `username`, `password`, `next`: in, or 422 with the form."""
+    if request.method != "POST" and request.user.is_authenticated:
+        return redirect(_next(request))
+    form = LoginForm(request.POST or None)
+    if form.is_valid():
+        try:
+            return _enter(
+                request, login_check(**form.cleaned_data, door="page", now=timezone.now())
+            )
+        except InvalidCredentials as error:
+            form.with_error(error)
+    return _form_page(request, "accounts/login.html", form)
+
+
+@login_not_required
+@require_http_methods(["GET", "HEAD", "POST"])
+@sensitive_post_parameters("password")
+@limited_by_address("register", "RATE_REGISTER_PER_ADDRESS")
+def register_page(request: HttpRequest) -> HttpResponseBase:
+    """GET the form; POST `username`, `email`, `password`, `next`: registered and in, or 422."""
+    if request.method != "POST" and request.user.is_authenticated:
+        return redirect(_next(request))
+    form = RegisterForm(request.POST or None)
+    if form.is_valid():
+        try:
+            return _enter(request, user_register(**form.cleaned_data, now=timezone.now()))
+        except InvalidInput as error:
+            form.with_error(error)
+    return _form_page(request, "accounts/register.html", form)
+
+
+@require_POST
+def logout_page(request: HttpRequest) -> HttpResponseBase:
+    """End this session; sockets look again whether their session lives."""
+    live_publish(user_id=_user(request).pk, kind="logout", thing_id=_user(request).pk)
+    logout(request)
+    return redirect(settings.LOGOUT_REDIRECT_URL)
+
+
+@require_safe
+def settings_page(request: HttpRequest) -> HttpResponseBase:
+    """The profile and the password, each with a form of its own."""
+    return _settings(request, ProfileForm.of(_user(request)), PasswordForm())
+
+
+@require_POST
+def profile_change(request: HttpRequest) -> HttpResponseBase:
+    """POST `email`, `theme`: back to the settings, or 422 with them."""
+    form = ProfileForm(request.POST)
+    if form.is_valid():
+        try:
+            user = user_profile_change(user=_user(request), **form.cleaned_data, now=timezone.now())
+        except InvalidInput as error:
+            form.with_error(error)
+        else:
+            messages.success(request, "Your profile is saved.")
+            return _with_theme(redirect("accounts:settings"), user)
+    return _settings(request, form, PasswordForm(), status=422)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sensitive_post_parameters("current_password", "new_password")
+def password_change(request: HttpRequest) -> HttpResponseBase:
+    """POST `current_password`, `new_password`: this session stays, every other door closes."""
+    form = PasswordForm(request.POST or None)
+    if form.is_valid():
+        try:
+            user = user_password_change(
+                user=_user(request), **form.cleaned_data, now=timezone.now()
+            )
+        except InvalidInput as error:
+            form.with_error(error)
+        else:
+            update_session_auth_hash(request, user)
+            messages.success(request, "Your password is changed. Other devices are logged out.")
+            return redirect("accounts:settings")
+    return _settings(request, ProfileForm.of(_user(request)), form, status=_status(request))
+
+
+def _user(request: HttpRequest) -> User:
+    user = request.user
+    if not isinstance(user, User):  # deny by default stands before every view; this is the floor
+        raise PermissionError("A page of a user was reached by nobody.")
+    return user
+
+
+def _status(request: HttpRequest) -> int:
+    """A POST that comes back to its form was refused."""
+    return 422 if request.method == "POST" else 200
+
+
+def _form_page(request: HttpRequest, template: str, form: HouseForm) -> HttpResponseBase:
+    asked = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME, "")
+    context = {"form": form, "next": asked if _own(request, asked) else ""}
+    return render(request, template, context, status=_status(request))
+
+
+def _settings(
+    request: HttpRequest, profile: HouseForm, password: HouseForm, status: int = 200
+) -> HttpResponseBase:
+    context = {"profile_form": profile, "password_form": password}
+    return render(request, "accounts/settings.html", context, status=status)
+
+
+def _enter(request: HttpRequest, user: User) -> HttpResponseBase:
+    """A new session id, so that one planted before is worth nothing, then to where they wanted."""
+    login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
+    return _with_theme(redirect(_next(request)), user)
+
+
+def _with_theme(response: HttpResponseBase, user: User) -> HttpResponseBase:
+    """Pages before the log-in look as the person chose."""
+    response.set_cookie(
+        THEME_COOKIE,
+        user.theme,
+        max_age=THEME_COOKIE_AGE,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def _next(request: HttpRequest) -> str:
+    """Where to go after the log-in: `next` on our own host, else the dashboard."""
+    asked = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME, "")
+    return asked if _own(request, asked) else resolve_url(settings.LOGIN_REDIRECT_URL)
+
+
+def _own(request: HttpRequest, url: str) -> bool:
+    return url_has_allowed_host_and_scheme(
+        url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
