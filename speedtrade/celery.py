@@ -34,6 +34,7 @@ def schedule(sender: Celery, **_: object) -> None:
         ("poll", "trading.tasks.orders_poll", settings.POLL_PERIOD),
         ("snapshots", "portfolio.tasks.equity_snapshot", settings.SNAPSHOT_PERIOD),
         ("ledger", "portfolio.tasks.ledger_check", settings.LEDGER_CHECK_PERIOD),
+        ("families", "accounts.tasks.families_clean", settings.TOKEN_CLEANUP_PERIOD),
     ):
         seconds = period.total_seconds()
         sender.conf.beat_schedule[name] = {

@@ -92,7 +92,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "speedtrade.lib.middleware.LoginDoorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -161,7 +161,8 @@ REDIS_TIMEOUT = timedelta(seconds=2)
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": "st:layer"},
+        # Channels of Redis are not apart by database number as keys are, so the name is.
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": f"st:layer:{REDIS_URL.rpartition('/')[2]}:"},
     }
 }
 CELERY_BROKER_URL = REDIS_URL
@@ -198,6 +199,7 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 PASSWORD_MIN_LENGTH = 10
+PASSWORD_MAX_LENGTH = 256
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {
@@ -209,6 +211,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=30)
 REFRESH_TOKEN_LIFETIME = timedelta(days=1)
+REFRESH_FAMILY_LIFETIME = timedelta(days=30)  # however often it is refreshed, then log in again
+TOKEN_CLEANUP_PERIOD = timedelta(days=1)
 JWT_ISSUER = "speedtrade"
 JWT_AUDIENCE = "speedtrade-api"
 JWT_LEEWAY = timedelta(seconds=10)
@@ -229,6 +233,7 @@ RATE_WRONG_PASSWORD = env_str("RATE_WRONG_PASSWORD", "5/5minute")
 RATE_API_PER_USER = env_str("RATE_API_PER_USER", "600/minute;100/second")
 RATE_ORDERS_PER_USER = env_str("RATE_ORDERS_PER_USER", "300/minute;100/second")
 RATE_FALLBACK_SHARE = Decimal("0.5")  # of each rate, counted per process, while Redis is away
+RATE_REDIS_PAUSE = timedelta(seconds=2)  # after a failure, before the limiter asks Redis again
 
 # ── browsers: cookies, headers, CSP ─────────────────────────────────────────
 SESSION_COOKIE_HTTPONLY = True
@@ -334,7 +339,9 @@ WS_COHORTS = 20
 WS_MAX_SYMBOLS = 200  # subscriptions of one socket
 WS_MAX_MESSAGE = 16 * 1024  # bytes a client may send at once
 WS_MESSAGES_PER_SECOND = 20
-WS_MAX_PER_USER = 20
+WS_MAX_PER_USER = 20  # in one web process
+WS_SILENCE = timedelta(seconds=90)  # a browser that says nothing for so long is closed
+WS_LIFETIME = timedelta(hours=12)  # then the client connects anew
 WS_RECHECK = timedelta(seconds=5)  # a socket asks so often whether its user may still be here
 BARS_LIMIT = 1000
 BARS_LIMIT_DEFAULT = 300
@@ -342,6 +349,12 @@ QUOTES_LIMIT = 100  # symbols in one request
 SEARCH_LIMIT = 20
 MOVERS_LIMIT = 10
 WATCHLIST_LIMIT = 100
+WATCHLIST_DEFAULT = ["AAPL", "MSFT", "NVDA", "SPY", "BTC/USD", "ETH/USD"]  # of a new user
+# How long a process believes what it read about an instrument, a halt included. Tests roll back
+# and must not remember.
+INSTRUMENT_CACHE = timedelta(0) if TESTING else timedelta(seconds=2)
+INSTRUMENTS_RELOAD = timedelta(seconds=30)  # so often the feed looks for new instruments
+QUOTE_GATE_MEMORY = timedelta(minutes=10)  # an older quote says nothing about a jump
 
 # ── trading ─────────────────────────────────────────────────────────────────
 PAPER_OPENING_CASH = env_decimal("PAPER_OPENING_CASH", "100000")
@@ -356,6 +369,7 @@ RISK_COLLAR_WARN = Decimal("0.10")  # a limit so far beyond the quote is a quest
 RISK_COLLAR_DENY = Decimal("0.20")  # and so far beyond it is refused
 RISK_MARKET_BAND = Decimal("0.05")  # a market order never pays more than this over the quote
 RISK_DUPLICATE_WINDOW = timedelta(seconds=5)
+GTC_LIFETIME = timedelta(days=90)
 SUBMIT_WAKE_AFTER = timedelta(seconds=2)  # a claimed-by-nobody submission older than this is woken
 SUBMIT_UNKNOWN_AFTER = timedelta(seconds=5)  # sent so long ago with no answer: ask the broker
 SUBMIT_LOOKUPS = 5  # misses, over at least SUBMIT_LOST_AFTER, before an order counts as lost

@@ -103,6 +103,7 @@ CATALOGUE: dict[str, Problem] = {
     "order_busy": Problem("A change of this order is under way", "Wait until it is through, then look again."),
     "trading_halted": Problem("Trading is halted", "Orders can be cancelled, not placed, until it resumes."),
     "account_not_active": Problem("This account cannot trade now", "Its page says why. Orders can still be cancelled."),
+    "broker_not_offered": Problem("This broker is not offered here", "Use the paper account that you have; it needs no keys."),
     "instrument_not_tradable": Problem("This symbol cannot be traded", "Choose another one."),
     "symbol_halted": Problem("This symbol is halted", "Wait until it resumes. Orders can be cancelled."),
     "market_closed": Problem("The market is closed", "Use time in force day or gtc: the order waits for the open."),
