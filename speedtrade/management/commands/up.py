@@ -123,6 +123,7 @@ class Run:
                 server = kind(self.folder)
                 await self.supervisor.keep_server(server)
                 environment[variable] = addresses[variable] = server.url()
+        (self.folder / "static").mkdir(exist_ok=True)  # whitenoise warns of a missing one
         # Other shells find the servers here: `manage.py shell`, `manage.py check_ledger`.
         write_private(self.folder / "runtime.json", {**addresses, "pid": os.getpid()})
 

@@ -1,0 +1,186 @@
+"""`GET /health` under every dependency being there and away."""
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.test import Client
+
+from speedtrade import health, healthcheck
+from speedtrade.lib.redis import redis_client
+
+NOW = 1_800_000_000.0
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _forget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(health, "_kept", None)
+    health._client.cache_clear()
+    yield
+    health._client.cache_clear()
+
+
+def beat(worker: float | None = NOW, feed: float | None = NOW) -> None:
+    for key, moment in ((health.HEARTBEAT_WORKER, worker), (health.HEARTBEAT_FEED, feed)):
+        if moment is not None:
+            redis_client().set(key, str(moment))
+
+
+@pytest.fixture
+def no_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = {"host": "127.0.0.1", "port": 1, "dbname": "none", "user": "nobody"}
+    monkeypatch.setattr(connections["default"], "get_connection_params", lambda: nowhere)
+
+
+def test_all_is_ok_while_everything_shows_signs_of_life() -> None:
+    beat()
+    report = health.health_report(NOW)
+    assert report.status == "ok"
+    assert report.checks == dict.fromkeys(("database", "redis", "worker", "feed"), "ok")
+
+
+@pytest.mark.parametrize(
+    ("worker_age", "feed_age", "expected"),
+    [
+        (30, 15, "ok"),
+        (30.5, 0, "degraded"),
+        (0, 15.5, "degraded"),
+        (None, 0, "degraded"),
+        (0, None, "degraded"),
+    ],
+)
+def test_a_heartbeat_counts_up_to_its_limit_and_not_beyond(
+    worker_age: float | None, feed_age: float | None, expected: str
+) -> None:
+    beat(
+        None if worker_age is None else NOW - worker_age,
+        None if feed_age is None else NOW - feed_age,
+    )
+    assert health.health_report(NOW).status == expected
+
+
+def test_an_old_or_missing_heartbeat_is_told_in_words() -> None:
+    beat(worker=NOW - 45, feed=None)
+    checks = health.health_report(NOW).checks
+    assert checks["worker"] == "last seen 45 s ago"
+    assert checks["feed"] == "no sign of life"
+
+
+def test_the_door_is_open_to_all_and_is_never_cached(client: Client) -> None:
+    beat(time.time(), time.time())
+    response = client.get("/health")
+    assert response.status_code == 200
+    assert response.json()["status"] == "ok"
+    assert "no-store" in response["Cache-Control"]
+    assert "sessionid" not in response.cookies
+    assert client.post("/health").status_code == 405
+
+
+def test_without_redis_it_still_serves_and_says_so(client: Client, settings: Any) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    health._client.cache_clear()
+    response = client.get("/health")
+    assert response.status_code == 200
+    assert response.json() == {
+        "status": "degraded",
+        "checks": {"database": "ok", "redis": "down", "worker": "unknown", "feed": "unknown"},
+    }
+
+
+@pytest.mark.usefixtures("no_database")
+def test_without_the_database_it_cannot_serve_and_says_when_to_come_back(client: Client) -> None:
+    beat(time.time(), time.time())
+    response = client.get("/health")
+    assert response.status_code == 503
+    assert response["Retry-After"] == "5"
+    assert response.json()["status"] == "down"
+    assert response.json()["checks"]["database"] == "down"
+
+
+@contextlib.contextmanager
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and never answers: a server that hangs."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(8)
+        yield listener.getsockname()[1]
+
+
+def test_servers_that_hang_cost_it_seconds_and_not_forever(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with silent_port() as port:
+        settings.REDIS_URL = f"redis://127.0.0.1:{port}/0"
+        health._client.cache_clear()
+        nowhere = {"host": "127.0.0.1", "port": port, "dbname": "none", "user": "nobody"}
+        monkeypatch.setattr(connections["default"], "get_connection_params", lambda: nowhere)
+        started = time.monotonic()
+        report = health.health_report(NOW)
+        assert time.monotonic() - started < 2 * settings.HEALTH_TIMEOUT.total_seconds() + 1
+    assert report.status == "down"
+    assert report.checks["redis"] == "down"
+
+
+def test_however_often_it_is_asked_the_dependencies_are_asked_seldom(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(health, "REPORT_KEPT", 60.0)
+    monkeypatch.setattr(health, "_database", lambda: asked.append(1) or "ok")
+    for _ in range(20):
+        client.get("/health")
+    assert len(asked) == 1
+
+
+@contextlib.contextmanager
+def answering(status: int, body: bytes) -> Iterator[int]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+DEGRADED = json.dumps({"status": "degraded", "checks": {"worker": "ok", "feed": "down"}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "arguments", "code"),
+    [
+        (200, DEGRADED, [], 0),
+        (200, DEGRADED, ["--check", "worker"], 0),
+        (200, DEGRADED, ["--check", "feed"], 1),
+        (200, b"not json", [], 1),
+        (503, DEGRADED, [], 1),
+    ],
+)
+def test_a_container_asks_with_an_exit_code(
+    status: int, body: bytes, arguments: list[str], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with answering(status, body) as port:
+        monkeypatch.setenv("PORT", str(port))
+        assert healthcheck.main(["--host", "127.0.0.1", *arguments]) == code
+
+
+def test_nobody_there_is_not_healthy() -> None:
+    assert healthcheck.ask_health("127.0.0.1", 1) is None
+    assert healthcheck.reachable("0.0.0.0") == "127.0.0.1"  # noqa: S104 - only compared
+    assert healthcheck.reachable("192.0.2.7") == "192.0.2.7"

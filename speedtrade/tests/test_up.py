@@ -1,0 +1,243 @@
+"""`manage.py up` as a person meets it: refusals in one sentence, and the whole thing alive."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+from django.core.management import call_command
+
+from speedtrade import embedded
+from speedtrade.datafolder import PROJECT, CannotStart, FolderLock, data_folder
+from speedtrade.env import read_json
+from speedtrade.healthcheck import ask_health
+from speedtrade.management.commands.up import Run
+from speedtrade.supervisor import MARK
+from speedtrade.testing.waiting import wait_until
+
+START = 90  # seconds for a start beside another test worker; alone it takes about ten
+
+
+def of_folder(folder: Path) -> list[psutil.Process]:
+    """Every living process of a run on this folder: its children by mark, its servers by place."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            ours = process.environ().get(MARK) == str(folder)
+            if (ours or Path(process.cwd()).is_relative_to(folder)) and (
+                process.status() != psutil.STATUS_ZOMBIE
+            ):
+                found.append(process)
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path / "data"
+    home.mkdir(mode=0o700)
+    monkeypatch.setenv("SPEEDTRADE_DATA_DIR", str(home))
+    monkeypatch.setenv("SPEEDTRADE_ENV", "development")
+    for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "JWT_SIGNING_KEY", "FIELD_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    return home
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def refusal(port: int) -> str:
+    """What `manage.py up` says when it refuses, having checked that it ends with code 1."""
+    errors = StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("up", port=port, stderr=errors)
+    assert ended.value.code == 1
+    return errors.getvalue()
+
+
+def test_a_second_copy_on_one_folder_says_who_runs_and_leaves_it_alone(folder: Path) -> None:
+    first = FolderLock(folder)
+    first.take("http://127.0.0.1:8123")
+    said = refusal(free_port())
+    first.release()
+    assert said.count("\n") == 1
+    assert f"Another copy is running on the data folder {folder}" in said
+    assert f"pid {os.getpid()}, http://127.0.0.1:8123" in said
+    assert not (folder / "postgres").exists()
+
+
+def test_a_taken_port_is_one_sentence_and_nothing_was_started(folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = refusal(port)
+    assert said.count("\n") == 1
+    assert f"Port {port} on 127.0.0.1 cannot be used" in said
+    assert not (folder / "postgres").exists()
+    FolderLock(folder).take("the folder is free again")
+
+
+def test_a_missing_wheel_is_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda name: None)
+    said = refusal(free_port())
+    assert said.count("\n") == 1
+    assert "PostgreSQL is not installed here" in said
+    assert of_folder(folder) == []
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = folder / "file"
+    file.touch()
+    monkeypatch.setenv("SPEEDTRADE_DATA_DIR", str(file / "inside"))
+    with pytest.raises(CannotStart, match="choose another with SPEEDTRADE_DATA_DIR"):
+        data_folder()
+
+
+async def test_servers_that_are_set_are_not_started_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://somebody@db.example/theirs")
+    monkeypatch.setenv("REDIS_URL", "redis://queue.example:6379/0")
+    run = Run(free_port())
+    await run._start_servers()
+    assert run.supervisor.children == []
+    assert run.supervisor.environment["DATABASE_URL"].endswith("db.example/theirs")
+    assert read_json(folder / "runtime.json").keys() == {"pid"}
+
+
+class Product:
+    """`manage.py up` in a process of its own, its lines collected as they come."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder, self.port = folder, port
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "up", "--port", str(port)],
+            cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        self.lines.extend(iter(self.process.stdout.readline, ""))
+
+    def said(self, pattern: str) -> list[str]:
+        return [line for line in list(self.lines) if re.search(pattern, line)]
+
+    def until(self, pattern: str, seconds: float = START, times: int = 1) -> None:
+        def told_or_over() -> bool:
+            return len(self.said(pattern)) >= times or self.process.poll() is not None
+
+        wait_until(told_or_over, seconds, f"{pattern!r} in:\n{''.join(self.lines)}")
+        assert len(self.said(pattern)) >= times, "".join(self.lines)
+
+    def child(self, part: str) -> psutil.Process:
+        """The eldest process of this run whose command line holds `part`."""
+        found = [p for p in of_folder(self.folder) if part in " ".join(p.cmdline())]
+        return min(found, key=lambda process: process.create_time())
+
+    def database(self, sql: str) -> Any:
+        address = read_json(self.folder / "runtime.json")["DATABASE_URL"]
+        with psycopg.connect(address, autocommit=True) as connection:
+            cursor = connection.execute(sql)
+            return cursor.fetchone() if cursor.description else None
+
+    def end(self) -> None:
+        for process in (psutil.Process(self.process.pid), *of_folder(self.folder)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait()
+        self._reader.join(5)
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Any]:
+    begun: list[Product] = []
+
+    def begin() -> Product:
+        begun.append(Product(folder, free_port()))
+        return begun[-1]
+
+    yield begin
+    for product in begun:
+        if product.process.poll() is None:
+            product.end()
+    for process in of_folder(folder):
+        process.kill()
+
+
+STOPPED_LINE = r"stopped; nothing is left running"
+
+
+@pytest.mark.serial
+def test_the_whole_product_starts_heals_stops_and_recovers_from_kill_9(start: Any) -> None:
+    product = start()
+    product.until(r"demo login: demo +password: paper-")
+    product.until(r"this is paper money")
+    health = ask_health("127.0.0.1", product.port)
+    assert health is not None
+    assert health["status"] == "ok", health
+
+    # A child that dies comes back, and it is said; so do the servers.
+    product.database("CREATE TABLE kept AS SELECT 42 AS answer")
+    for name, part in (("web", "daphne"), ("feed", "run_feed"), ("valkey", "valkey-server")):
+        product.child(part).kill()
+        product.until(rf"{name} \| was ended by SIGKILL; starting it again in 0.5 s", 20)
+    product.child("postgres").kill()
+    product.until(r"postgres \| .*; starting it again in 0.5 s", 20)
+    wait_until(
+        lambda: (ask_health("127.0.0.1", product.port) or {}).get("status") == "ok",
+        START,
+        "all is well again",
+    )
+
+    # Everything at once, as a machine that loses power.
+    product.process.kill()
+    product.end()
+    wait_until(lambda: of_folder(product.folder) == [], 15, "all processes gone")
+
+    again = start()
+    again.until(r"ready after")
+    assert again.database("SELECT answer FROM kept") == (42,)
+    again.process.send_signal(signal.SIGTERM)
+    again.process.wait(60)
+    again.until(STOPPED_LINE, 5)
+    assert again.process.returncode == 0
+    assert again.said("did not stop in time") == []
+    assert of_folder(again.folder) == []
+    assert not (again.folder / "runtime.json").exists()
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", again.port), timeout=2)
+
+
+@pytest.mark.serial
+def test_children_of_a_killed_supervisor_are_gone_or_ended_and_ctrl_c_stops_a_start(
+    start: Any,
+) -> None:
+    product = start()
+    product.until(r"prepare \| ")
+    product.process.send_signal(signal.SIGKILL)
+    product.process.wait()
+    second = start()
+    second.until(r"prepare \| ")
+    second.process.send_signal(signal.SIGINT)
+    second.process.wait(30)
+    second.until(STOPPED_LINE, 5)
+    assert of_folder(second.folder) == []
