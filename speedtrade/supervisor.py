@@ -93,8 +93,8 @@ class Supervisor:
         child = Child.of_server(server)
         self.keep(child)
         deadline = time.monotonic() + START_TIMEOUT
-        while not (child.process and await asyncio.to_thread(server.answers)):
-            ended = child.process and child.process.returncode is not None
+        while child.process is None or not await asyncio.to_thread(server.answers):
+            ended = child.process is not None and child.process.returncode is not None
             if ended or time.monotonic() > deadline:
                 raise CannotStart(f"{server.name} did not start: {server.last_words()}")
             await asyncio.sleep(ASK_AGAIN)

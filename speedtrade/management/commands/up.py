@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -102,8 +103,8 @@ class Run:
         await self.supervisor.run_once("prepare", [*PREPARE, *demo])
         values = {"bind": self.bind, "port": str(self.port), "folder": str(self.folder)}
         for process in reversed(STOP_ORDER):
-            argv = process.command(values)
-            self.supervisor.keep(Child(process.name, lambda argv=argv: argv, process.grace))
+            command = partial(process.command, values)
+            self.supervisor.keep(Child(process.name, command, process.grace))
         await self._until_ready()
         say("up", f"ready after {time.monotonic() - started:.1f} s: {self.address}")
         if not self.production:
