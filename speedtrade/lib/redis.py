@@ -5,10 +5,17 @@ from functools import lru_cache
 import redis
 import redis.asyncio as aredis
 from django.conf import settings
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+#: Once, at once: a connection that idled may be dead. More tries would outlast REDIS_TIMEOUT, and
+#: whoever can wait has a loop of its own.
+RETRIES = 1
 
 
 @lru_cache(maxsize=1)
-def redis_client() -> "redis.Redis":
+def redis_client() -> "redis.Redis[str]":
     """A thread-safe client that answers text; raises redis.RedisError within REDIS_TIMEOUT."""
     seconds = settings.REDIS_TIMEOUT.total_seconds()
     return redis.Redis.from_url(
@@ -17,12 +24,17 @@ def redis_client() -> "redis.Redis":
         socket_timeout=seconds,
         socket_connect_timeout=seconds,
         health_check_interval=15,
+        retry=Retry(NoBackoff(), RETRIES),
     )
 
 
-def async_redis() -> "aredis.Redis":
+def async_redis() -> "aredis.Redis[str]":
     """A new asyncio client for one event loop; the caller closes it."""
     seconds = settings.REDIS_TIMEOUT.total_seconds()
     return aredis.Redis.from_url(
-        settings.REDIS_URL, decode_responses=True, socket_connect_timeout=seconds, health_check_interval=15
+        settings.REDIS_URL,
+        decode_responses=True,
+        socket_connect_timeout=seconds,
+        health_check_interval=15,
+        retry=AsyncRetry(NoBackoff(), RETRIES),
     )

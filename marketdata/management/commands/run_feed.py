@@ -1,0 +1,23 @@
+"""`manage.py run_feed`: the one process that publishes quotes."""
+
+import signal
+import threading
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from marketdata.feeds.registry import feeds_running
+from marketdata.services.feeding import FeedProcess, SystemClock
+from marketdata.services.publishing import QuotePublisher
+from speedtrade.lib.lease import Lease
+
+
+class Command(BaseCommand):
+    help = "Publish the quotes of MARKET_DATA_FEEDS until SIGTERM. A second copy waits its turn."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        publisher = QuotePublisher(feeds_running())
+        FeedProcess(publisher=publisher, lease=Lease("feed"), clock=SystemClock(stop)).run()

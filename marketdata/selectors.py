@@ -1,0 +1,232 @@
+"""What the doors read of the market: instruments, prices, bars, books, hours, lists of symbols.
+
+Instances of Instrument come out of a cache that threads share: read them, never change them.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from django.conf import settings
+from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+
+from marketdata import quote_store
+from marketdata.domain.bars import TIMEFRAMES, Bar
+from marketdata.domain.quotes import Quote
+from marketdata.domain.symbols import symbol_candidates
+from marketdata.feeds.registry import feed_for
+from marketdata.hours import market_hours
+from marketdata.models import AssetType, Instrument, Watchlist
+from speedtrade.lib.errors import FieldError, InvalidInput, NotFound, Unavailable
+
+Direction = Literal["gainers", "losers"]
+DIRECTIONS: Final = ("gainers", "losers")
+#: No market of ours has bars before this; asking for them is answered without looking.
+BARS_BEGIN: Final = datetime(1990, 1, 1, tzinfo=UTC)
+
+#: What a person wrote -> (until when on the monotonic clock, the instrument). Finds only.
+_found: dict[str, tuple[float, Instrument]] = {}
+_FOUND_LIMIT: Final = 50_000
+
+
+class UnknownSymbol(NotFound):
+    """No instrument has this symbol, however it is written."""
+
+    code = "unknown_symbol"
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """An instrument and its last quote."""
+
+    instrument: Instrument
+    quote: Quote
+
+
+@dataclass(frozen=True, slots=True)
+class MarketState:
+    """When the market of one asset type trades; all moments in UTC.
+
+    The session is the one open at the moment of asking, or else the last one.
+    """
+
+    is_open: bool
+    session_open: datetime
+    session_close: datetime
+    next_open: datetime
+    next_close: datetime
+
+
+def instrument_get(text: str) -> Instrument:
+    """The instrument that `text` names, in any spelling; raises UnknownSymbol (404).
+
+    Shared and at most settings.INSTRUMENT_CACHE old, its halt included. Not for changing.
+    """
+    key, clock = text[:32], time.monotonic()
+    kept = _found.get(key)
+    if kept is not None and clock < kept[0]:
+        return kept[1]
+    candidates = symbol_candidates(text)
+    rows = {row.symbol: row for row in Instrument.objects.filter(symbol__in=candidates)}
+    for symbol in candidates:
+        if symbol in rows:
+            if len(_found) >= _FOUND_LIMIT:
+                _found.clear()
+            _found[key] = (clock + settings.INSTRUMENT_CACHE.total_seconds(), rows[symbol])
+            return rows[symbol]
+    raise UnknownSymbol(f"We do not know the symbol {key!r}.")
+
+
+def instruments_forget() -> None:
+    """Look at the table again at the next question; for whoever has just changed it."""
+    _found.clear()
+
+
+def instruments_split(texts: Iterable[str]) -> tuple[list[Instrument], list[str]]:
+    """(the instruments named, each once in the order given; the texts that name none)."""
+    known: dict[str, Instrument] = {}
+    unknown: list[str] = []
+    for text in texts:
+        try:
+            instrument = instrument_get(text)
+        except UnknownSymbol:
+            unknown.append(text[:32])
+        else:
+            known.setdefault(instrument.symbol, instrument)
+    return list(known.values()), unknown
+
+
+def instruments_get(texts: Iterable[str]) -> list[Instrument]:
+    """Each instrument named once, in the order given; UnknownSymbol names all that do not exist."""
+    known, unknown = instruments_split(texts)
+    if unknown:
+        words = f"We do not know {', '.join(unknown)}."
+        raise UnknownSymbol(words, errors=[FieldError("symbols", "unknown_symbol", words)])
+    return known
+
+
+def instruments_listed(asset_type: str = "") -> QuerySet[Instrument]:
+    """Every instrument, or those of one asset type, by symbol."""
+    rows = Instrument.objects.order_by("symbol")
+    return rows.filter(asset_type=asset_type) if asset_type else rows
+
+
+def instrument_search(q: str, limit: int) -> list[Instrument]:
+    """Symbols that begin with `q`, then names with a word that does, then names that hold it."""
+    words = " ".join(q.split())[:60]
+    if not words:
+        return []
+    begins = Q(symbol__in=symbol_candidates(words)) | Q(symbol__startswith=words.upper())
+    rank = Case(
+        When(symbol__in=symbol_candidates(words), then=0),
+        When(begins, then=1),
+        When(Q(name__istartswith=words) | Q(name__icontains=f" {words}"), then=2),
+        default=Value(3),
+        output_field=IntegerField(),
+    )
+    found = Instrument.objects.filter(begins | Q(name__icontains=words))
+    return list(found.order_by(rank, "symbol")[:limit])
+
+
+def quote_of(instrument: Instrument) -> Quote:
+    """The last quote with depth; raises Unavailable (503) before the first one."""
+    quote = quote_store.quote_get(instrument.symbol)
+    if quote is None:
+        raise Unavailable(f"There is no price of {instrument.symbol} yet.")
+    return quote
+
+
+def is_stale(quote: Quote, now: datetime) -> bool:
+    """Whether the quote is too old to trade on."""
+    return quote.is_stale(now, settings.QUOTE_STALE_AFTER)
+
+
+def movers(
+    direction: Direction,
+    now: datetime,
+    limit: int,
+    *,
+    asset_type: str = "",
+) -> list[Priced]:
+    """The instruments that moved most since their previous close, the most extreme first.
+
+    Prices of an earlier day say nothing about today's move: only quotes of the session at `now`.
+    """
+    hours = market_hours()
+    opened = {kind: hours.session_for(kind, now).open for kind in AssetType.values}
+    quotes = quote_store.quotes_all()
+    rows = [
+        Priced(instrument, quotes[instrument.symbol])
+        for instrument in instruments_listed(asset_type)
+        if instrument.symbol in quotes
+        and quotes[instrument.symbol].as_of >= opened[instrument.asset_type]
+    ]
+    # Ties by symbol, so that the list stands still while nothing moves.
+    sign = -1 if direction == "gainers" else 1
+    rows.sort(key=lambda row: (sign * row.quote.change_pct, row.instrument.symbol))
+    return rows[:limit]
+
+
+def bars(
+    instrument: Instrument,
+    timeframe: str,
+    *,
+    now: datetime,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    limit: int = settings.BARS_LIMIT_DEFAULT,
+) -> list[Bar]:
+    """The newest `limit` bars that begin in [start, end], oldest first, up to `now`.
+
+    Raises InvalidInput for an unknown timeframe, a limit outside 1 to settings.BARS_LIMIT or an
+    end before the start.
+    """
+    if timeframe not in TIMEFRAMES:
+        raise InvalidInput.field("timeframe", f"Choose one of {', '.join(TIMEFRAMES)}.")
+    if not 1 <= limit <= settings.BARS_LIMIT:
+        raise InvalidInput.field("limit", f"Choose 1 to {settings.BARS_LIMIT}.")
+    last = now if end is None else min(end, now)
+    if start is not None and end is not None and end < start:
+        raise InvalidInput.field("end", "The end is before the start.")
+    if last < BARS_BEGIN or (start is not None and start > last):
+        return []
+    feed = feed_for(instrument)
+    return feed.bars(instrument.symbol, timeframe, start=start, end=last, limit=limit, now=now)
+
+
+def market_clock(now: datetime) -> Mapping[str, MarketState]:
+    """Asset type -> when its market trades."""
+    hours = market_hours()
+    states = {}
+    for kind in AssetType.values:
+        session = hours.session_for(kind, now)
+        states[kind] = MarketState(
+            is_open=hours.is_open(kind, now),
+            session_open=session.open,
+            session_close=session.close,
+            next_open=hours.next_open(kind, now),
+            next_close=hours.next_close(kind, now),
+        )
+    return states
+
+
+def watchlist_default(user: Any) -> Watchlist | None:
+    """The user's first list, or None before `watchlist_ensure_default` has made it."""
+    return Watchlist.objects.filter(user=user).order_by("position", "id").first()
+
+
+def watchlist_instruments(user: Any) -> list[Instrument]:
+    """The instruments of the user's first list, in its order; [] without a list."""
+    chosen = watchlist_default(user)
+    if chosen is None:
+        return []
+    items = chosen.items.select_related("instrument").order_by("position", "id")
+    return [item.instrument for item in items]
+
+
+def watchlist_has(user: Any, instrument: Instrument) -> bool:
+    """Whether the instrument stands in the user's first list."""
+    chosen = watchlist_default(user)
+    return chosen is not None and chosen.items.filter(instrument=instrument).exists()

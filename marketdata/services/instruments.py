@@ -1,0 +1,99 @@
+"""Instruments come from a data file; people halt and resume them."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from accounts.services.audit import audit_record
+from marketdata.feeds.simulated.profiles import InstrumentSpec, load_instruments
+from marketdata.models import Instrument
+from marketdata.selectors import UnknownSymbol, instruments_forget
+from speedtrade.lib.errors import Conflict, InvalidInput
+
+REASON_MAX = 200
+
+
+@transaction.atomic
+def instruments_load() -> tuple[int, int]:
+    """Write the data file into the table; (how many are new, how many there are).
+
+    Harmless to repeat: rules and names follow the file, a halt stays, nothing is deleted.
+    """
+    specs = load_instruments()
+    new = 0
+    for spec in specs:
+        _, created = Instrument.objects.update_or_create(
+            symbol=spec.symbol, defaults=_columns(spec)
+        )
+        new += created
+    instruments_forget()
+    return new, len(specs)
+
+
+@transaction.atomic
+def instrument_halt(*, symbol: str, actor: Any, reason: str, now: datetime) -> Instrument:
+    """Stop new orders in a symbol; raises UnknownSymbol, InvalidInput (no reason), Conflict."""
+    instrument = _locked(symbol)
+    if instrument.halted_at is not None:
+        raise Conflict(f"{symbol} is halted already: {instrument.halt_reason}")
+    instrument.halted_at, instrument.halt_reason = now, _reason(reason)
+    return _saved(instrument, "instrument.halt", actor, reason, now)
+
+
+@transaction.atomic
+def instrument_resume(*, symbol: str, actor: Any, reason: str, now: datetime) -> Instrument:
+    """Let orders in again; raises UnknownSymbol, InvalidInput (no reason), Conflict."""
+    instrument = _locked(symbol)
+    if instrument.halted_at is None:
+        raise Conflict(f"{symbol} is not halted.")
+    _reason(reason)
+    instrument.halted_at, instrument.halt_reason = None, ""
+    return _saved(instrument, "instrument.resume", actor, reason, now)
+
+
+def _locked(symbol: str) -> Instrument:
+    found = Instrument.objects.select_for_update(no_key=True).filter(symbol=symbol).first()
+    if found is None:
+        raise UnknownSymbol(f"We do not know the symbol {symbol[:32]!r}.")
+    return found
+
+
+def _reason(reason: str) -> str:
+    text = reason.strip()
+    if not text or len(text) > REASON_MAX:
+        raise InvalidInput.field("reason", f"Say why, in at most {REASON_MAX} characters.")
+    return text
+
+
+def _saved(
+    instrument: Instrument, action: str, actor: Any, reason: str, now: datetime
+) -> Instrument:
+    instrument.save(update_fields=["halted_at", "halt_reason"])
+    audit_record(
+        actor=actor,
+        action=action,
+        target=f"instrument:{instrument.symbol}",
+        reason=reason.strip(),
+        now=now,
+    )
+    # Only after the commit: a reader in between would put the old row back.
+    transaction.on_commit(instruments_forget)
+    return instrument
+
+
+def _columns(spec: InstrumentSpec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "asset_type": spec.asset_type,
+        "exchange": spec.exchange,
+        "sector": spec.sector,
+        "price_tick": spec.price_tick,
+        "qty_step": spec.qty_step,
+        "min_qty": spec.min_qty,
+        "min_notional": spec.min_notional,
+        "fractionable": spec.fractionable,
+        "tradable": spec.tradable,
+        "shortable": spec.shortable,
+        "feed": "simulated",
+    }

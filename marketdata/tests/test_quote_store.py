@@ -1,0 +1,72 @@
+"""The last quotes, in Redis."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from redis.exceptions import RedisError
+
+from marketdata import quote_store
+from speedtrade.testing.market import make_quote
+from speedtrade.lib.redis import redis_client
+
+NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+
+
+def test_a_quote_comes_back_as_it_went_in_depth_included():
+    quote = make_quote("BTC/USD", "64000.10", at=NOW)
+    quote_store.quotes_put([quote])
+    assert quote_store.quote_get("BTC/USD") == quote
+    assert quote_store.quotes_get(["BTC/USD", "NOSUCH"]) == {"BTC/USD": quote}
+    assert quote_store.quotes_all() == {"BTC/USD": quote}
+
+
+def test_a_batch_is_one_message_without_depth():
+    pubsub = redis_client().pubsub()
+    pubsub.subscribe(quote_store.TICKS_CHANNEL)
+    assert pubsub.get_message(timeout=2)["type"] == "subscribe"
+    quote_store.quotes_put([make_quote("AAPL", "1", at=NOW), make_quote("MSFT", "2", at=NOW)])
+    wires = json.loads(pubsub.get_message(timeout=2)["data"])
+    assert [wire["symbol"] for wire in wires] == ["AAPL", "MSFT"]
+    assert all("bids" not in wire and "asks" not in wire for wire in wires)
+    assert wires[1]["last"] == "2"
+    assert pubsub.get_message(timeout=0.01) is None
+    pubsub.close()
+
+
+def test_an_empty_batch_still_beats():
+    quote_store.quotes_put([], beat=NOW)
+    assert quote_store.feed_heartbeat() == NOW
+
+
+def test_interest_in_a_symbol_fades(settings):
+    quote_store.watched_touch(["AAPL"], NOW - settings.WATCHED_FOR - timedelta(seconds=1))
+    quote_store.watched_touch(["BTC/USD"], NOW - settings.WATCHED_FOR)
+    assert quote_store.watched_symbols(NOW) == {"BTC/USD"}
+    assert redis_client().zcard(quote_store.WATCHED_KEY) == 1
+
+
+def test_what_is_no_quote_is_skipped_and_said(caplog):
+    quote_store.quotes_put([make_quote("AAPL", "1", at=NOW)])
+    redis_client().hset(quote_store.QUOTES_KEY, mapping={"BAD": '{"symbol": "BAD"}', "WORSE": "{"})
+    assert set(quote_store.quotes_all()) == {"AAPL"}
+    assert sum(record.getMessage() == "quote_unreadable" for record in caplog.records) == 2
+
+
+def test_without_redis_readers_get_nothing_and_writers_an_error(redis_away, caplog):
+    assert quote_store.quote_get("AAPL") is None
+    assert quote_store.quotes_all() == {}
+    assert quote_store.feed_heartbeat() is None
+    quote_store.watched_touch(["AAPL"], NOW)
+    assert "quote_store_away" in caplog.text
+    with pytest.raises(RedisError):
+        quote_store.quotes_put([make_quote("AAPL", "1", at=NOW)], beat=NOW)
+    with pytest.raises(RedisError):
+        quote_store.watched_symbols(NOW)
+
+
+def test_numbers_keep_every_digit():
+    quote = make_quote("SHIB/USD", "0.00001234", at=NOW)
+    quote_store.quotes_put([quote])
+    assert quote_store.quote_get("SHIB/USD").last == Decimal("0.00001234")
