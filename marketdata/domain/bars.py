@@ -54,6 +54,7 @@ def aggregate(bars_1m: Iterable[Bar], timeframe: str, session_open: datetime) ->
     UTC days that touch, to any run of days. Minutes without a bar leave no hole. Raises
     ValueError for an unknown timeframe or bars out of order.
     """
+    timeframe_seconds(timeframe)
     result: list[Bar] = []
     previous: datetime | None = None
     for bar in bars_1m:

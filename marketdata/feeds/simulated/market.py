@@ -42,8 +42,8 @@ HOURS_KEPT: Final = 512
 MINUTES_KEPT: Final = 512
 # Overnight gap where the market closes, in units of the day's sigma.
 GAP_SIGMAS: Final = 0.6
-# A day reaches beyond open and close by up to this many sigmas on each side.
-REACH_SIGMAS: Final = (0.05, 0.75)
+# A day reaches beyond open and close by this many sigmas on each side, least and most.
+REACH_SIGMAS: Final = (0.15, 0.75)
 # A day's volume: this share of the typical one, plus noise, plus more the further it moved.
 QUIET_DAY: Final = 0.5
 VOLUME_NOISE: Final = 0.7

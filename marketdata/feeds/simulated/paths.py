@@ -20,9 +20,10 @@ SLOTS_A_MINUTE: Final = 240
 # The range of a random walk is some 1.6 times the standard deviation of where it ends.
 RANGE_IN_SIGMAS: Final = 1.6
 # How far an excursion may be stretched to reach the span's high or low; a wick does the rest.
-MAX_STRETCH: Final = 2.5
-# A wick reaches up to this share of a part's own sigma beyond its open and close.
-WICK: Final = 0.8
+MAX_STRETCH: Final = 2.0
+# A wick reaches this far beyond open and close, in units of the part's own sigma.
+WICK_LEAST: Final = 0.2
+WICK_MOST: Final = 0.8
 # Share of a jumping span's move that happens in one of its parts.
 JUMP_SHARE: Final = 0.8
 # Within a minute: how often the price stands still for a slot, and how far it strays.
@@ -114,10 +115,12 @@ def split(span: Span, widths: Sequence[int], shape: Sequence[int], rng: random.R
     `shape` gives the relative volume of each part before noise, as positive whole numbers.
     """
     jump_at = int(rng.random() * len(widths)) if span.jump else -1
-    sigma = (span.h - span.l) / (RANGE_IN_SIGMAS * sqrt(sum(widths)))
+    # What the jump covers at once is no part of how much the price wavers.
+    wavering = span.h - span.l - (JUMP_SHARE * abs(span.c - span.o) if span.jump else 0.0)
+    sigma = wavering / (RANGE_IN_SIGMAS * sqrt(sum(widths)))
     closes = _closes(span, widths, sigma, jump_at, rng)
     opens = [span.o, *closes[:-1]]
-    highs, lows = _wicks(span, opens, closes, [sigma * WICK * sqrt(w) for w in widths], rng)
+    highs, lows = _wicks(span, opens, closes, [sigma * sqrt(width) for width in widths], rng)
     return Parts(
         opens,
         highs,
@@ -167,18 +170,23 @@ def _closes(
 
 
 def _fit(span: Span, path: list[float]) -> list[int]:
-    """Stretch or squeeze what lies beyond open and close until it just stays in high and low."""
+    """Keep a path within high and low: what falls short is stretched, what overshoots reflected.
+
+    Squeezing instead of reflecting would show: the price would stand still along the edge.
+    """
+    low, high = span.l, span.h
     top, bottom = max(span.o, span.c), min(span.o, span.c)
     peak, pit = max(path), min(path)
-    up = min(MAX_STRETCH, (span.h - top) / (peak - top)) if peak > top else 0.0
-    down = min(MAX_STRETCH, (bottom - span.l) / (bottom - pit)) if pit < bottom else 0.0
-    low, high = span.l, span.h
+    up = min(MAX_STRETCH, max(1.0, (high - top) / (peak - top))) if peak > top else 1.0
+    down = min(MAX_STRETCH, max(1.0, (bottom - low) / (bottom - pit))) if pit < bottom else 1.0
     closes = []
     for price in path:
         if price > top:
             price = top + (price - top) * up
+            price = price if price < high else high + high - price
         elif price < bottom:
             price = bottom - (bottom - price) * down
+            price = price if price > low else low + low - price
         ticks = round(price)
         closes.append(low if ticks < low else high if ticks > high else ticks)
     closes[-1] = span.c
@@ -186,15 +194,16 @@ def _fit(span: Span, path: list[float]) -> list[int]:
 
 
 def _wicks(
-    span: Span, opens: list[int], closes: list[int], reaches: list[float], rng: random.Random
+    span: Span, opens: list[int], closes: list[int], sigmas: list[float], rng: random.Random
 ) -> tuple[list[int], list[int]]:
     """Return highs and lows of the parts; the extreme ones carry the span's own."""
     draw, top, bottom = rng.random, span.h, span.l
     highs, lows = [], []
-    for o, c, reach in zip(opens, closes, reaches, strict=True):
+    least, more = WICK_LEAST, WICK_MOST - WICK_LEAST
+    for o, c, sigma in zip(opens, closes, sigmas, strict=True):
         high, low = (o, c) if o > c else (c, o)
-        high += int(reach * draw() + 0.3)
-        low -= int(reach * draw() + 0.3)
+        high += int(sigma * (least + more * draw()) + 0.3)
+        low -= int(sigma * (least + more * draw()) + 0.3)
         highs.append(high if high < top else top)
         lows.append(low if low > bottom else bottom)
     highs[highs.index(max(highs))] = top
@@ -235,9 +244,11 @@ def _way_points(span: Span, rng: random.Random) -> list[tuple[int, int]]:
     """Return (slot, price) of open, close, and of high and low where neither of them is one."""
     last = SLOTS_A_MINUTE - 1
     points = [(0, span.o), (last, span.c)]
-    first, second = rng.sample(range(1, last), 2)
+    inner = last - 1
+    first = int(rng.random() * inner)
+    second = (first + 1 + int(rng.random() * (inner - 1))) % inner  # never the same slot
     if span.h > max(span.o, span.c):
-        points.append((first, span.h))
+        points.append((1 + first, span.h))
     if span.l < min(span.o, span.c):
-        points.append((second, span.l))
+        points.append((1 + second, span.l))
     return sorted(points)

@@ -21,8 +21,11 @@ FIRST_DAY: Final = date(2016, 1, 1)
 LAST_DAY: Final = date(2060, 12, 31)
 CALENDAR_DAYS_A_YEAR: Final = 365
 SESSIONS_A_YEAR: Final = 252
-# Share of the distance to the trend that a day takes back: half of it in about two years.
+# Share of the distance to the trend that a day takes back: half of it in about two years, and
+# faster for what swings more, in units of the day's variance; it never takes more than MAX_PULL.
 PULL: Final = 0.0012
+PULL_PER_VARIANCE: Final = 2.0
+MAX_PULL: Final = 0.1
 # Growth of the trend per year, as a share of the anchor price.
 TREND: Final = 0.05
 # How often a day brings news, and how big that is in units of the day's sigma.
@@ -71,6 +74,10 @@ class DailyWalk:
         days = CALENDAR_DAYS_A_YEAR if continuous else SESSIONS_A_YEAR
         return profile.annual_volatility / sqrt(days)
 
+    def _strength(self, profile: Profile) -> float:
+        sigma = self.sigma(profile)
+        return max(PULL, PULL_PER_VARIANCE * sigma * sigma)
+
     def _year(self, profile: Profile, day: date) -> _Year:
         if not FIRST_DAY <= day <= LAST_DAY:
             raise ValueError(f"the simulated market knows {FIRST_DAY} to {LAST_DAY}, not {day}")
@@ -90,25 +97,26 @@ class DailyWalk:
         if year > profile.anchor_day.year + 1:
             level = self._walked(profile, year - 1).levels[-1]
         levels = array("d")
-        trend = _trend(profile, year)
+        trend, strength = _trend(profile, year), self._strength(profile)
         for move in moves:
             if move:
-                level *= (1.0 + move) * (1.0 - _pull(level, trend))
+                level *= (1.0 + move) * (1.0 - _pull(level, trend, strength))
             levels.append(level)
         return _Year(levels, jumps)
 
     def _backwards(self, profile: Profile, year: int) -> _Year:
         moves, jumps = self._moves(profile, year)
+        strength = self._strength(profile)
         level = 1.0
         if year < profile.anchor_day.year:
             following = self._walked(profile, year + 1).levels[0]
             first_move = self._moves(profile, year + 1)[0][0]
-            level = _step_back(following, first_move, _trend(profile, year + 1))
+            level = _step_back(following, first_move, _trend(profile, year + 1), strength)
         levels = array("d", [level])
         trend = _trend(profile, year)
         # The move of a day leads from the day before to it; that of 1 January is used above.
         for move in reversed(moves[1:]):
-            level = _step_back(level, move, trend)
+            level = _step_back(level, move, trend, strength)
             levels.append(level)
         levels.reverse()
         return _Year(levels, jumps)
@@ -160,10 +168,11 @@ def _trend(profile: Profile, year: int) -> float:
     return 1.0 + TREND * years if years >= 0 else 1.0 / (1.0 - TREND * years)
 
 
-def _pull(level: float, trend: float) -> float:
-    # Close to the logarithm of level/trend where that is small, and bounded where it is not.
-    return PULL * 2.0 * (level - trend) / (level + trend)
+def _pull(level: float, trend: float, strength: float) -> float:
+    # The logarithm of level/trend where that is small, and much more where it is not.
+    distance = (level / trend - trend / level) / 2.0
+    return max(-MAX_PULL, min(MAX_PULL, strength * distance))
 
 
-def _step_back(level: float, move: float, trend: float) -> float:
-    return level / (1.0 + move) * (1.0 - _pull(level, trend)) if move else level
+def _step_back(level: float, move: float, trend: float, strength: float) -> float:
+    return level / (1.0 + move) * (1.0 - _pull(level, trend, strength)) if move else level
