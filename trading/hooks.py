@@ -1,5 +1,24 @@
 """What trading plugs into the apps below it, at start."""
 
+from typing import Any
+
+from speedtrade.lib import live
+
 
 def register() -> None:
-    """Filled in by the services that need it."""
+    """Sockets get the order message."""
+    live.register_renderer("order", _render)
+
+
+def _render(user_id: int, order_id: int) -> dict[str, Any] | None:
+    """The order message, or None where the order is not this user's."""
+    from trading.models import Order
+    from trading.presenters import order_payload
+
+    order = (
+        Order.objects.filter(pk=order_id, brokerage_account__user_id=user_id)
+        .select_related("instrument")
+        .prefetch_related("fills")
+        .first()
+    )
+    return {"type": "order", "order": order_payload(order)} if order else None

@@ -30,7 +30,7 @@ class User(AbstractUser):
     email = models.EmailField("e-mail", max_length=254)
     theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.SYSTEM)
 
-    class Meta(AbstractUser.Meta):  # type: ignore[name-defined,misc]
+    class Meta(AbstractUser.Meta):
         constraints = [
             models.UniqueConstraint(
                 Lower("email"), name="user_email_unique", violation_error_message=EMAIL_TAKEN

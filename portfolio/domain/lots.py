@@ -79,7 +79,13 @@ def apply(holding: Holding, fill: FillFact) -> Holding:
     fees = holding.fees + fill.fee
     if fill.side == "buy":
         lot = OpenLot(
-            fill.reference, fill.order_ref, fill.executed_at, fill.qty, fill.price, fill.qty, fill.notional
+            fill.reference,
+            fill.order_ref,
+            fill.executed_at,
+            fill.qty,
+            fill.price,
+            fill.qty,
+            fill.notional,
         )
         return Holding((*holding.lots, lot), holding.realized_pl, fees)
     lots, cost = _consume(holding.lots, fill.qty)

@@ -100,7 +100,9 @@ def value_book(book: Book, prices: Mapping[str, PricePoint], now: datetime) -> S
     positions_value = sum((market_value for market_value, _ in worth.values()), ZERO)
     total = book.cash + positions_value
     positions = tuple(
-        _position(held, prices.get(held.symbol), *worth[held.symbol], total) for held in book.held if held.qty > 0
+        _position(held, prices.get(held.symbol), *worth[held.symbol], total)
+        for held in book.held
+        if held.qty > 0
     )
     day_pl = sum((day for _, day in worth.values()), ZERO)
     total_pl = total - book.net_deposits

@@ -1,4 +1,11 @@
-from portfolio.models.ledger import EntryKind, Hold, JournalEntry, LedgerAccount, LedgerKind, Transfer
+from portfolio.models.ledger import (
+    EntryKind,
+    Hold,
+    JournalEntry,
+    LedgerAccount,
+    LedgerKind,
+    Transfer,
+)
 from portfolio.models.performance import EquitySnapshot, LedgerCheck
 from portfolio.models.positions import Lot, Position
 from portfolio.models.transfers import CashTransfer, Direction

@@ -28,7 +28,9 @@ OWNED = [LedgerKind.CASH, LedgerKind.POSITION]
 class LedgerAccount(models.Model):
     """One pocket: (brokerage account, kind, asset). `asset` is 'USD' or an instrument's symbol."""
 
-    brokerage_account = models.ForeignKey(BrokerageAccount, on_delete=models.PROTECT, related_name="ledger_accounts")
+    brokerage_account = models.ForeignKey(
+        BrokerageAccount, on_delete=models.PROTECT, related_name="ledger_accounts"
+    )
     kind = models.CharField(max_length=8, choices=LedgerKind.choices)
     asset = models.CharField(max_length=20)
     balance = QuantityField(default=0)
@@ -37,13 +39,17 @@ class LedgerAccount(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["brokerage_account", "kind", "asset"], name="ledger_account_unique"),
+            models.UniqueConstraint(
+                fields=["brokerage_account", "kind", "asset"], name="ledger_account_unique"
+            ),
             # I3, I11: nobody owns less than nothing, and what is reserved is really there.
             models.CheckConstraint(
                 condition=~Q(kind__in=OWNED) | Q(balance__gte=F("reserved"), reserved__gte=0),
                 name="ledger_available_not_negative",
             ),
-            models.CheckConstraint(condition=Q(kind__in=OWNED) | Q(reserved=0), name="ledger_only_owned_reserves"),
+            models.CheckConstraint(
+                condition=Q(kind__in=OWNED) | Q(reserved=0), name="ledger_only_owned_reserves"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -61,14 +67,18 @@ class EntryKind(models.TextChoices):
 class JournalEntry(models.Model):
     """One fact and why it happened. `reference` makes it happen once: a trade id, a transfer key."""
 
-    brokerage_account = models.ForeignKey(BrokerageAccount, on_delete=models.PROTECT, related_name="journal")
+    brokerage_account = models.ForeignKey(
+        BrokerageAccount, on_delete=models.PROTECT, related_name="journal"
+    )
     kind = models.CharField(max_length=10, choices=EntryKind.choices)
     reference = models.CharField(max_length=100)
     effective_at = models.DateTimeField()
     created_at = models.DateTimeField()
     amount = MoneyField(help_text="Cash that came (+) or went (-), fees included.")
     # For a fill: the terms, so that lots and positions can be rebuilt from the ledger alone.
-    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, null=True, related_name="+")
+    instrument = models.ForeignKey(
+        Instrument, on_delete=models.PROTECT, null=True, related_name="+"
+    )
     order_ref = models.BigIntegerField(null=True)
     side = models.CharField(max_length=4, blank=True, default="")
     qty = QuantityField(null=True)
@@ -79,7 +89,9 @@ class JournalEntry(models.Model):
     class Meta:
         verbose_name_plural = "journal entries"
         constraints = [
-            models.UniqueConstraint(fields=["brokerage_account", "reference"], name="journal_fact_once"),
+            models.UniqueConstraint(
+                fields=["brokerage_account", "reference"], name="journal_fact_once"
+            ),
             models.CheckConstraint(
                 condition=~Q(kind="fill")
                 | Q(
@@ -95,7 +107,9 @@ class JournalEntry(models.Model):
         ]
         indexes = [
             models.Index(fields=["brokerage_account", "-created_at", "-id"], name="journal_newest"),
-            models.Index(fields=["brokerage_account", "instrument", "effective_at"], name="journal_fills"),
+            models.Index(
+                fields=["brokerage_account", "instrument", "effective_at"], name="journal_fills"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -122,8 +136,12 @@ class Transfer(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(amount__gt=0), name="transfer_positive"),
             models.CheckConstraint(condition=~Q(source=F("target")), name="transfer_moves"),
-            models.UniqueConstraint(fields=["source", "source_version"], name="transfer_source_version"),
-            models.UniqueConstraint(fields=["target", "target_version"], name="transfer_target_version"),
+            models.UniqueConstraint(
+                fields=["source", "source_version"], name="transfer_source_version"
+            ),
+            models.UniqueConstraint(
+                fields=["target", "target_version"], name="transfer_target_version"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -133,7 +151,9 @@ class Transfer(models.Model):
 class Hold(models.Model):
     """What one open order may still cost: cash for a buy, shares for a sell. A final order holds 0."""
 
-    ledger_account = models.ForeignKey(LedgerAccount, on_delete=models.PROTECT, related_name="holds")
+    ledger_account = models.ForeignKey(
+        LedgerAccount, on_delete=models.PROTECT, related_name="holds"
+    )
     order_ref = models.BigIntegerField(unique=True)
     amount = QuantityField()
     created_at = models.DateTimeField()

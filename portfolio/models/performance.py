@@ -9,14 +9,18 @@ from speedtrade.lib.fields import MoneyField
 class EquitySnapshot(models.Model):
     """Cash and positions of an account at one minute, with all that was ever paid in and out."""
 
-    brokerage_account = models.ForeignKey(BrokerageAccount, on_delete=models.CASCADE, related_name="snapshots")
+    brokerage_account = models.ForeignKey(
+        BrokerageAccount, on_delete=models.CASCADE, related_name="snapshots"
+    )
     at = models.DateTimeField()
     cash = MoneyField()
     positions_value = MoneyField()
     net_deposits = MoneyField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["brokerage_account", "at"], name="snapshot_per_minute")]
+        constraints = [
+            models.UniqueConstraint(fields=["brokerage_account", "at"], name="snapshot_per_minute")
+        ]
 
     def __str__(self) -> str:
         return f"{self.brokerage_account_id} {self.at:%Y-%m-%d %H:%M}"

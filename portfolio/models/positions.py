@@ -11,7 +11,9 @@ from speedtrade.lib.fields import MoneyField, PriceField, QuantityField
 class Position(models.Model):
     """Holdings in one instrument. Cost basis and realised P&L are before fees; fees stand beside."""
 
-    brokerage_account = models.ForeignKey(BrokerageAccount, on_delete=models.PROTECT, related_name="positions")
+    brokerage_account = models.ForeignKey(
+        BrokerageAccount, on_delete=models.PROTECT, related_name="positions"
+    )
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
     qty = QuantityField(default=0)
     cost_basis = MoneyField(default=0)
@@ -24,11 +26,19 @@ class Position(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["brokerage_account", "instrument"], name="position_unique"),
-            models.CheckConstraint(condition=Q(qty__gte=0, cost_basis__gte=0, fees__gte=0), name="position_not_short"),
-            models.CheckConstraint(condition=~Q(qty=0) | Q(cost_basis=0), name="position_flat_costs_nothing"),
+            models.UniqueConstraint(
+                fields=["brokerage_account", "instrument"], name="position_unique"
+            ),
+            models.CheckConstraint(
+                condition=Q(qty__gte=0, cost_basis__gte=0, fees__gte=0), name="position_not_short"
+            ),
+            models.CheckConstraint(
+                condition=~Q(qty=0) | Q(cost_basis=0), name="position_flat_costs_nothing"
+            ),
         ]
-        indexes = [models.Index(fields=["brokerage_account"], condition=Q(qty__gt=0), name="position_open")]
+        indexes = [
+            models.Index(fields=["brokerage_account"], condition=Q(qty__gt=0), name="position_open")
+        ]
 
     def __str__(self) -> str:
         return f"{self.instrument_id}: {self.qty}"
@@ -50,13 +60,21 @@ class Lot(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["position", "reference"], name="lot_per_fill"),
             models.CheckConstraint(
-                condition=Q(qty__gt=0, price__gt=0, remaining__gte=0, cost__gte=0, remaining__lte=models.F("qty")),
+                condition=Q(
+                    qty__gt=0,
+                    price__gt=0,
+                    remaining__gte=0,
+                    cost__gte=0,
+                    remaining__lte=models.F("qty"),
+                ),
                 name="lot_within_bounds",
             ),
         ]
         indexes = [
             models.Index(
-                fields=["position", "opened_at", "reference"], condition=Q(remaining__gt=0), name="lot_open_fifo"
+                fields=["position", "opened_at", "reference"],
+                condition=Q(remaining__gt=0),
+                name="lot_open_fifo",
             )
         ]
 

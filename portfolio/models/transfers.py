@@ -17,18 +17,26 @@ class Direction(models.TextChoices):
 class CashTransfer(models.Model):
     """A paper deposit or withdrawal. The key makes it happen once per user, whatever is sent twice."""
 
-    brokerage_account = models.ForeignKey(BrokerageAccount, on_delete=models.PROTECT, related_name="cash_transfers")
-    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    brokerage_account = models.ForeignKey(
+        BrokerageAccount, on_delete=models.PROTECT, related_name="cash_transfers"
+    )
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
     direction = models.CharField(max_length=10, choices=Direction.choices)
     amount = MoneyField()
     intent_key = models.CharField(max_length=255)
     intent_hash = models.CharField(max_length=64)
-    journal = models.OneToOneField(JournalEntry, on_delete=models.PROTECT, related_name="cash_transfer")
+    journal = models.OneToOneField(
+        JournalEntry, on_delete=models.PROTECT, related_name="cash_transfer"
+    )
     created_at = models.DateTimeField()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["requested_by", "intent_key"], name="cash_transfer_once"),
+            models.UniqueConstraint(
+                fields=["requested_by", "intent_key"], name="cash_transfer_once"
+            ),
             models.CheckConstraint(condition=Q(amount__gt=0), name="cash_transfer_positive"),
         ]
 

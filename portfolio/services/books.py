@@ -93,7 +93,11 @@ class Books:
         for (kind, _), row in self._touched.items():
             owned = kind in (LedgerKind.CASH, LedgerKind.POSITION)
             if owned and not ZERO <= row.reserved <= row.balance:
-                raise InvariantBroken(f"pocket {row} would have {row.balance} with {row.reserved} reserved")
-        LedgerAccount.objects.bulk_update(self._touched.values(), ["balance", "reserved", "version"])
+                raise InvariantBroken(
+                    f"pocket {row} would have {row.balance} with {row.reserved} reserved"
+                )
+        LedgerAccount.objects.bulk_update(
+            self._touched.values(), ["balance", "reserved", "version"]
+        )
         Transfer.objects.bulk_create(self._transfers)
         self._touched, self._transfers = {}, []

@@ -13,7 +13,12 @@ from speedtrade.lib.money import ZERO
 
 
 def fill_book(
-    *, account: BrokerageAccount, instrument: Instrument, fact: FillFact, hold_left: Decimal, now: datetime
+    *,
+    account: BrokerageAccount,
+    instrument: Instrument,
+    fact: FillFact,
+    hold_left: Decimal,
+    now: datetime,
 ) -> JournalEntry:
     """Write one fill into the books of a locked account. `hold_left` is what its order still holds.
 
@@ -60,7 +65,9 @@ def _post(books: Books, journal: JournalEntry, symbol: str, fact: FillFact) -> N
         books.move(journal, cash, (LedgerKind.FEES, currency), fact.fee)
 
 
-def position_add(*, account: BrokerageAccount, instrument: Instrument, fact: FillFact, now: datetime) -> Position:
+def position_add(
+    *, account: BrokerageAccount, instrument: Instrument, fact: FillFact, now: datetime
+) -> Position:
     """Fold one booked fill into lots and position; an older fill than the last rebuilds them."""
     position, _ = Position.objects.get_or_create(
         brokerage_account=account, instrument=instrument, defaults={"updated_at": now}
@@ -82,7 +89,9 @@ def position_rebuild(*, position: Position, now: datetime) -> Position:
     after = replay(facts)
     bought = {fact.reference: fact for fact in facts if fact.side == "buy"}
     left = {lot.reference: lot for lot in after.lots}
-    Lot.objects.bulk_create(_lot_row(position, fact, left.get(reference)) for reference, fact in bought.items())
+    Lot.objects.bulk_create(
+        _lot_row(position, fact, left.get(reference)) for reference, fact in bought.items()
+    )
     last = max(facts, key=lambda fact: fact.key, default=None)
     _write_position(position, after, last, now)
     return position
@@ -91,7 +100,9 @@ def position_rebuild(*, position: Position, now: datetime) -> Position:
 def fill_facts(position: Position) -> list[FillFact]:
     """Every booked fill of a position, from the journal."""
     rows = JournalEntry.objects.filter(
-        brokerage_account_id=position.brokerage_account_id, instrument_id=position.instrument_id, kind=EntryKind.FILL
+        brokerage_account_id=position.brokerage_account_id,
+        instrument_id=position.instrument_id,
+        kind=EntryKind.FILL,
     )
     return [fact_of(row) for row in rows]
 
@@ -114,7 +125,9 @@ def fact_of(row: JournalEntry) -> FillFact:
 def _open_lots(position: Position) -> list[OpenLot]:
     rows = Lot.objects.filter(position=position, remaining__gt=0).order_by("opened_at", "reference")
     return [
-        OpenLot(row.reference, row.order_ref, row.opened_at, row.qty, row.price, row.remaining, row.cost)
+        OpenLot(
+            row.reference, row.order_ref, row.opened_at, row.qty, row.price, row.remaining, row.cost
+        )
         for row in rows
     ]
 
@@ -139,17 +152,27 @@ def _write_lots(position: Position, before: Holding, after: Holding) -> None:
     for reference, lot in new.items():
         if reference not in old:
             Lot.objects.create(
-                position=position, reference=reference, order_ref=lot.order_ref, opened_at=lot.opened_at,
-                qty=lot.qty, price=lot.price, remaining=lot.remaining, cost=lot.cost,
+                position=position,
+                reference=reference,
+                order_ref=lot.order_ref,
+                opened_at=lot.opened_at,
+                qty=lot.qty,
+                price=lot.price,
+                remaining=lot.remaining,
+                cost=lot.cost,
             )
         elif lot != old[reference]:
-            Lot.objects.filter(position=position, reference=reference).update(remaining=lot.remaining, cost=lot.cost)
+            Lot.objects.filter(position=position, reference=reference).update(
+                remaining=lot.remaining, cost=lot.cost
+            )
     gone = [reference for reference in old if reference not in new]
     if gone:
         Lot.objects.filter(position=position, reference__in=gone).update(remaining=ZERO, cost=ZERO)
 
 
-def _write_position(position: Position, after: Holding, last: FillFact | None, now: datetime) -> None:
+def _write_position(
+    position: Position, after: Holding, last: FillFact | None, now: datetime
+) -> None:
     was_flat = position.qty == 0
     position.qty, position.cost_basis = after.qty, after.cost_basis
     position.realized_pl, position.fees = after.realized_pl, after.fees

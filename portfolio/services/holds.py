@@ -21,7 +21,9 @@ class InsufficientPosition(DomainError):
     code = "insufficient_position"
 
 
-def hold_open(*, books: Books, kind: LedgerKind, asset: str, order_ref: int, amount: Decimal, now: datetime) -> Hold:
+def hold_open(
+    *, books: Books, kind: LedgerKind, asset: str, order_ref: int, amount: Decimal, now: datetime
+) -> Hold:
     """Reserve `amount` of a pocket for a new order; raises InsufficientFunds or InsufficientPosition.
 
     The caller saves the books. The free amount is read under the account's lock, so of two orders
@@ -32,8 +34,12 @@ def hold_open(*, books: Books, kind: LedgerKind, asset: str, order_ref: int, amo
     if amount > free:
         if kind == LedgerKind.CASH:
             need, have, short = money(amount), money(free), money(amount - free)
-            raise InsufficientFunds(f"The order needs ${need}, ${have} is free: ${short} is missing.")
-        raise InsufficientPosition(f"The order sells {plain(amount)} {asset}, {plain(free)} is free.")
+            raise InsufficientFunds(
+                f"The order needs ${need}, ${have} is free: ${short} is missing."
+            )
+        raise InsufficientPosition(
+            f"The order sells {plain(amount)} {asset}, {plain(free)} is free."
+        )
     books.reserve((kind, asset), amount)
     return Hold.objects.create(
         ledger_account=pocket, order_ref=order_ref, amount=amount, created_at=now, updated_at=now

@@ -120,7 +120,8 @@ def _position_differences(position: Position) -> Iterator[Difference]:
         if found != expected:
             yield Difference(invariant, f"{where} {name}", plain(found), plain(expected))
     stored = {
-        row.reference: (row.remaining, row.cost) for row in Lot.objects.filter(position=position, remaining__gt=0)
+        row.reference: (row.remaining, row.cost)
+        for row in Lot.objects.filter(position=position, remaining__gt=0)
     }
     wanted = {lot.reference: (lot.remaining, lot.cost) for lot in holding.lots}
     if stored != wanted:
@@ -138,7 +139,9 @@ def ledger_check(*, now: datetime) -> LedgerCheck:
 def positions_rebuild(*, now: datetime) -> int:
     """Write lots and positions anew from the journal; how many positions there are."""
     count = 0
-    for pk, account_id in list(Position.objects.order_by("id").values_list("pk", "brokerage_account_id")):
+    for pk, account_id in list(
+        Position.objects.order_by("id").values_list("pk", "brokerage_account_id")
+    ):
         with transaction.atomic():
             account_lock(account_id)
             position_rebuild(position=Position.objects.get(pk=pk), now=now)

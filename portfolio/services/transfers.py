@@ -48,7 +48,9 @@ def transfer_make(
     and TransferRefused (not a paper account, or one that is frozen).
     """
     if amount <= 0 or amount > settings.TRANSFER_MAX or money_round(amount) != amount:
-        raise InvalidInput.field("amount", f"Write an amount above 0 and up to {plain(settings.TRANSFER_MAX)}.")
+        raise InvalidInput.field(
+            "amount", f"Write an amount above 0 and up to {plain(settings.TRANSFER_MAX)}."
+        )
     digest = digest_of(account.pk, direction, plain(amount))
     with transaction.atomic(durable=True):
         account = account_lock(account.pk)
@@ -59,10 +61,22 @@ def transfer_make(
             return known, False
         if account.broker != BrokerKind.PAPER or account.status != AccountStatus.ACTIVE:
             raise TransferRefused("Paper cash moves in an active paper account only.")
-        journal = cash_post(account=account, direction=direction, amount=amount, reference=f"transfer:{digest_of(requested_by.pk, key)}", now=now)
+        journal = cash_post(
+            account=account,
+            direction=direction,
+            amount=amount,
+            reference=f"transfer:{digest_of(requested_by.pk, key)}",
+            now=now,
+        )
         made = CashTransfer.objects.create(
-            brokerage_account=account, requested_by=requested_by, direction=direction, amount=amount,
-            intent_key=key, intent_hash=digest, journal=journal, created_at=now,
+            brokerage_account=account,
+            requested_by=requested_by,
+            direction=direction,
+            amount=amount,
+            intent_key=key,
+            intent_hash=digest,
+            journal=journal,
+            created_at=now,
         )
         live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
     return made, True
@@ -74,7 +88,12 @@ def digest_of(*parts: object) -> str:
 
 
 def cash_post(
-    *, account: BrokerageAccount, direction: Direction, amount: Decimal, reference: str, now: datetime
+    *,
+    account: BrokerageAccount,
+    direction: Direction,
+    amount: Decimal,
+    reference: str,
+    now: datetime,
 ) -> JournalEntry:
     """Post a deposit or withdrawal in the books of a locked account; raises InsufficientCash."""
     books = Books(account)
@@ -83,7 +102,9 @@ def cash_post(
     pocket = books.pocket(*cash)
     free = pocket.balance - pocket.reserved
     if not incoming and amount > free:
-        raise InsufficientCash(f"${money(free)} is free to withdraw; ${money(amount)} was asked for.")
+        raise InsufficientCash(
+            f"${money(free)} is free to withdraw; ${money(amount)} was asked for."
+        )
     journal = JournalEntry.objects.create(
         brokerage_account=account,
         kind=EntryKind.DEPOSIT if incoming else EntryKind.WITHDRAWAL,
@@ -101,5 +122,9 @@ def account_fund(account: BrokerageAccount, now: datetime) -> None:
     """Give a new paper account its opening cash. Called once, where the account is opened."""
     locked = account_lock(account.pk)
     cash_post(
-        account=locked, direction=Direction.DEPOSIT, amount=settings.PAPER_OPENING_CASH, reference="opening", now=now
+        account=locked,
+        direction=Direction.DEPOSIT,
+        amount=settings.PAPER_OPENING_CASH,
+        reference="opening",
+        now=now,
     )

@@ -68,9 +68,7 @@ class StrictJSONParser(JSONParser):
 class StrictFormParser(FormParser):
     """Form-encoded bodies under the same limits; DRF's own reads without any."""
 
-    def parse(
-        self, stream: Any, media_type: str | None = None, parser_context: Any = None
-    ) -> QueryDict:
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         try:
             return QueryDict(_read(stream), encoding="utf-8")
         except TooManyFieldsSent as error:
@@ -206,7 +204,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     detail = serializers.CharField()
     code = serializers.CharField()
-    errors = FieldErrorSerializer(many=True)
+    errors = FieldErrorSerializer(many=True)  # type: ignore[assignment]  # a field of that name
     request_id = serializers.CharField()
 
 

@@ -81,45 +81,113 @@ class Problem:
 
 
 CATALOGUE: dict[str, Problem] = {
-    "invalid": Problem("Something in the request is not valid", "Read the message beside each field, correct it and send again."),
-    "not_authenticated": Problem("You are not logged in", "Log in, or send a valid access token as 'Authorization: Bearer …'."),
-    "invalid_credentials": Problem("Name or password is wrong", "Check both and try again. After five wrong tries the account waits five minutes."),
-    "invalid_token": Problem("The token is not valid any more", "Refresh it, or log in again. A refresh token works once."),
+    "invalid": Problem(
+        "Something in the request is not valid",
+        "Read the message beside each field, correct it and send again.",
+    ),
+    "not_authenticated": Problem(
+        "You are not logged in",
+        "Log in, or send a valid access token as 'Authorization: Bearer …'.",
+    ),
+    "invalid_credentials": Problem(
+        "Name or password is wrong",
+        "Check both and try again. After five wrong tries the account waits five minutes.",
+    ),
+    "invalid_token": Problem(
+        "The token is not valid any more",
+        "Refresh it, or log in again. A refresh token works once.",
+    ),
     "permission_denied": Problem("You may not do this", "Ask somebody who may."),
-    "csrf_failed": Problem("The page is too old to be sent", "Reload the page and try again; nothing was done."),
-    "not_found": Problem("There is no such thing", "Check the address. What belongs to somebody else looks the same."),
+    "csrf_failed": Problem(
+        "The page is too old to be sent", "Reload the page and try again; nothing was done."
+    ),
+    "not_found": Problem(
+        "There is no such thing", "Check the address. What belongs to somebody else looks the same."
+    ),
     "method_not_allowed": Problem("This cannot be done here", "See the Allow header for what can."),
     "conflict": Problem("It changed in the meantime", "Load it again and decide anew."),
-    "rate_limited": Problem("Too many requests", "Wait as many seconds as Retry-After says, then go on."),
-    "unsupported_media_type": Problem("The body has an unknown format", "Send JSON with Content-Type: application/json."),
+    "rate_limited": Problem(
+        "Too many requests", "Wait as many seconds as Retry-After says, then go on."
+    ),
+    "unsupported_media_type": Problem(
+        "The body has an unknown format", "Send JSON with Content-Type: application/json."
+    ),
     "too_large": Problem("The request is too large", "Send less at once."),
-    "unavailable": Problem("A part of SpeedTrade is away for the moment", "Try again in a few seconds; the same key makes sure that nothing happens twice."),
-    "server_error": Problem("Something broke on our side", "Try again. If it stays, tell support the request id."),
-    "unknown_symbol": Problem("We do not know this symbol", "Search for it: symbols look like AAPL or BTC/USD."),
-    "idempotency_mismatch": Problem("This key was used for another request", "Use a new key for a new intent. The same key with the same body gives the first answer."),
-    "client_order_id_taken": Problem("This client order id was used for another order", "Give each order an id of its own."),
-    "order_type_unsupported": Problem("This order type is not offered here", "Use a market or a limit order."),
-    "order_final": Problem("The order is already final", "Nothing can change it any more. Place a new one."),
-    "order_busy": Problem("A change of this order is under way", "Wait until it is through, then look again."),
-    "trading_halted": Problem("Trading is halted", "Orders can be cancelled, not placed, until it resumes."),
-    "account_not_active": Problem("This account cannot trade now", "Its page says why. Orders can still be cancelled."),
-    "broker_not_offered": Problem("This broker is not offered here", "Use the paper account that you have; it needs no keys."),
+    "unavailable": Problem(
+        "A part of SpeedTrade is away for the moment",
+        "Try again in a few seconds; the same key makes sure that nothing happens twice.",
+    ),
+    "server_error": Problem(
+        "Something broke on our side", "Try again. If it stays, tell support the request id."
+    ),
+    "unknown_symbol": Problem(
+        "We do not know this symbol", "Search for it: symbols look like AAPL or BTC/USD."
+    ),
+    "idempotency_mismatch": Problem(
+        "This key was used for another request",
+        "Use a new key for a new intent. The same key with the same body gives the first answer.",
+    ),
+    "client_order_id_taken": Problem(
+        "This client order id was used for another order", "Give each order an id of its own."
+    ),
+    "order_type_unsupported": Problem(
+        "This order type is not offered here", "Use a market or a limit order."
+    ),
+    "order_final": Problem(
+        "The order is already final", "Nothing can change it any more. Place a new one."
+    ),
+    "order_busy": Problem(
+        "A change of this order is under way", "Wait until it is through, then look again."
+    ),
+    "trading_halted": Problem(
+        "Trading is halted", "Orders can be cancelled, not placed, until it resumes."
+    ),
+    "account_not_active": Problem(
+        "This account cannot trade now", "Its page says why. Orders can still be cancelled."
+    ),
+    "broker_not_offered": Problem(
+        "This broker is not offered here", "Use the paper account that you have; it needs no keys."
+    ),
     "instrument_not_tradable": Problem("This symbol cannot be traded", "Choose another one."),
-    "symbol_halted": Problem("This symbol is halted", "Wait until it resumes. Orders can be cancelled."),
-    "market_closed": Problem("The market is closed", "Use time in force day or gtc: the order waits for the open."),
-    "quote_stale": Problem("There is no fresh price", "Wait for the next price or use a limit order."),
-    "qty_off_grid": Problem("The quantity does not fit this symbol", "Use a multiple of its quantity step."),
+    "symbol_halted": Problem(
+        "This symbol is halted", "Wait until it resumes. Orders can be cancelled."
+    ),
+    "market_closed": Problem(
+        "The market is closed", "Use time in force day or gtc: the order waits for the open."
+    ),
+    "quote_stale": Problem(
+        "There is no fresh price", "Wait for the next price or use a limit order."
+    ),
+    "qty_off_grid": Problem(
+        "The quantity does not fit this symbol", "Use a multiple of its quantity step."
+    ),
     "qty_too_small": Problem("The order is too small", "Raise it to the symbol's minimum."),
     "qty_too_large": Problem("The order is too large", "Split it, or lower it."),
-    "price_off_grid": Problem("The price does not fit this symbol", "Use a multiple of its tick size."),
-    "order_notional_limit": Problem("The order is worth more than one order may be", "Lower it, or split it."),
-    "day_notional_limit": Problem("Today's total is used up", "Wait until tomorrow, or lower the order."),
-    "price_collar": Problem("The limit is too far from the market", "Bring it nearer to the price, or use a market order."),
+    "price_off_grid": Problem(
+        "The price does not fit this symbol", "Use a multiple of its tick size."
+    ),
+    "order_notional_limit": Problem(
+        "The order is worth more than one order may be", "Lower it, or split it."
+    ),
+    "day_notional_limit": Problem(
+        "Today's total is used up", "Wait until tomorrow, or lower the order."
+    ),
+    "price_collar": Problem(
+        "The limit is too far from the market",
+        "Bring it nearer to the price, or use a market order.",
+    ),
     "too_many_open_orders": Problem("There are too many open orders", "Cancel some first."),
-    "insufficient_buying_power": Problem("There is too little buying power", "Lower the order, cancel another one or add paper cash."),
-    "insufficient_position": Problem("There is less to sell than that", "Sell at most what the position has free. Short sales are off."),
+    "insufficient_buying_power": Problem(
+        "There is too little buying power", "Lower the order, cancel another one or add paper cash."
+    ),
+    "insufficient_position": Problem(
+        "There is less to sell than that",
+        "Sell at most what the position has free. Short sales are off.",
+    ),
     "position_limit": Problem("The position would become too large", "Lower the order."),
-    "insufficient_cash": Problem("There is too little cash for that", "Withdraw at most what is not reserved by open orders."),
+    "insufficient_cash": Problem(
+        "There is too little cash for that", "Withdraw at most what is not reserved by open orders."
+    ),
 }
 
 

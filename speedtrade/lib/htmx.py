@@ -7,6 +7,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django_htmx.middleware import HtmxDetails
 
+THEMES = ("system", "light", "dark")  # a cookie is the client's word
+
 
 class HtmxHttpRequest(HttpRequest):
     """A request that went through HtmxMiddleware."""
@@ -15,7 +17,12 @@ class HtmxHttpRequest(HttpRequest):
 
 
 def page(
-    request: HttpRequest, template: str, context: dict[str, Any] | None = None, *, partial: str = "", status: int = 200
+    request: HttpRequest,
+    template: str,
+    context: dict[str, Any] | None = None,
+    *,
+    partial: str = "",
+    status: int = 200,
 ) -> HttpResponse:
     """Render `partial` for an htmx request, else the whole page; caches keep the two apart."""
     htmx: HtmxDetails | None = getattr(request, "htmx", None)
@@ -28,8 +35,9 @@ def page(
 def page_context(request: HttpRequest) -> dict[str, Any]:
     """What the shell of each page shows. No query: the account switcher is an include of its own."""
     user = getattr(request, "user", None)
+    theme = getattr(user, "theme", "") or request.COOKIES.get("theme", "")
     return {
-        "theme": getattr(user, "theme", "") or request.COOKIES.get("theme", "system"),
+        "theme": theme if theme in THEMES else "system",
         "simulated": settings.MARKET_DATA_FEEDS == ["simulated"],
         "path": request.path,
     }

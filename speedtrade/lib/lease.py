@@ -6,11 +6,13 @@ mode would break it; the two processes that hold a lease connect directly.)
 """
 
 import zlib
+from datetime import timedelta
 from types import TracebackType
 
 import psycopg
-from django.conf import settings
 from django.db import connections
+
+LEASE_RETRY = timedelta(seconds=2)  # how often one who waits tries again
 
 
 class Lease:
@@ -28,8 +30,12 @@ class Lease:
             names = ("host", "port", "dbname", "user", "password")
             chosen = {name: parameters[name] for name in names if name in parameters}
             self._connection = psycopg.connect(
-                **chosen, autocommit=True, connect_timeout=5,
-                keepalives_idle=5, keepalives_interval=2, keepalives_count=2,
+                **chosen,
+                autocommit=True,
+                connect_timeout=5,
+                keepalives_idle=5,
+                keepalives_interval=2,
+                keepalives_count=2,
             )
         row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", [self._key]).fetchone()
         return bool(row and row[0])
@@ -52,8 +58,10 @@ class Lease:
     def __enter__(self) -> "Lease":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.release()
-
-
-LEASE_RETRY = settings.HEALTH_TIMEOUT

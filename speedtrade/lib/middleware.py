@@ -5,6 +5,7 @@ import re
 import uuid
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -69,7 +70,8 @@ class RequestFloorMiddleware:
             "request_id": body["request_id"],
         }
         response = render(request, "error.html", context, status=body["status"])
-        response.headers.update(headers)
+        for name, value in headers.items():
+            response.headers[name] = value
         return response
 
 
@@ -78,7 +80,7 @@ class LoginDoorMiddleware(LoginRequiredMiddleware):
 
     def handle_no_permission(
         self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
-    ) -> HttpResponseBase:
+    ) -> Any:
         if request.headers.get("HX-Request") != "true":
             return super().handle_no_permission(request, view_func)
         current = urlsplit(request.headers.get("HX-Current-URL", ""))

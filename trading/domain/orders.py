@@ -59,15 +59,37 @@ OPEN_STATES = frozenset(S) - FINAL_STATES
 #: The broker has it, so a cancel must go through the broker.
 SENT_STATES = OPEN_STATES - {S.PENDING}
 
-_ANSWERS = frozenset({S.ACCEPTED, S.NEW, S.REJECTED, S.FILLED, S.PARTIALLY_FILLED, S.CANCELED, S.EXPIRED, S.SUSPENDED})
+_ANSWERS = frozenset(
+    {
+        S.ACCEPTED,
+        S.NEW,
+        S.REJECTED,
+        S.FILLED,
+        S.PARTIALLY_FILLED,
+        S.CANCELED,
+        S.EXPIRED,
+        S.SUSPENDED,
+    }
+)
 _WORKING = frozenset(
-    {S.NEW, S.PARTIALLY_FILLED, S.FILLED, S.PENDING_CANCEL, S.PENDING_REPLACE, S.CANCELED, S.EXPIRED, S.REJECTED, S.SUSPENDED}
+    {
+        S.NEW,
+        S.PARTIALLY_FILLED,
+        S.FILLED,
+        S.PENDING_CANCEL,
+        S.PENDING_REPLACE,
+        S.CANCELED,
+        S.EXPIRED,
+        S.REJECTED,
+        S.SUSPENDED,
+    }
 )
 
 #: state -> states it may go to. Anything else raises. An unlisted move is a bug or a broker's lie.
 TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     S.PENDING: frozenset({S.SUBMITTING, S.CANCELED, S.REJECTED}),  # canceled: never sent, ends here
-    S.SUBMITTING: _ANSWERS | {S.LOST, S.PENDING, S.PENDING_CANCEL},  # pending: proved not sent, may go again
+    S.SUBMITTING: _ANSWERS
+    | {S.LOST, S.PENDING, S.PENDING_CANCEL},  # pending: proved not sent, may go again
     S.LOST: _ANSWERS,  # found after all; rejected: proved absent
     S.ACCEPTED: _WORKING,
     S.NEW: _WORKING - {S.NEW},
@@ -76,7 +98,9 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
         # back to working: the broker refused the cancel; filled: the fill won the race
         {S.CANCELED, S.ACCEPTED, S.NEW, S.PARTIALLY_FILLED, S.FILLED, S.EXPIRED, S.REJECTED, S.LOST}
     ),
-    S.PENDING_REPLACE: frozenset({S.REPLACED, S.NEW, S.ACCEPTED, S.PARTIALLY_FILLED, S.FILLED, S.CANCELED, S.EXPIRED}),
+    S.PENDING_REPLACE: frozenset(
+        {S.REPLACED, S.NEW, S.ACCEPTED, S.PARTIALLY_FILLED, S.FILLED, S.CANCELED, S.EXPIRED}
+    ),
     S.SUSPENDED: _WORKING | {S.ACCEPTED},
     # A fill that was under way when the cancel was confirmed: it happened, so it counts.
     S.CANCELED: frozenset({S.FILLED}),
@@ -93,7 +117,42 @@ def check_transition(old: OrderState, new: OrderState) -> None:
         raise InvariantBroken(f"an order cannot go from {old.value} to {new.value}")
 
 
-_PUBLIC = {S.PENDING: "pending_new", S.SUBMITTING: "pending_new", S.LOST: "pending_new", S.SUSPENDED: "held"}
+def next_state(
+    current: OrderState, reported: OrderState, *, filled: bool, some: bool
+) -> OrderState:
+    """Where a broker's report moves an order: forward only, whatever order reports arrive in.
+
+    `filled`: our fills now complete it; `some`: there is at least one. A report that says less than
+    we know (late, repeated, reordered) changes nothing.
+    """
+    if filled and current not in {S.REJECTED, S.REPLACED}:
+        return S.FILLED
+    if current in FINAL_STATES:
+        return current
+    if reported in FINAL_STATES:
+        # "filled" without the fills that make it so: they are on their way, or a poll fetches them.
+        return current if reported == S.FILLED else reported
+    if current in {S.PENDING_CANCEL, S.PENDING_REPLACE}:
+        return current  # only a final word, or a refusal of the cancel, ends the wait
+    if some:
+        return S.PARTIALLY_FILLED
+    if reported in {S.ACCEPTED, S.NEW, S.SUSPENDED} and current in {
+        S.PENDING,
+        S.SUBMITTING,
+        S.LOST,
+        S.ACCEPTED,
+        S.SUSPENDED,
+    }:
+        return reported
+    return current
+
+
+_PUBLIC = {
+    S.PENDING: "pending_new",
+    S.SUBMITTING: "pending_new",
+    S.LOST: "pending_new",
+    S.SUSPENDED: "held",
+}
 
 
 def public_status(state: OrderState) -> str:

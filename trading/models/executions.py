@@ -11,7 +11,9 @@ from trading.models.orders import Order
 class Fill(models.Model):
     """One execution, as the broker told it. Append-only (trigger); a trade id counts once (I5)."""
 
-    brokerage_account = models.ForeignKey(BrokerageAccount, on_delete=models.PROTECT, related_name="fills")
+    brokerage_account = models.ForeignKey(
+        BrokerageAccount, on_delete=models.PROTECT, related_name="fills"
+    )
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="fills")
     trade_id = models.CharField(max_length=80)
     qty = QuantityField()
@@ -24,7 +26,9 @@ class Fill(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["brokerage_account", "trade_id"], name="fill_once"),
-            models.CheckConstraint(condition=Q(qty__gt=0, price__gt=0, fee__gte=0), name="fill_positive"),
+            models.CheckConstraint(
+                condition=Q(qty__gt=0, price__gt=0, fee__gte=0), name="fill_positive"
+            ),
         ]
 
     def __str__(self) -> str:

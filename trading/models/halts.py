@@ -8,7 +8,9 @@ class TradingHalt(models.Model):
     """While a row without `lifted_at` exists no order is placed; cancels always pass."""
 
     reason = models.CharField(max_length=300)
-    set_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    set_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
     set_at = models.DateTimeField()
     lifted_at = models.DateTimeField(null=True)
 

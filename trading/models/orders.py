@@ -7,7 +7,14 @@ from django.db.models import Q
 from accounts.models import BrokerageAccount
 from marketdata.models import Instrument
 from speedtrade.lib.fields import MoneyField, PriceField, QuantityField
-from trading.domain.orders import OPEN_STATES, OrderState, OrderType, Side, TimeInForce, public_status
+from trading.domain.orders import (
+    OPEN_STATES,
+    OrderState,
+    OrderType,
+    Side,
+    TimeInForce,
+    public_status,
+)
 
 
 class Order(models.Model):
@@ -17,31 +24,45 @@ class Order(models.Model):
     limit, or the quote and the market band), so that the hold always suffices.
     """
 
-    brokerage_account = models.ForeignKey(BrokerageAccount, on_delete=models.PROTECT, related_name="orders")
-    placed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders")
+    brokerage_account = models.ForeignKey(
+        BrokerageAccount, on_delete=models.PROTECT, related_name="orders"
+    )
+    placed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders"
+    )
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
     client_order_id = models.CharField(max_length=64)
     intent_key = models.CharField(max_length=255)
     intent_hash = models.CharField(max_length=64)
     side = models.CharField(max_length=4, choices=[(s.value, s.value.title()) for s in Side])
     order_type = models.CharField(max_length=13, choices=[(t.value, t.value) for t in OrderType])
-    time_in_force = models.CharField(max_length=3, choices=[(t.value, t.value.upper()) for t in TimeInForce])
+    time_in_force = models.CharField(
+        max_length=3, choices=[(t.value, t.value.upper()) for t in TimeInForce]
+    )
     qty = QuantityField(null=True)
     notional = MoneyField(null=True)
     limit_price = PriceField(null=True)
     extended_hours = models.BooleanField(default=False)
     price_bound = PriceField()
     risk_notional = MoneyField(help_text="What the order was worth when it was placed.")
-    max_qty = QuantityField(null=True, help_text="A sale in dollars sells at most so much: the shares on hold.")
+    max_qty = QuantityField(
+        null=True, help_text="A sale in dollars sells at most so much: the shares on hold."
+    )
     fee_rate = models.DecimalField(max_digits=9, decimal_places=8, default=0)
-    state = models.CharField(max_length=16, choices=[(s.value, s.value) for s in OrderState], default=OrderState.PENDING.value)
+    state = models.CharField(
+        max_length=16,
+        choices=[(s.value, s.value) for s in OrderState],
+        default=OrderState.PENDING.value,
+    )
     reject_code = models.CharField(max_length=40, blank=True, default="")
     reject_reason = models.CharField(max_length=300, blank=True, default="")
     broker_order_id = models.CharField(max_length=64, blank=True, default="")
     filled_qty = QuantityField(default=0)
     filled_notional = MoneyField(default=0)
     fees = MoneyField(default=0)
-    replaces = models.OneToOneField("self", on_delete=models.PROTECT, null=True, related_name="replaced_by")
+    replaces = models.OneToOneField(
+        "self", on_delete=models.PROTECT, null=True, related_name="replaced_by"
+    )
     expires_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
     submitted_at = models.DateTimeField(null=True)
@@ -55,17 +76,23 @@ class Order(models.Model):
         constraints = [
             # I4: one intent, one order, whichever door it comes through.
             models.UniqueConstraint(fields=["placed_by", "intent_key"], name="order_intent_once"),
-            models.UniqueConstraint(fields=["brokerage_account", "client_order_id"], name="order_client_id_once"),
+            models.UniqueConstraint(
+                fields=["brokerage_account", "client_order_id"], name="order_client_id_once"
+            ),
             models.CheckConstraint(
                 condition=Q(qty__gt=0, notional__isnull=True) | Q(qty__isnull=True, notional__gt=0),
                 name="order_qty_xor_notional",
             ),
-            models.CheckConstraint(condition=Q(filled_qty__gte=0, filled_notional__gte=0), name="order_filled_positive"),
             models.CheckConstraint(
-                condition=Q(limit_price__isnull=True) | Q(limit_price__gt=0), name="order_limit_positive"
+                condition=Q(filled_qty__gte=0, filled_notional__gte=0), name="order_filled_positive"
             ),
             models.CheckConstraint(
-                condition=~Q(order_type="limit") | Q(limit_price__isnull=False), name="order_limit_has_price"
+                condition=Q(limit_price__isnull=True) | Q(limit_price__gt=0),
+                name="order_limit_positive",
+            ),
+            models.CheckConstraint(
+                condition=~Q(order_type="limit") | Q(limit_price__isnull=False),
+                name="order_limit_has_price",
             ),
         ]
         indexes = [
@@ -98,7 +125,9 @@ class OrderEvent(models.Model):
     old_state = models.CharField(max_length=16, blank=True, default="")
     new_state = models.CharField(max_length=16)
     source = models.CharField(max_length=20)  # page, api, admin, worker, venue, poll, sweep
-    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
     reason = models.CharField(max_length=300, blank=True, default="")
     data = models.JSONField(default=dict, blank=True)
 
@@ -134,7 +163,11 @@ class Submission(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["order", "action"], name="submission_once")]
         indexes = [
-            models.Index(fields=["available_at"], condition=Q(done_at__isnull=True), name="submission_waiting")
+            models.Index(
+                fields=["available_at"],
+                condition=Q(done_at__isnull=True),
+                name="submission_waiting",
+            )
         ]
 
     def __str__(self) -> str:

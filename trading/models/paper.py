@@ -33,8 +33,13 @@ class PaperOrder(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["account_ref", "client_order_id"], name="paper_client_id_once"),
-            models.CheckConstraint(condition=Q(qty__isnull=True) | Q(filled_qty__lte=models.F("qty")), name="paper_no_overfill"),
+            models.UniqueConstraint(
+                fields=["account_ref", "client_order_id"], name="paper_client_id_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(qty__isnull=True) | Q(filled_qty__lte=models.F("qty")),
+                name="paper_no_overfill",
+            ),
         ]
         indexes = [
             models.Index(
@@ -63,7 +68,9 @@ class PaperFill(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["order", "sequence"], name="paper_fill_sequence"),
-            models.CheckConstraint(condition=Q(qty__gt=0, price__gt=0, fee__gte=0), name="paper_fill_positive"),
+            models.CheckConstraint(
+                condition=Q(qty__gt=0, price__gt=0, fee__gte=0), name="paper_fill_positive"
+            ),
         ]
 
     def __str__(self) -> str:

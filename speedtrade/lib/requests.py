@@ -1,0 +1,28 @@
+"""What both doors read from a request in the same way."""
+
+import re
+
+from django.http import HttpRequest
+
+from speedtrade.lib.errors import InvalidInput
+
+_KEY = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
+
+
+def idempotency_key(request: HttpRequest) -> str | None:
+    """The Idempotency-Key header, or None; raises InvalidInput when it is empty, long or odd."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
+        raise InvalidInput.field("Idempotency-Key", "Use 1 to 200 visible ASCII characters.")
+    return key
+
+
+def whole_number(text: str | None, field: str) -> int | None:
+    """A positive id from a query or a body, or None where there is none; raises InvalidInput."""
+    if text is None or text == "":
+        return None
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise InvalidInput.field(field, "Write a whole number.")
+    return int(text)

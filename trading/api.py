@@ -1,0 +1,173 @@
+"""The JSON doors of trading. Each parses, calls one service and answers with `presenters`."""
+
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import User
+from accounts.selectors import account_for_user
+from marketdata import quote_store
+from marketdata.selectors import instrument_get
+from portfolio.presenters import position_payload
+from portfolio.selectors import position_for_user, summary_get
+from portfolio.serializers import PositionSerializer
+from speedtrade.lib.api import NewestFirst
+from speedtrade.lib.errors import DomainError, InvalidInput, NotFound
+from speedtrade.lib.ratelimit import limit_orders
+from speedtrade.lib.requests import idempotency_key, whole_number
+from trading import selectors
+from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
+from trading.intents import intent_parse
+from trading.presenters import order_payload
+from trading.serializers import OrderInputSerializer, OrderSerializer
+from trading.services.orders import Placed, order_cancel, order_place
+
+ACCOUNT = OpenApiParameter("account_id", int, description="The default account without it.")
+FILTERS = [
+    ACCOUNT,
+    OpenApiParameter("status", str, enum=["open", "closed", "all"]),
+    OpenApiParameter("symbol", str),
+    OpenApiParameter("side", str, enum=["buy", "sell"]),
+    OpenApiParameter("asset_type", str, enum=["stock", "crypto"]),
+]
+
+
+def placed_response(placed: Placed) -> Response:
+    """201 for a new order, 200 with the same body for a key that came before."""
+    order = selectors.order_for_user(user=placed.order.placed_by, order_id=placed.order.pk)
+    headers = {} if placed.created else {"Idempotent-Replayed": "true"}
+    return Response(order_payload(order), status=201 if placed.created else 200, headers=headers)
+
+
+def _account_id(value: Any) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    if isinstance(value, str):
+        return whole_number(value, "account_id")
+    raise InvalidInput.field("account_id", "Write a whole number.")
+
+
+class OrdersView(APIView):
+    """Orders of an account."""
+
+    @extend_schema(parameters=FILTERS, responses=OrderSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        asked = request.query_params
+        account = account_for_user(
+            user=request.user, account_id=whole_number(asked.get("account_id"), "account_id")
+        )
+        symbol = asked.get("symbol", "")
+        orders = selectors.orders_of(
+            account,
+            status=asked.get("status", "all"),
+            symbol=instrument_get(symbol).symbol if symbol else "",
+            side=asked.get("side", ""),
+            asset_type=asked.get("asset_type", ""),
+        )
+        pages = NewestFirst()
+        found = pages.paginate_queryset(orders, request, self)
+        return pages.get_paginated_response([order_payload(order) for order in found or []])
+
+    @extend_schema(request=OrderInputSerializer, responses={201: OrderSerializer})
+    def post(self, request: Request) -> Response:
+        """Place an order. The same Idempotency-Key or client_order_id gives the same order."""
+        user: User = request.user
+        limit_orders(user.pk)
+        key = idempotency_key(request._request)
+        intent, instrument = intent_parse(request.data)
+        placed = order_place(
+            account=account_for_user(
+                user=user, account_id=_account_id(request.data.get("account_id"))
+            ),
+            instrument=instrument,
+            intent=intent,
+            quote=quote_store.quote_get(instrument.symbol),
+            key=key,
+            placed_by=user,
+            source="api",
+            now=timezone.now(),
+        )
+        return placed_response(placed)
+
+
+class OrderView(APIView):
+    """One order."""
+
+    @extend_schema(responses=OrderSerializer)
+    def get(self, request: Request, order_id: int) -> Response:
+        return Response(
+            order_payload(selectors.order_for_user(user=request.user, order_id=order_id))
+        )
+
+    @extend_schema(responses=OrderSerializer)
+    def delete(self, request: Request, order_id: int) -> Response:
+        """Ask to cancel: 200 when it is canceled already, 202 while the broker decides."""
+        order = selectors.order_for_user(user=request.user, order_id=order_id)
+        order_cancel(order=order, actor=request.user, source="api", now=timezone.now())
+        order = selectors.order_for_user(user=request.user, order_id=order_id)
+        return Response(order_payload(order), status=202 if order.is_open else 200)
+
+    @extend_schema(request=OrderInputSerializer(partial=True), responses=OrderSerializer)
+    def patch(self, request: Request, order_id: int) -> Response:
+        """Replace is not offered by the paper venue yet: cancel the order and place a new one."""
+        order = selectors.order_for_user(user=request.user, order_id=order_id)
+        if not order.is_open:
+            raise DomainError(code="order_final", status=409)
+        raise DomainError("Cancel this order and place a new one.", code="replace_unsupported")
+
+
+class PositionsView(APIView):
+    """Open positions."""
+
+    @extend_schema(
+        parameters=[ACCOUNT], responses=PositionSerializer(many=True), operation_id="positions_list"
+    )
+    def get(self, request: Request) -> Response:
+        chosen = whole_number(request.query_params.get("account_id"), "account_id")
+        account = account_for_user(user=request.user, account_id=chosen)
+        summary = summary_get(account=account, now=timezone.now())
+        return Response([position_payload(position) for position in summary.positions])
+
+
+class PositionView(APIView):
+    """One position; DELETE closes it with a market order."""
+
+    @extend_schema(responses=PositionSerializer, operation_id="positions_retrieve")
+    def get(self, request: Request, position_id: int) -> Response:
+        row = position_for_user(user=request.user, position_id=position_id)
+        summary = summary_get(account=row.brokerage_account, now=timezone.now())
+        for position in summary.positions:
+            if position.held.position_id == row.pk:
+                return Response(position_payload(position))
+        raise NotFound("There is no such position.")
+
+    @extend_schema(responses={201: OrderSerializer})
+    def delete(self, request: Request, position_id: int) -> Response:
+        limit_orders(request.user.pk)
+        row = position_for_user(user=request.user, position_id=position_id)
+        symbol = row.instrument.symbol
+        intent = OrderIntent(
+            symbol=symbol,
+            side=Side.SELL,
+            order_type=OrderType.MARKET,
+            time_in_force=TimeInForce.GTC
+            if row.instrument.asset_type == "crypto"
+            else TimeInForce.DAY,
+            qty=row.qty,
+            asset_type=row.instrument.asset_type,
+        )
+        placed = order_place(
+            account=row.brokerage_account,
+            instrument=row.instrument,
+            intent=intent,
+            quote=quote_store.quote_get(symbol),
+            key=idempotency_key(request._request),
+            placed_by=request.user,
+            source="api",
+            now=timezone.now(),
+        )
+        return placed_response(placed)

@@ -1,0 +1,133 @@
+"""The paper venue's door, as an adapter sees a broker: it takes orders in and tells about them.
+
+The venue's book lives in PaperOrder and PaperFill, apart from our orders. An order taken in here is
+matched by the venue process (`run_brokers`), which a message wakes and a poll reminds.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from marketdata import quote_store
+from speedtrade.lib.redis import redis_client
+from trading.brokers.base import (
+    BrokerFill,
+    BrokerOrder,
+    BrokerRequest,
+    Capabilities,
+    DuplicateClientOrderId,
+    IdScope,
+    NotCancelable,
+)
+from trading.domain.orders import OrderState
+from trading.models import PaperFill, PaperOrder
+
+VENUE_CHANNEL = f"st:venue{quote_store.TICKS_CHANNEL.removeprefix('st:ticks')}"  # ids that the venue should look at
+OPEN = ("accepted", "new", "partially_filled")
+
+
+class PaperBroker:
+    """One account at the paper venue."""
+
+    caps = Capabilities(
+        asset_types=frozenset({"stock", "crypto"}),
+        order_types=frozenset({"market", "limit"}),
+        times_in_force=frozenset({"day", "gtc", "ioc", "fok"}),
+        fractional=True,
+        id_scope=IdScope.ALL_TIME,
+        lookup_is_proof=True,  # the venue's table is in our own database
+        push_updates=True,
+    )
+
+    def __init__(self, account_id: int) -> None:
+        self.account_id = account_id
+
+    def submit_order(self, request: BrokerRequest) -> BrokerOrder:
+        """Take the order into the book; raises DuplicateClientOrderId."""
+        now = timezone.now()
+        try:
+            with transaction.atomic():
+                order = PaperOrder.objects.create(
+                    account_ref=self.account_id,
+                    client_order_id=request.client_order_id,
+                    instrument_id=request.instrument_id,
+                    side=request.side,
+                    order_type=request.order_type,
+                    time_in_force=request.time_in_force,
+                    qty=request.qty,
+                    notional=request.notional,
+                    max_qty=request.max_qty,
+                    limit_price=request.limit_price,
+                    price_bound=request.price_bound,
+                    fee_rate=request.fee_rate,
+                    status=OrderState.ACCEPTED.value,
+                    expires_at=request.expires_at,
+                    received_at=now,
+                    updated_at=now,
+                )
+        except IntegrityError as error:
+            raise DuplicateClientOrderId(request.client_order_id) from error
+        venue_wake(order.pk)
+        return broker_order(order, ())
+
+    def find_order(self, client_order_id: str) -> BrokerOrder | None:
+        found = self.list_orders([client_order_id])
+        return found[0] if found else None
+
+    def cancel_order(self, client_order_id: str) -> None:
+        """Cancel at once, under the lock of the venue's row; raises NotCancelable when it is final."""
+        with transaction.atomic():
+            order = (
+                PaperOrder.objects.select_for_update()
+                .filter(account_ref=self.account_id, client_order_id=client_order_id)
+                .first()
+            )
+            if order is None or order.status not in OPEN:
+                raise NotCancelable(client_order_id)
+            order.status, order.reason, order.updated_at = (
+                OrderState.CANCELED.value,
+                "canceled by you",
+                timezone.now(),
+            )
+            order.save(update_fields=["status", "reason", "updated_at"])
+        venue_wake(order.pk)
+
+    def list_orders(self, client_order_ids: Sequence[str]) -> Sequence[BrokerOrder]:
+        rows = PaperOrder.objects.filter(
+            account_ref=self.account_id, client_order_id__in=client_order_ids
+        ).prefetch_related("fills")
+        return [broker_order(row, row.fills.all()) for row in rows]
+
+
+def broker_order(order: PaperOrder, fills: Iterable[PaperFill]) -> BrokerOrder:
+    """A row of the venue's book in the words of the broker interface."""
+    return BrokerOrder(
+        client_order_id=order.client_order_id,
+        broker_order_id=str(order.pk),
+        state=OrderState(order.status),
+        filled_qty=order.filled_qty,
+        fills=tuple(
+            BrokerFill(
+                trade_id=f"P{order.pk}-{fill.sequence:06d}",
+                qty=fill.qty,
+                price=fill.price,
+                fee=fill.fee,
+                executed_at=fill.executed_at,
+                evidence=fill.evidence,
+            )
+            for fill in sorted(fills, key=lambda fill: fill.sequence)
+        ),
+        at=order.updated_at,
+        reason=order.reason,
+        complete=order.status == OrderState.FILLED.value,
+    )
+
+
+def venue_wake(order_id: int) -> None:
+    """Tell the venue process to look at an order now; it finds it in a second anyway."""
+    try:
+        redis_client().publish(VENUE_CHANNEL, str(order_id))
+    except RedisError:
+        return  # the venue polls its table

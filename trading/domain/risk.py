@@ -1,0 +1,290 @@
+"""Everything that is checked before an order leaves, in one place and one order. Plain Python.
+
+`assess` either raises Denied with a code of the catalogue or returns the Terms under which the order
+may go: the worst price a unit may trade at and what must be put on hold. The last word on cash and
+shares has the hold itself, which is taken under the account's lock.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from speedtrade.lib.errors import DomainError
+from speedtrade.lib.money import ZERO, ceil_to, floor_to, money, money_up, on_grid, plain, times
+from trading.domain.orders import (
+    IMMEDIATE_TIFS,
+    OFFERED_TIFS,
+    OFFERED_TYPES,
+    OrderIntent,
+    OrderType,
+    Side,
+)
+
+
+class Denied(DomainError):
+    """We refuse before anything was sent. Not a broker's rejection, and nothing is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an instrument demands. `fee_rate` is the share of the notional that a fill costs."""
+
+    symbol: str
+    price_tick: Decimal
+    qty_step: Decimal
+    min_qty: Decimal
+    min_notional: Decimal
+    tradable: bool
+    halted: bool
+    fee_rate: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """The quote that an order is judged by. None where there never was one."""
+
+    bid: Decimal | None
+    ask: Decimal | None
+    fresh: bool
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Funds:
+    """What the account has free, and what it has already asked for today."""
+
+    buying_power: Decimal
+    free_qty: Decimal
+    position_qty: Decimal
+    day_notional: Decimal
+    open_orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The house's caps (settings RISK_*). Shares of a price are fractions, not percent."""
+
+    max_order_notional: Decimal
+    max_day_notional: Decimal
+    max_position_notional: Decimal
+    max_open_orders: int
+    collar_warn: Decimal
+    collar_deny: Decimal
+    market_band: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """Whether anybody has stopped trading: the house, or somebody for this account."""
+
+    halted: str = ""  # the reason of the kill switch
+    account: str = ""  # why this account may not trade
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an order that passed may do. `hold` is cash for a purchase, shares for a sale."""
+
+    price_bound: Decimal
+    reference_price: Decimal
+    notional: Decimal  # about what it is worth, at the reference price
+    hold: Decimal
+    max_qty: Decimal | None
+    questions: tuple[str, ...]  # what a page asks before it sends; the API does not ask
+
+
+def assess(
+    intent: OrderIntent,
+    rules: Rules,
+    market: Market,
+    funds: Funds,
+    limits: Limits,
+    switches: Switches,
+) -> Terms:
+    """Check an order against everything; raises Denied with the first code that applies."""
+    _check_switches(switches)
+    _check_instrument(intent, rules, market)
+    reference, bound = _prices(intent, rules, market, limits)
+    _check_grid(intent, rules)
+    notional = _notional(intent, reference)
+    _check_size(intent, rules, notional)
+    _check_caps(rules, notional, funds, limits)
+    questions = _check_collar(intent, reference, limits)
+    hold, max_qty = _hold(intent, rules, bound)
+    _check_funds(intent, rules, funds, hold)
+    _check_position(intent, notional, reference, funds, limits)
+    return Terms(bound, reference, notional, hold, max_qty, questions)
+
+
+def _check_switches(switches: Switches) -> None:
+    if switches.halted:
+        raise Denied(f"Trading is halted: {switches.halted}", code="trading_halted")
+    if switches.account:
+        raise Denied(switches.account, code="account_not_active")
+
+
+def _check_instrument(intent: OrderIntent, rules: Rules, market: Market) -> None:
+    if intent.order_type not in OFFERED_TYPES:
+        raise Denied(code="order_type_unsupported")
+    if intent.time_in_force not in OFFERED_TIFS:
+        raise Denied("Use time in force day, gtc, ioc or fok.", code="order_type_unsupported")
+    if not rules.tradable:
+        raise Denied(code="instrument_not_tradable")
+    if rules.halted:
+        raise Denied(f"{rules.symbol} is halted. Orders can be cancelled.", code="symbol_halted")
+    if not market.is_open and intent.time_in_force in IMMEDIATE_TIFS:
+        raise Denied(code="market_closed")
+
+
+def _prices(
+    intent: OrderIntent, rules: Rules, market: Market, limits: Limits
+) -> tuple[Decimal, Decimal]:
+    """(reference price, worst price) of the order; raises Denied `quote_stale` where it needs a quote."""
+    side_price = market.ask if intent.side == Side.BUY else market.bid
+    if intent.order_type == OrderType.LIMIT and intent.limit_price is not None:
+        if not on_grid(intent.limit_price, rules.price_tick):
+            tick = plain(rules.price_tick)
+            raise Denied(
+                f"{rules.symbol} moves in steps of {tick}; write the limit so.",
+                code="price_off_grid",
+            )
+        return side_price or intent.limit_price, intent.limit_price
+    if side_price is None or (market.is_open and not market.fresh):
+        raise Denied(f"There is no fresh price for {rules.symbol}.", code="quote_stale")
+    # Sent as a limit a band away: a market order never trades at a price nobody could expect.
+    if intent.side == Side.BUY:
+        return side_price, ceil_to(times(side_price, 1 + limits.market_band), rules.price_tick)
+    return side_price, max(
+        floor_to(times(side_price, 1 - limits.market_band), rules.price_tick), rules.price_tick
+    )
+
+
+def _check_grid(intent: OrderIntent, rules: Rules) -> None:
+    if intent.qty is not None and not on_grid(intent.qty, rules.qty_step):
+        step = plain(rules.qty_step)
+        raise Denied(f"{rules.symbol} trades in steps of {step}.", code="qty_off_grid")
+
+
+def _notional(intent: OrderIntent, reference: Decimal) -> Decimal:
+    if intent.notional is not None:
+        return intent.notional
+    # A limit buy can cost no more than its limit, a limit sale is worth at least its limit.
+    price = intent.limit_price or reference
+    return times(intent.qty or ZERO, price)
+
+
+def _check_size(intent: OrderIntent, rules: Rules, notional: Decimal) -> None:
+    if intent.qty is not None and intent.qty < rules.min_qty:
+        raise Denied(
+            f"The least that can be ordered is {plain(rules.min_qty)} {rules.symbol}.",
+            code="qty_too_small",
+        )
+    if notional < rules.min_notional:
+        raise Denied(
+            f"The least that can be ordered is ${money(rules.min_notional)}.", code="qty_too_small"
+        )
+
+
+def _check_caps(rules: Rules, notional: Decimal, funds: Funds, limits: Limits) -> None:
+    if notional > limits.max_order_notional:
+        raise Denied(
+            f"One order may be worth ${money(limits.max_order_notional)}.",
+            code="order_notional_limit",
+        )
+    if funds.day_notional + notional > limits.max_day_notional:
+        left = max(limits.max_day_notional - funds.day_notional, ZERO)
+        raise Denied(f"${money(left)} of today's total is left.", code="day_notional_limit")
+    if funds.open_orders >= limits.max_open_orders:
+        raise Denied(
+            f"At most {limits.max_open_orders} orders can be open.", code="too_many_open_orders"
+        )
+
+
+def _check_collar(intent: OrderIntent, reference: Decimal, limits: Limits) -> tuple[str, ...]:
+    """A limit beyond the market (a buyer's above, a seller's below) by too much is a slip of the finger."""
+    if intent.limit_price is None:
+        return ()
+    beyond = (
+        intent.limit_price - reference
+        if intent.side == Side.BUY
+        else reference - intent.limit_price
+    )
+    if beyond > times(reference, limits.collar_deny):
+        share = plain(limits.collar_deny * 100)
+        raise Denied(
+            f"The limit is more than {share} % beyond the market at ${plain(reference, 2)}.",
+            code="price_collar",
+        )
+    if beyond > times(reference, limits.collar_warn):
+        return (
+            f"The limit is far beyond the market at ${plain(reference, 2)}: it will fill at once.",
+        )
+    return ()
+
+
+def _hold(intent: OrderIntent, rules: Rules, bound: Decimal) -> tuple[Decimal, Decimal | None]:
+    """(what to put on hold, the most a sale in dollars may sell)."""
+    max_qty = None
+    if intent.side == Side.SELL and intent.notional is not None:
+        max_qty = ceil_to(intent.notional / bound, rules.qty_step)
+    ask = Remaining(intent.side, intent.qty, intent.notional, max_qty, bound, rules.fee_rate)
+    return hold_left(ask), max_qty
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """An order's terms and what has come of it so far (cumulative)."""
+
+    side: Side
+    qty: Decimal | None
+    notional: Decimal | None
+    max_qty: Decimal | None
+    price_bound: Decimal
+    fee_rate: Decimal
+    filled_qty: Decimal = ZERO
+    filled_notional: Decimal = ZERO
+    fees: Decimal = ZERO
+
+
+def hold_left(order: Remaining) -> Decimal:
+    """What an order may still cost: the invariant I3 as a formula.
+
+    Shares for a sale. For a purchase cash: the worst price of what is left, and the fee of the whole
+    less the fees already paid. What was paid and what is left on hold never exceed the first hold.
+    """
+    if order.side == Side.SELL:
+        asked = order.qty if order.qty is not None else order.max_qty or ZERO
+        return max(asked - order.filled_qty, ZERO)
+    if order.notional is not None:
+        left = order.notional - order.filled_notional
+    else:
+        left = times((order.qty or ZERO) - order.filled_qty, order.price_bound)
+    left = max(left, ZERO)
+    fee = money_up(times(order.filled_notional + left, order.fee_rate)) - order.fees
+    return money_up(left) + max(fee, ZERO)
+
+
+def _check_funds(intent: OrderIntent, rules: Rules, funds: Funds, hold: Decimal) -> None:
+    if intent.side == Side.BUY and hold > funds.buying_power:
+        need, have, short = money(hold), money(funds.buying_power), money(hold - funds.buying_power)
+        raise Denied(
+            f"The order needs ${need}, buying power is ${have}: ${short} is missing.",
+            code="insufficient_buying_power",
+        )
+    if intent.side == Side.SELL and hold > funds.free_qty:
+        raise Denied(
+            f"The order sells {plain(hold)} {rules.symbol}, {plain(funds.free_qty)} is free.",
+            code="insufficient_position",
+        )
+
+
+def _check_position(
+    intent: OrderIntent, notional: Decimal, reference: Decimal, funds: Funds, limits: Limits
+) -> None:
+    if (
+        intent.side == Side.BUY
+        and times(funds.position_qty, reference) + notional > limits.max_position_notional
+    ):
+        raise Denied(
+            f"A position may be worth ${money(limits.max_position_notional)}.",
+            code="position_limit",
+        )

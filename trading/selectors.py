@@ -1,0 +1,177 @@
+"""Read orders, and what the risk checks need to know. Users see their own rows only."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.conf import settings
+from django.db.models import Prefetch, Q, QuerySet, Sum
+
+from accounts.models import AccountStatus, BrokerageAccount, User
+from marketdata.domain.quotes import Quote
+from marketdata.hours import market_hours
+from marketdata.models import AssetType, Instrument
+from portfolio.models import LedgerKind
+from portfolio.services.books import Books
+from speedtrade.lib.errors import InvalidInput, NotFound
+from speedtrade.lib.money import ZERO
+from trading.domain.orders import FINAL_STATES, OPEN_STATES, OrderIntent, OrderState
+from trading.domain.risk import Funds, Limits, Market, Rules, Switches
+from trading.models import Fill, Order, OrderEvent, TradingHalt
+
+OPEN_VALUES = [state.value for state in OPEN_STATES]
+FINAL_VALUES = [state.value for state in FINAL_STATES]
+DEAD_VALUES = [OrderState.REJECTED.value]
+
+
+def _whole(orders: QuerySet[Order]) -> QuerySet[Order]:
+    """With all that an order's representation needs, in two queries whatever the number."""
+    fills = Prefetch("fills", queryset=Fill.objects.order_by("executed_at", "trade_id"))
+    return orders.select_related("instrument", "brokerage_account").prefetch_related(fills)
+
+
+def order_for_user(*, user: User, order_id: int) -> Order:
+    """An order by id; raises NotFound for what is not theirs."""
+    order = _whole(Order.objects.filter(pk=order_id, brokerage_account__user=user)).first()
+    if order is None:
+        raise NotFound("There is no such order.")
+    return order
+
+
+def orders_of(
+    account: BrokerageAccount,
+    *,
+    status: str = "all",
+    symbol: str = "",
+    side: str = "",
+    asset_type: str = "",
+) -> QuerySet[Order]:
+    """Orders of an account, newest first. Raises InvalidInput for a filter that makes no sense."""
+    orders = Order.objects.filter(brokerage_account=account)
+    if status not in {"open", "closed", "all"}:
+        raise InvalidInput.field("status", "Choose open, closed or all.")
+    if side and side not in {"buy", "sell"}:
+        raise InvalidInput.field("side", "Choose buy or sell.")
+    if asset_type and asset_type not in AssetType.values:
+        raise InvalidInput.field("asset_type", "Choose stock or crypto.")
+    if status != "all":
+        orders = orders.filter(state__in=OPEN_VALUES if status == "open" else FINAL_VALUES)
+    if symbol:
+        orders = orders.filter(instrument__symbol=symbol)
+    if side:
+        orders = orders.filter(side=side)
+    if asset_type:
+        orders = orders.filter(instrument__asset_type=asset_type)
+    return _whole(orders).order_by("-created_at", "-id")
+
+
+def order_events(order: Order) -> QuerySet[OrderEvent]:
+    """The steps of an order's life, first to last."""
+    return OrderEvent.objects.filter(order=order).select_related("actor").order_by("id")
+
+
+def order_twin(*, account: BrokerageAccount, intent: OrderIntent, now: datetime) -> Order | None:
+    """The same order, placed a moment ago: a page asks whether a second one is meant."""
+    return (
+        Order.objects.filter(
+            brokerage_account=account,
+            instrument__symbol=intent.symbol,
+            side=intent.side.value,
+            order_type=intent.order_type.value,
+            qty=intent.qty,
+            notional=intent.notional,
+            limit_price=intent.limit_price,
+            created_at__gte=now - settings.RISK_DUPLICATE_WINDOW,
+        )
+        .order_by("-id")
+        .first()
+    )
+
+
+def funds_now(
+    *, account: BrokerageAccount, instrument: Instrument, now: datetime
+) -> tuple[Funds, Books]:
+    """What the account has free and has asked for today. Exact only under the account's lock."""
+    books = Books(account)
+    cash_key, shares_key = (
+        (LedgerKind.CASH, account.currency),
+        (LedgerKind.POSITION, instrument.symbol),
+    )
+    books.load([cash_key, shares_key])
+    cash, shares = books.pocket(*cash_key), books.pocket(*shares_key)
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    mine = Order.objects.filter(brokerage_account=account)
+    asked = mine.filter(created_at__gte=today).aggregate(
+        day=Sum("risk_notional", filter=~Q(state__in=DEAD_VALUES))
+    )
+    funds = Funds(
+        buying_power=cash.balance - cash.reserved,
+        free_qty=shares.balance - shares.reserved,
+        position_qty=shares.balance,
+        day_notional=asked["day"] or ZERO,
+        open_orders=mine.filter(state__in=OPEN_VALUES).count(),
+    )
+    return funds, books
+
+
+def market_now(instrument: Instrument, quote: Quote | None, now: datetime) -> Market:
+    """The quote as the risk checks see it."""
+    return Market(
+        bid=quote.bid if quote else None,
+        ask=quote.ask if quote else None,
+        fresh=quote is not None and not quote.is_stale(now, settings.QUOTE_STALE_AFTER),
+        is_open=market_hours().is_open(instrument.asset_type, now),
+    )
+
+
+def rules_of(instrument: Instrument) -> Rules:
+    crypto = instrument.asset_type == AssetType.CRYPTO
+    return Rules(
+        symbol=instrument.symbol,
+        price_tick=instrument.price_tick,
+        qty_step=instrument.qty_step,
+        min_qty=instrument.min_qty,
+        min_notional=instrument.min_notional,
+        tradable=instrument.tradable,
+        halted=instrument.halted_at is not None,
+        fee_rate=settings.CRYPTO_FEE_RATE if crypto else settings.STOCK_FEE_RATE,
+    )
+
+
+def limits() -> Limits:
+    """The caps of the settings."""
+    return Limits(
+        max_order_notional=settings.RISK_MAX_ORDER_NOTIONAL,
+        max_day_notional=settings.RISK_MAX_DAY_NOTIONAL,
+        max_position_notional=settings.RISK_MAX_POSITION_NOTIONAL,
+        max_open_orders=settings.RISK_MAX_OPEN_ORDERS,
+        collar_warn=settings.RISK_COLLAR_WARN,
+        collar_deny=settings.RISK_COLLAR_DENY,
+        market_band=settings.RISK_MARKET_BAND,
+    )
+
+
+def switches_now(account: BrokerageAccount) -> Switches:
+    """Whether trading is stopped, for all or for this account."""
+    halt = TradingHalt.objects.filter(lifted_at__isnull=True).order_by("-id").first()
+    reason = ""
+    if account.status != AccountStatus.ACTIVE:
+        reason = f"The account is {account.get_status_display().lower()}"
+        reason += f": {account.status_reason}" if account.status_reason else "."
+    return Switches(halted=halt.reason if halt else "", account=reason)
+
+
+def stuck_orders(*, now: datetime, older_than: timedelta) -> QuerySet[Order]:
+    """Orders in flight for too long: what support looks at first."""
+    flight = [OrderState.PENDING, OrderState.SUBMITTING, OrderState.LOST, OrderState.PENDING_CANCEL]
+    return (
+        Order.objects.filter(
+            state__in=[state.value for state in flight], updated_at__lt=now - older_than
+        )
+        .select_related("instrument", "brokerage_account")
+        .order_by("updated_at")
+    )
+
+
+def average_price(order: Order) -> Decimal | None:
+    """Average price of the fills so far."""
+    return order.filled_notional / order.filled_qty if order.filled_qty else None

@@ -1,0 +1,187 @@
+"""What a broker reports, applied to our books. The only code that changes an order after it was sent.
+
+Polling, the venue's own reports, look-ups and reconciliation all come through `report_apply`. A
+report carries the whole truth of one order (cumulative), so a repeated, late or reordered one
+changes nothing.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import transaction
+
+from accounts.models import User
+from portfolio.domain.lots import FillFact
+from portfolio.models import LedgerKind
+from portfolio.services.books import Books, account_lock
+from portfolio.services.fills import fill_book
+from portfolio.services.holds import hold_change
+from speedtrade.lib.crash import crash_point
+from speedtrade.lib.live import live_publish
+from speedtrade.lib.money import ZERO, money_round, times
+from trading.brokers.base import BrokerFill, BrokerOrder
+from trading.domain.orders import FINAL_STATES, OrderState, Side, check_transition, next_state
+from trading.domain.risk import Remaining, hold_left
+from trading.models import Fill, Order, OrderEvent
+
+logger = logging.getLogger(__name__)
+
+
+def report_apply(
+    *, account_id: int, report: BrokerOrder, source: str, now: datetime
+) -> Order | None:
+    """Bring our order to where the broker says it is; the order, or None where it is not ours.
+
+    One transaction: account lock, order lock, each new fill with its postings, the state, the hold.
+    """
+    with transaction.atomic():
+        account = account_lock(account_id)
+        order = (
+            Order.objects.select_for_update(no_key=True, of=("self",))
+            .select_related("instrument")
+            .filter(brokerage_account=account, client_order_id=report.client_order_id)
+            .first()
+        )
+        if order is None:
+            logger.warning(
+                "report_of_unknown_order", extra={"client_order_id": report.client_order_id}
+            )
+            return None
+        order.brokerage_account = account
+        booked = _book_new_fills(order, report.fills, now)
+        moved = _move(order, report, source, now)
+        if booked or moved:
+            order.updated_at = now
+            order.save()
+            crash_point("after_read_before_commit")
+            live_publish(user_id=account.user_id, kind="order", thing_id=order.pk)
+            live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
+    return order
+
+
+def _book_new_fills(order: Order, fills: Sequence[BrokerFill], now: datetime) -> int:
+    """Write the fills that we do not know yet; how many."""
+    if not fills:
+        return 0
+    known = set(Fill.objects.filter(order=order).values_list("trade_id", flat=True))
+    fresh = [fill for fill in fills if fill.trade_id not in known]
+    for fill in fresh:
+        # The order's money is rounded as a whole, so that splitting a fill changes no cent.
+        before = order.filled_notional
+        exact = times(fill.qty, fill.price)
+        order.filled_qty += fill.qty
+        order.filled_notional = money_round(before + exact)
+        order.fees += fill.fee
+        Fill.objects.create(
+            brokerage_account=order.brokerage_account,
+            order=order,
+            trade_id=fill.trade_id,
+            qty=fill.qty,
+            price=fill.price,
+            fee=fill.fee,
+            executed_at=fill.executed_at,
+            evidence=dict(fill.evidence),
+            created_at=now,
+        )
+        crash_point("mid_apply")
+        fill_book(
+            account=order.brokerage_account,
+            instrument=order.instrument,
+            fact=_fact(order, fill, order.filled_notional - before),
+            hold_left=order_hold(order),
+            now=now,
+        )
+    return len(fresh)
+
+
+def _fact(order: Order, fill: BrokerFill, notional: Decimal) -> FillFact:
+    return FillFact(
+        reference=fill.trade_id,
+        order_ref=order.pk,
+        side="buy" if order.side == Side.BUY else "sell",
+        qty=fill.qty,
+        price=fill.price,
+        notional=notional,
+        fee=fill.fee,
+        executed_at=fill.executed_at,
+    )
+
+
+def order_hold(order: Order) -> Decimal:
+    """What the order may still cost after its fills so far."""
+    if OrderState(order.state) in FINAL_STATES:
+        return ZERO
+    return hold_left(
+        Remaining(
+            side=Side(order.side),
+            qty=order.qty,
+            notional=order.notional,
+            max_qty=order.max_qty,
+            price_bound=order.price_bound,
+            fee_rate=order.fee_rate,
+            filled_qty=order.filled_qty,
+            filled_notional=order.filled_notional,
+            fees=order.fees,
+        )
+    )
+
+
+def _move(order: Order, report: BrokerOrder, source: str, now: datetime) -> bool:
+    """Let the report move the order's state; True when it moved."""
+    if report.broker_order_id and not order.broker_order_id:
+        order.broker_order_id = report.broker_order_id
+    filled = order.qty is not None and order.filled_qty >= order.qty
+    filled = filled or (report.complete and order.filled_qty >= report.filled_qty)
+    new = next_state(
+        OrderState(order.state), report.state, filled=filled, some=order.filled_qty > 0
+    )
+    if new == OrderState(order.state):
+        return False
+    order_move(order=order, new=new, source=source, reason=report.reason, now=now)
+    return True
+
+
+def order_move(
+    *,
+    order: Order,
+    new: OrderState,
+    source: str,
+    now: datetime,
+    reason: str = "",
+    actor: User | None = None,
+) -> None:
+    """Move a locked order to `new`, leave the event, release the hold of a final one.
+
+    The caller saves the order. Raises InvariantBroken for a move that the state table does not have.
+    """
+    old = OrderState(order.state)
+    check_transition(old, new)
+    order.state = new.value
+    if new in {OrderState.ACCEPTED, OrderState.NEW, OrderState.PARTIALLY_FILLED, OrderState.FILLED}:
+        order.accepted_at = order.accepted_at or now
+    if new == OrderState.FILLED:
+        order.filled_at = now
+    if new == OrderState.CANCELED:
+        order.canceled_at = now
+    if new in FINAL_STATES:
+        order.closed_at = now
+        books = Books(order.brokerage_account)
+        hold_change(books=books, order_ref=order.pk, amount=ZERO, now=now)
+        books.save()
+    OrderEvent.objects.create(
+        order=order,
+        at=now,
+        old_state=old.value,
+        new_state=new.value,
+        source=source,
+        actor=actor,
+        reason=reason,
+        data={"filled_qty": str(order.filled_qty)} if order.filled_qty else {},
+    )
+
+
+def hold_kind(order_side: str, currency: str, symbol: str) -> tuple[LedgerKind, str]:
+    """Which pocket an order reserves: cash for a purchase, the shares for a sale."""
+    return (LedgerKind.CASH, currency) if order_side == Side.BUY else (LedgerKind.POSITION, symbol)

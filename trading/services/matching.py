@@ -1,0 +1,97 @@
+"""Feed the paper venue: ticks and wake-ups from Redis, reminders from its own table.
+
+Redis only hurries. With it away the venue still polls its table and matches against nothing newer
+than it may: a stale quote fills no order.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from marketdata import quote_store
+from marketdata.hours import market_hours
+from speedtrade.lib.redis import redis_client
+from trading.brokers.paper.adapter import VENUE_CHANNEL
+from trading.brokers.paper.venue import BrokerReport, PaperVenue
+
+logger = logging.getLogger(__name__)
+WAIT = 0.1  # seconds that one step waits for news
+PERIODS = {"poll": 1.0, "watch": 2.0, "lease": 2.0}  # seconds between the same reminder
+DRAIN = 1000  # messages taken in one step
+
+
+class VenueRunner:
+    """One venue with its subscription. `step` waits a little for news and yields what came of it."""
+
+    def __init__(self) -> None:
+        self.venue = PaperVenue(market_hours())
+        self._subscription: Any = None
+        self._due: dict[str, float] = {}
+
+    def start(self, now: datetime) -> Iterator[BrokerReport]:
+        """Read the book of the last run and report all of it once."""
+        yield from self.venue.load(now)
+
+    def due(self, what: str) -> bool:
+        """Whether it is time for this reminder; asking starts the next period."""
+        clock = time.monotonic()
+        if clock < self._due.get(what, 0.0):
+            return False
+        self._due[what] = clock + PERIODS[what]
+        return True
+
+    def step(self) -> Iterator[BrokerReport]:
+        """Handle the news of the next moment, and the reminders that are due."""
+        wakes, moved = self._news()
+        now = timezone.now()
+        for order_id in wakes:
+            yield from self.venue.look(order_id, now)
+        if moved:
+            quotes = quote_store.quotes_get(moved)
+            yield from self.venue.tick(moved, quotes, now)
+        if self.due("poll"):
+            yield from self.venue.poll(now)
+        if self.due("watch"):
+            quote_store.watched_touch(self.venue.symbols(), now)
+
+    def _news(self) -> tuple[list[int], list[str]]:
+        """(orders to look at, symbols whose new prices reach a resting order)."""
+        wakes: list[int] = []
+        moved: dict[str, None] = {}
+        try:
+            if self._subscription is None:
+                self._subscription = redis_client().pubsub(ignore_subscribe_messages=True)
+                self._subscription.subscribe(VENUE_CHANNEL, quote_store.TICKS_CHANNEL)
+            wait = WAIT
+            for _ in range(DRAIN):
+                message = self._subscription.get_message(timeout=wait)
+                if message is None:
+                    break
+                wait = 0.0
+                if message["channel"] == VENUE_CHANNEL:
+                    wakes.append(int(message["data"]))
+                else:
+                    moved.update(dict.fromkeys(self._reached(message["data"])))
+        except (RedisError, OSError) as error:
+            logger.warning("venue_without_redis", extra={"error": str(error)})
+            self._subscription = None
+            time.sleep(WAIT)
+        return wakes, list(moved)
+
+    def _reached(self, batch: str) -> Iterator[str]:
+        """Symbols of a batch of ticks whose bid or ask some resting order accepts."""
+        for wire in json.loads(batch):
+            try:
+                symbol, bid, ask = wire["symbol"], Decimal(wire["bid"]), Decimal(wire["ask"])
+            except (KeyError, TypeError, ArithmeticError):
+                logger.warning("venue_bad_tick")
+                continue
+            if self.venue.reached(symbol, bid, ask):
+                yield symbol

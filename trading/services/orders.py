@@ -1,0 +1,262 @@
+"""Place and cancel orders: the one way in for pages, API, admin and whatever comes later."""
+
+import hashlib
+import logging
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import BrokerageAccount, User
+from marketdata.domain.quotes import Quote
+from marketdata.hours import market_hours
+from marketdata.models import Instrument
+from portfolio.services.books import account_lock
+from portfolio.services.holds import hold_open
+from speedtrade.lib.crash import crash_point
+from speedtrade.lib.errors import Conflict, DomainError
+from speedtrade.lib.later import later
+from speedtrade.lib.live import live_publish
+from speedtrade.lib.money import plain
+from trading.domain.orders import (
+    FINAL_STATES,
+    IMMEDIATE_TIFS,
+    OrderIntent,
+    OrderState,
+    TimeInForce,
+)
+from trading.domain.risk import Terms, assess
+from trading.models import Order, OrderEvent, Submission, SubmissionAction
+from trading.selectors import funds_now, limits, market_now, rules_of, switches_now
+from trading.services.executions import hold_kind, order_move
+
+logger = logging.getLogger(__name__)
+Source = Literal["page", "api", "admin", "command"]
+IMMEDIATE_LIFETIME = timedelta(seconds=30)  # an ioc or fok that met no market by then ends
+
+
+class KeyReused(DomainError):
+    """The key came before, with another body."""
+
+    code = "idempotency_mismatch"
+
+
+class ClientOrderIdTaken(DomainError):
+    """Another order of this account has the id."""
+
+    code = "client_order_id_taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The order, and whether this call made it (or found the one that the key made before)."""
+
+    order: Order
+    created: bool
+
+
+def order_place(
+    *,
+    account: BrokerageAccount,
+    instrument: Instrument,
+    intent: OrderIntent,
+    quote: Quote | None,
+    key: str | None,
+    placed_by: User,
+    source: Source,
+    now: datetime,
+) -> Placed:
+    """Take an order in: check it, put its cost on hold, write it with its outbox row.
+
+    `key` (or the intent's client_order_id) makes it happen once: the same again gives the first
+    order, with another body it raises KeyReused. May raise Denied with any code of the risk checks,
+    InsufficientFunds or InsufficientPosition (the race was lost), ClientOrderIdTaken.
+    """
+    intent_key = _intent_key(intent, key)
+    digest = intent_digest(account.pk, intent)
+    known = _known(placed_by, intent_key, digest)
+    if known is not None:
+        return Placed(known, False)
+    with transaction.atomic(durable=True):
+        locked = account_lock(account.pk)
+        known = _known(placed_by, intent_key, digest)
+        if known is not None:
+            return Placed(known, False)
+        if (
+            intent.client_order_id
+            and Order.objects.filter(
+                brokerage_account=locked, client_order_id=intent.client_order_id
+            ).exists()
+        ):
+            raise ClientOrderIdTaken()
+        crash_point("after_idempotency_row")
+        funds, books = funds_now(account=locked, instrument=instrument, now=now)
+        terms = assess(
+            intent,
+            rules_of(instrument),
+            market_now(instrument, quote, now),
+            funds,
+            limits(),
+            switches_now(locked),
+        )
+        order = _write(
+            locked, instrument, intent, terms, intent_key, digest, placed_by, source, now
+        )
+        kind, asset = hold_kind(order.side, locked.currency, instrument.symbol)
+        hold_open(
+            books=books, kind=kind, asset=asset, order_ref=order.pk, amount=terms.hold, now=now
+        )
+        books.save()
+        crash_point("after_hold")
+        submission = _outbox(order, SubmissionAction.SUBMIT, now)
+        live_publish(user_id=locked.user_id, kind="order", thing_id=order.pk)
+        live_publish(user_id=locked.user_id, kind="portfolio", thing_id=locked.pk)
+        crash_point("before_commit")
+    crash_point("after_commit_before_wakeup")
+    _wake(submission.pk)
+    crash_point("after_wakeup_before_response")
+    return Placed(order, True)
+
+
+def _intent_key(intent: OrderIntent, key: str | None) -> str:
+    if key:
+        return f"key:{key}"
+    return f"id:{intent.client_order_id}" if intent.client_order_id else f"new:{uuid.uuid4().hex}"
+
+
+def intent_digest(account_id: int, intent: OrderIntent) -> str:
+    """What makes two requests the same: their meaning, not their bytes."""
+    parts: list[object] = [account_id]
+    for name in intent.__slots__:
+        value = getattr(intent, name)
+        parts.append(plain(value) if isinstance(value, Decimal) else value)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _known(user: User, intent_key: str, digest: str) -> Order | None:
+    order = (
+        Order.objects.select_related("instrument", "brokerage_account")
+        .filter(placed_by=user, intent_key=intent_key)
+        .first()
+    )
+    if order is not None and order.intent_hash != digest:
+        raise KeyReused()
+    return order
+
+
+def _write(
+    account: BrokerageAccount,
+    instrument: Instrument,
+    intent: OrderIntent,
+    terms: Terms,
+    intent_key: str,
+    digest: str,
+    placed_by: User,
+    source: Source,
+    now: datetime,
+) -> Order:
+    order = Order.objects.create(
+        brokerage_account=account,
+        placed_by=placed_by,
+        instrument=instrument,
+        client_order_id=intent.client_order_id or uuid.uuid4().hex,
+        intent_key=intent_key,
+        intent_hash=digest,
+        side=intent.side.value,
+        order_type=intent.order_type.value,
+        time_in_force=intent.time_in_force.value,
+        qty=intent.qty,
+        notional=intent.notional,
+        limit_price=intent.limit_price,
+        extended_hours=intent.extended_hours,
+        price_bound=terms.price_bound,
+        risk_notional=terms.notional.quantize(Decimal("0.00000001")),
+        max_qty=terms.max_qty,
+        fee_rate=rules_of(instrument).fee_rate,
+        state=OrderState.PENDING.value,
+        expires_at=expiry(instrument, intent.time_in_force, now),
+        created_at=now,
+        updated_at=now,
+    )
+    OrderEvent.objects.create(
+        order=order,
+        at=now,
+        new_state=OrderState.PENDING.value,
+        source=source,
+        actor=placed_by,
+        reason="placed",
+    )
+    return order
+
+
+def expiry(instrument: Instrument, tif: TimeInForce, now: datetime) -> datetime | None:
+    """When an order ends by itself: the close, ninety days, or at once; never for none of these."""
+    if tif in IMMEDIATE_TIFS:
+        return now + IMMEDIATE_LIFETIME
+    if tif == TimeInForce.GTC:
+        return now + settings.GTC_LIFETIME
+    hours = market_hours()
+    if hours.is_open(instrument.asset_type, now):
+        return hours.next_close(instrument.asset_type, now)
+    return hours.next_close(instrument.asset_type, hours.next_open(instrument.asset_type, now))
+
+
+def _outbox(order: Order, action: SubmissionAction, now: datetime) -> Submission:
+    return Submission.objects.create(order=order, action=action, created_at=now, available_at=now)
+
+
+def _wake(submission_id: int) -> None:
+    """Hurry a worker. Lost, it costs one sweep."""
+    from trading.tasks import submission_send
+
+    later(submission_send.delay, submission_id)
+
+
+def order_cancel(
+    *, order: Order, actor: User, source: Source, reason: str = "", now: datetime
+) -> Order:
+    """Cancel an order: at once while nobody has been told, through the broker afterwards.
+
+    Asking again while a cancel is under way is no error. Raises Conflict `order_final`.
+    """
+    wake = None
+    with transaction.atomic(durable=True):
+        account = account_lock(order.brokerage_account_id)
+        locked = (
+            Order.objects.select_for_update(no_key=True, of=("self",))
+            .select_related("instrument")
+            .get(pk=order.pk)
+        )
+        locked.brokerage_account = account
+        state = OrderState(locked.state)
+        if state in FINAL_STATES:
+            raise Conflict(f"The order is {locked.status} already.", code="order_final")
+        if state == OrderState.PENDING_CANCEL:
+            return locked
+        if state in {OrderState.LOST, OrderState.PENDING_REPLACE}:
+            raise Conflict(code="order_busy")
+        untold = state == OrderState.PENDING
+        new = OrderState.CANCELED if untold else OrderState.PENDING_CANCEL
+        order_move(
+            order=locked,
+            new=new,
+            source=source,
+            reason=reason or "cancel asked for",
+            actor=actor,
+            now=now,
+        )
+        locked.updated_at = now
+        locked.save()
+        if untold:
+            Submission.objects.filter(order=locked, done_at__isnull=True).update(done_at=now)
+        else:
+            wake = _outbox(locked, SubmissionAction.CANCEL, now).pk
+        live_publish(user_id=account.user_id, kind="order", thing_id=locked.pk)
+        live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
+    if wake is not None:
+        _wake(wake)
+    return locked
