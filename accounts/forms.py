@@ -1,4 +1,7 @@
-"""The forms of the account pages. They parse; what is allowed is decided by the services."""
+"""The forms of the account pages. They parse; what is allowed is decided by the services.
+
+Passwords are not stripped: one is what was typed, blanks and all.
+"""
 
 from typing import Any
 
@@ -7,8 +10,6 @@ from django import forms
 from accounts.models import Theme, User
 from accounts.models.users import USERNAME_MAX
 from speedtrade.lib.errors import DomainError
-
-SECRET = {"strip": False}  # a password is what was typed, blanks and all
 
 
 def _text(autocomplete: str, **more: Any) -> dict[str, Any]:
@@ -36,7 +37,9 @@ class LoginForm(HouseForm):
         widget=forms.TextInput(_text("username", autofocus=True)),
     )
     password = forms.CharField(
-        label="Password", widget=forms.PasswordInput(_text("current-password")), **SECRET
+        label="Password",
+        widget=forms.PasswordInput(_text("current-password")),
+        strip=False,
     )
 
 
@@ -52,7 +55,7 @@ class RegisterForm(HouseForm):
         label="Password",
         help_text="At least 10 characters; a few words make a good one.",
         widget=forms.PasswordInput(_text("new-password")),
-        **SECRET,
+        strip=False,
     )
 
 
@@ -69,11 +72,11 @@ class PasswordForm(HouseForm):
     current_password = forms.CharField(
         label="Current password",
         widget=forms.PasswordInput(_text("current-password")),
-        **SECRET,
+        strip=False,
     )
     new_password = forms.CharField(
         label="New password",
         help_text="At least 10 characters. Everywhere else you are logged out.",
         widget=forms.PasswordInput(_text("new-password")),
-        **SECRET,
+        strip=False,
     )

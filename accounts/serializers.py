@@ -66,7 +66,9 @@ class AccountSerializer(serializers.ModelSerializer[BrokerageAccount]):
 
 
 class AccountChangeSerializer(serializers.Serializer[Any]):
-    label = serializers.CharField(max_length=LABEL_MAX, required=False)
+    label = serializers.CharField(  # type: ignore[assignment]  # a field of that name
+        max_length=LABEL_MAX, required=False
+    )
     is_default = serializers.BooleanField(required=False)
 
 

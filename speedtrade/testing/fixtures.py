@@ -26,3 +26,27 @@ def _flush_past_triggers() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatabaseOperations, "execute_sql_flush", flush_as_replica)
         yield
+
+
+@pytest.fixture
+def alice(db: None) -> Any:
+    """She trades."""
+    from speedtrade.testing.cast import make_user
+
+    return make_user("alice")
+
+
+@pytest.fixture
+def bob(db: None) -> Any:
+    """Support staff, without any permission of his own until a test gives him one."""
+    from speedtrade.testing.cast import make_user
+
+    return make_user("bob", staff=True)
+
+
+@pytest.fixture
+def charlie(db: None) -> Any:
+    """A stranger, with an account of his own."""
+    from speedtrade.testing.cast import make_user
+
+    return make_user("charlie")
