@@ -15,6 +15,7 @@ api_v1 = [
 urlpatterns = [
     path("", views.home, name="home"),
     path("health", health.health, name="health"),
+    path("about/licences", views.licences, name="licences"),
     path("problems/<slug:slug>", views.problem_page, name="problem"),
     path("", include("accounts.urls")),
     path("", include("marketdata.urls")),

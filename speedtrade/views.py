@@ -3,6 +3,7 @@
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 from speedtrade.lib.api import problem_response
@@ -28,10 +29,19 @@ def problem_page(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "problem.html", {"code": code, "problem": CATALOGUE[code]})
 
 
+@login_not_required
+@require_safe
+def licences(request: HttpRequest) -> HttpResponse:
+    """What others made and gave, and on what terms."""
+    return render(request, "licences.html")
+
+
 def _error(request: HttpRequest, code: str, status: int, template: str) -> HttpResponseBase:
     if request.path_info.startswith("/api/"):
-        return problem_response(request, DomainError(CATALOGUE[code].remedy, code=code, status=status))
-    context = {"problem": CATALOGUE[code], "request_id": request.META.get("HTTP_X_REQUEST_ID", "")}
+        return problem_response(
+            request, DomainError(CATALOGUE[code].remedy, code=code, status=status)
+        )
+    context = {"problem": CATALOGUE[code], "request_id": _request_id(request)}
     return render(request, template, context, status=status)
 
 
@@ -52,4 +62,13 @@ def page_not_found(request: HttpRequest, exception: Exception | None = None) -> 
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
-    return _error(request, "server_error", 500, "500.html")
+    """The last page that must still work: no context processor, no query, no user."""
+    if request.path_info.startswith("/api/"):
+        return _error(request, "server_error", 500, "500.html")
+    return HttpResponse(
+        render_to_string("500.html", {"request_id": _request_id(request)}), status=500
+    )
+
+
+def _request_id(request: HttpRequest) -> str:
+    return str(request.META.get("HTTP_X_REQUEST_ID", ""))

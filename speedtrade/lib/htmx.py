@@ -33,7 +33,7 @@ def page(
 
 
 def page_context(request: HttpRequest) -> dict[str, Any]:
-    """What the shell of each page shows. No query: the account switcher is an include of its own."""
+    """What the shell of each page shows. No query of its own."""
     user = getattr(request, "user", None)
     theme = getattr(user, "theme", "") or request.COOKIES.get("theme", "")
     return {

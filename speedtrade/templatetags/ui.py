@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 
 from django import template
 from django.templatetags.static import static
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from speedtrade.lib import formats
+from speedtrade.lib.money import plain
 
 register = template.Library()
 
@@ -109,18 +110,21 @@ def change(
     tick: Any = None,
     symbol: str = "",
     field: str = "change",
+    qty: Any = None,
+    cost: Any = None,
     css: str = "",
 ) -> SafeString:
     """A gain or loss: arrow, hidden word, sign and colour, so that colour is never the only cue.
 
-    {% change position.unrealized_pl position.unrealized_pl_pct %}; with symbol= and tick= it is
-    the day's change of a quote and follows it live (field="change" or "change_pct").
+    {% change order.pl order.pl_pct %}. With symbol= it follows a quote: field="change" (with tick=)
+    or "change_pct" of the day, "pl" (qty= and cost=) or "day" (qty=) of a position. Without a
+    symbol, field="total_pl" or "day_pl" follows the account.
     """
     base = amount if formats.number(amount) is not None else percent
     if formats.number(base) is None and not symbol:
         return missing()
     way = formats.direction(base)
-    live = _live_attributes(symbol, field, tick)
+    live = _live_attributes(symbol, field, tick, qty, cost)
     portfolio = (
         format_html(' data-portfolio="{}"', field) if not symbol and field != "change" else ""
     )
@@ -143,25 +147,52 @@ def live(
 ) -> SafeString:
     """A number of a quote that follows it: {% live "AAPL" quote.last tick=instrument.price_tick %}.
 
-    `field` is last, bid, ask (prices) or as_of (a time of day).
+    `field` is last, bid, ask (prices), as_of (a time of day) or value (last x qty=, money).
     """
     amount = formats.number(value) if field != "as_of" else None
-    text = _clock(value) if field == "as_of" else formats.price_text(amount, tick)
+    if field == "as_of":
+        text = _clock(value)
+    elif field == "value":
+        text = formats.money_text(amount)
+    else:
+        text = formats.price_text(amount, tick)
     return format_html(
         '<data class="num{}"{} value="{}">{}</data>',
         f" {css}" if css else "",
-        _live_attributes(symbol, field, tick),
+        _live_attributes(symbol, field, tick, qty),
         "" if amount is None else format(amount, "f"),
         text,
     )
 
 
-def _live_attributes(symbol: str, field: str, tick: Any) -> SafeString:
+@register.simple_tag
+def live_money(field: str, value: Any, css: str = "") -> SafeString:
+    """An amount of the account that follows it: {% live_money "cash_balance" v %}."""
+    amount = formats.number(value)
+    return format_html(
+        '<data class="num{}" data-portfolio="{}" value="{}">{}</data>',
+        f" {css}" if css else "",
+        field,
+        "" if amount is None else format(amount, "f"),
+        formats.money_text(amount),
+    )
+
+
+def _live_attributes(
+    symbol: str, field: str, tick: Any, qty: Any = None, cost: Any = None
+) -> SafeString:
     if not symbol:
         return SafeString("")
-    step = formats.number(tick)
-    text = "" if step is None else format(step.normalize(), "f")
-    return format_html(' data-symbol="{}" data-f="{}" data-tick="{}"', symbol, field, text)
+    numbers = {"tick": tick, "qty": qty, "cost": cost}
+    known = [
+        (name, n) for name, value in numbers.items() if (n := formats.number(value)) is not None
+    ]
+    return format_html(
+        ' data-symbol="{}" data-f="{}"{}',
+        symbol,
+        field,
+        format_html_join("", ' data-{}="{}"', ((name, plain(n)) for name, n in known)),
+    )
 
 
 # ── times ───────────────────────────────────────────────────────────────────
@@ -309,5 +340,14 @@ def glyph(symbol: str) -> str:
 @register.simple_tag
 def current(path: str, address: str) -> SafeString:
     """aria-current for a link of the navigation: on the page itself and below it."""
-    here = path == address or path.startswith(address.rstrip("/") + "/")
+    here = bool(address) and (path == address or path.startswith(address.rstrip("/") + "/"))
     return mark_safe(' aria-current="page"') if here else SafeString("")
+
+
+@register.filter
+def words(text: str) -> list[str]:
+    """The words of a constant, to loop over."""
+    return text.split()
+
+
+register.filter("plain", plain)

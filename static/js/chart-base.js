@@ -1,0 +1,95 @@
+// What both charts share: the canvas in the house's colours, loading, failing, ranges.
+import { colors, onThemeChange } from "./theme-colors.js";
+
+export const { createChart, LineSeries, CandlestickSeries, HistogramSeries, BaselineSeries, LineStyle } =
+  window.LightweightCharts;
+
+const NEW_YORK = "America/New_York";
+const clock = new Intl.DateTimeFormat("en-US", { timeZone: NEW_YORK, hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const day = new Intl.DateTimeFormat("en-US", { timeZone: NEW_YORK, month: "short", day: "numeric" });
+const month = new Intl.DateTimeFormat("en-US", { timeZone: "UTC", month: "short", year: "2-digit" });
+const utcDay = new Intl.DateTimeFormat("en-US", { timeZone: "UTC", month: "short", day: "numeric", year: "numeric" });
+const DAY = 86_400;
+
+// The words under a point: the day for daily bars, day and time of New York for shorter ones.
+export function moment(seconds, length) {
+  const date = new Date(seconds * 1000);
+  return length >= DAY ? utcDay.format(date) : `${day.format(date)}, ${clock.format(date)} ET`;
+}
+
+function tick(seconds, kind) {
+  const date = new Date(seconds * 1000);
+  if (kind <= 1) return month.format(date);
+  return kind === 2 ? day.format(date) : clock.format(date);
+}
+
+function options(look) {
+  const still = { color: look.line, labelBackgroundColor: look.ink };
+  return {
+    autoSize: true,
+    layout: {
+      background: { color: "transparent" }, textColor: look["ink-2"], fontSize: 12,
+      fontFamily: getComputedStyle(document.body).fontFamily,
+      attributionLogo: false, // it injects inline style, which our CSP refuses; the link is under the chart
+    },
+    grid: { vertLines: { visible: false }, horzLines: { color: look.line, style: LineStyle.Dotted } },
+    rightPriceScale: { borderVisible: false, scaleMargins: { top: 0.1, bottom: 0.22 } },
+    timeScale: { borderVisible: false, timeVisible: true, tickMarkFormatter: tick, fixLeftEdge: true, fixRightEdge: true },
+    crosshair: { mode: 0, vertLine: { ...still, style: LineStyle.Solid }, horzLine: { ...still, style: LineStyle.Dashed } },
+    handleScroll: { vertTouchDrag: false, mouseWheel: false },
+    handleScale: { mouseWheel: false },
+  };
+}
+
+// A chart in `box` that follows the theme; `paint(colors)` recolours the caller's series.
+export function stage(box, paint) {
+  const chart = createChart(box, options(colors()));
+  onThemeChange(() => {
+    const look = colors();
+    chart.applyOptions(options(look));
+    paint(look);
+  });
+  return chart;
+}
+
+// Fetch JSON into the chart; a failure is said in its place, with a way to try again.
+export async function load(box, url, signal, retry) {
+  box.querySelector(".chart-message")?.remove();
+  box.setAttribute("aria-busy", "true");
+  try {
+    const response = await fetch(url, { signal, headers: { Accept: "application/json" }, credentials: "same-origin" });
+    if (!response.ok) throw new Error(String(response.status));
+    return await response.json();
+  } catch (error) {
+    if (error.name !== "AbortError") box.append(failure(retry));
+    return null;
+  } finally {
+    box.removeAttribute("aria-busy");
+    box.querySelector(".skel")?.remove();
+  }
+}
+
+function failure(retry) {
+  const message = document.createElement("div");
+  message.className = "chart-message";
+  message.setAttribute("role", "status");
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "btn sm";
+  button.textContent = "Retry";
+  button.addEventListener("click", retry);
+  message.append("The chart could not be loaded.", button);
+  return message;
+}
+
+// Buttons with data-range around a chart: one is pressed, `choose(range)` follows.
+export function ranges(frame, choose) {
+  const buttons = [...frame.querySelectorAll("button[data-range]")];
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
+      choose(button.dataset.range);
+    });
+  }
+  return buttons.find((button) => button.getAttribute("aria-pressed") === "true")?.dataset.range ?? "1D";
+}

@@ -1,0 +1,71 @@
+// The equity curve: green above the value at the start of the period, red below it.
+// Frame: [data-equity-chart] with data-src that answers ?period=… with {points: [{t, equity}]}.
+import * as format from "./format.js";
+import { BaselineSeries, LineStyle, load, moment, ranges, stage } from "./chart-base.js";
+import { colors, faint } from "./theme-colors.js";
+
+const HOURS_ONLY = 3_600; // points of a portfolio are moments, not days
+
+class EquityChart {
+  constructor(frame) {
+    this.frame = frame;
+    this.box = frame.querySelector(".chart");
+    this.chart = stage(this.box, () => this.draw());
+    this.chart.applyOptions({ rightPriceScale: { scaleMargins: { top: 0.12, bottom: 0.08 } } });
+    this.range = ranges(frame, (range) => { this.range = range; this.fetch(); });
+    this.chart.subscribeCrosshairMove((at) => this.scrub(at));
+    document.body.addEventListener("st:resync", () => this.fetch());
+    document.body.addEventListener("st:portfolio", (event) => this.follow(event.detail));
+    this.fetch();
+  }
+
+  async fetch() {
+    this.loading?.abort();
+    this.loading = new AbortController();
+    const url = `${this.frame.dataset.src}?period=${this.range}`;
+    const data = await load(this.box, url, this.loading.signal, () => this.fetch());
+    if (!data) return;
+    const points = new Map(data.points.map((p) => [Math.floor(Date.parse(p.t) / 1000), p.equity]));
+    this.points = [...points].sort(([a], [b]) => a - b).map(([time, text]) => ({ time, text, value: Number(text) }));
+    this.draw();
+  }
+
+  draw() {
+    if (!this.points?.length) return;
+    if (this.series) this.chart.removeSeries(this.series);
+    const look = colors();
+    const start = this.points[0].value;
+    this.series = this.chart.addSeries(BaselineSeries, {
+      baseValue: { type: "price", price: start }, lineWidth: 2, lastValueVisible: false, priceLineVisible: false,
+      topLineColor: look.gain, topFillColor1: faint(look.gain, 0.22), topFillColor2: faint(look.gain, 0.02),
+      bottomLineColor: look.loss, bottomFillColor1: faint(look.loss, 0.02), bottomFillColor2: faint(look.loss, 0.22),
+      priceFormat: { type: "price", precision: 2, minMove: 0.01 },
+    });
+    this.series.createPriceLine({ price: start, color: look["ink-2"], lineStyle: LineStyle.Dotted, lineWidth: 1, axisLabelVisible: false });
+    this.series.setData(this.points.map(({ time, value }) => ({ time, value })));
+    this.chart.timeScale().fitContent();
+  }
+
+  follow(portfolio) {
+    const text = portfolio?.portfolio_value;
+    if (!text || !this.series) return;
+    const time = Math.max(Math.floor(Date.parse(portfolio.as_of) / 1000), this.points.at(-1).time);
+    const point = { time, text, value: Number(text) };
+    if (time === this.points.at(-1).time) this.points.pop();
+    this.points.push(point);
+    this.series.update({ time, value: point.value });
+  }
+
+  scrub(at) {
+    const hero = document.querySelector("[data-hero]");
+    const when = document.querySelector("[data-hero-when]");
+    const point = at.time === undefined ? null : this.points?.find(({ time }) => time === at.time);
+    if (!hero) return;
+    hero.toggleAttribute("data-held", Boolean(point));
+    const shown = point ?? this.points?.at(-1);
+    if (shown) hero.textContent = format.money(shown.text);
+    if (when) when.textContent = point ? moment(point.time, HOURS_ONLY) : when.dataset.heroWhen;
+  }
+}
+
+for (const frame of document.querySelectorAll("[data-equity-chart]")) new EquityChart(frame);

@@ -1,0 +1,135 @@
+// Live numbers: text nodes of [data-symbol][data-f] and [data-portfolio] are written in place, all
+// in one animation frame. No HTML is swapped for a price, so focus and selection stay.
+import * as format from "./format.js";
+import { start, want } from "./socket.js";
+
+const FLASH_EVERY = 1_000;
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const clock = new Intl.DateTimeFormat("en-GB", {
+  timeZone: "America/New_York", hour: "2-digit", minute: "2-digit", second: "2-digit",
+});
+
+const bound = new Map(); // symbol -> elements that show it
+const onScreen = new Map(); // symbol -> how many of them are in sight
+const pending = new Map(); // symbol -> newest quote not yet written
+const lastPrice = new Map();
+const flashed = new WeakMap();
+let portfolio = null;
+let frame = 0;
+
+const watcher = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (isIntersecting === (target.stSeen === true)) continue;
+    target.stSeen = isIntersecting;
+    const count = (onScreen.get(target.dataset.symbol) ?? 0) + (isIntersecting ? 1 : -1);
+    if (count > 0) onScreen.set(target.dataset.symbol, count);
+    else onScreen.delete(target.dataset.symbol);
+  }
+  want(onScreen.keys());
+}, { rootMargin: "200px" });
+
+function bind() {
+  watcher.disconnect();
+  bound.clear();
+  onScreen.clear();
+  for (const element of document.querySelectorAll("[data-symbol][data-f]")) {
+    const { symbol } = element.dataset;
+    if (!bound.has(symbol)) bound.set(symbol, []);
+    bound.get(symbol).push(element);
+    element.stSeen = false;
+    watcher.observe(element);
+  }
+  want(onScreen.keys());
+}
+
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function setChange(element, amount, percent, tick) {
+  const way = format.direction(amount ?? percent);
+  element.classList.remove("up", "down", "flat");
+  element.classList.add(way);
+  setText(element.querySelector(".arrow"), format.RULES[way] ?? "");
+  setText(element.querySelector(".vh"), format.RULES[`${way}_words`] ?? "");
+  setText(element.querySelector(".num"), format.change(amount, percent, tick));
+}
+
+// field of an element -> how a quote is written into it
+const WRITERS = {
+  last: (e, q) => setPrice(e, q.last),
+  bid: (e, q) => setPrice(e, q.bid),
+  ask: (e, q) => setPrice(e, q.ask),
+  as_of: (e, q) => setText(e, `${clock.format(new Date(q.as_of))} ET`),
+  change: (e, q) => setChange(e, q.change, q.change_pct, e.dataset.tick || null),
+  change_pct: (e, q) => setChange(e, null, q.change_pct, null),
+  value: (e, q) => setAmount(e, format.times(q.last, e.dataset.qty)),
+  day: (e, q) => setChange(e, format.times(q.change, e.dataset.qty), null, null),
+  pl: (e, q) => {
+    const gain = format.minus(format.times(q.last, e.dataset.qty), e.dataset.cost);
+    setChange(e, gain, format.percent(gain, e.dataset.cost), null);
+  },
+};
+
+function setPrice(element, value) {
+  element.value = value;
+  setText(element, format.price(value, element.dataset.tick || null));
+}
+
+function setAmount(element, value) {
+  element.value = value;
+  setText(element, format.money(value));
+}
+
+function flash(element, quote, way) {
+  const row = element.closest("[data-row]") ?? element;
+  const now = performance.now();
+  if (calm.matches || document.hidden || now - (flashed.get(row) ?? -FLASH_EVERY) < FLASH_EVERY) return;
+  flashed.set(row, now);
+  row.classList.remove("flash-up", "flash-down");
+  row.classList.add(`flash-${way}`);
+  row.addEventListener("animationend", () => row.classList.remove(`flash-${way}`), { once: true });
+}
+
+function write(symbol, quote) {
+  const before = lastPrice.get(symbol);
+  lastPrice.set(symbol, quote.last);
+  const way = before === undefined ? "flat" : format.direction(format.minus(quote.last, before));
+  for (const element of bound.get(symbol) ?? []) {
+    element.toggleAttribute("data-stale", quote.stale === true);
+    if ("held" in element.dataset) continue; // the chart's crosshair speaks through it
+    WRITERS[element.dataset.f]?.(element, quote);
+    if (element.dataset.f === "last" && way !== "flat") flash(element, quote, way);
+  }
+}
+
+function writePortfolio(values) {
+  for (const element of document.querySelectorAll("[data-portfolio]")) {
+    const name = element.dataset.portfolio;
+    if ("held" in element.dataset) continue;
+    if (!(name in values)) continue;
+    if (element.classList.contains("chg")) setChange(element, values[name], values[`${name}_pct`] ?? null, null);
+    else setAmount(element, values[name]);
+  }
+}
+
+function flush() {
+  frame = 0;
+  for (const [symbol, quote] of pending) write(symbol, quote);
+  if (portfolio) writePortfolio(portfolio);
+  portfolio = null;
+  document.dispatchEvent(new CustomEvent("st:quotes", { detail: new Map(pending) }));
+  pending.clear();
+}
+
+function soon() {
+  frame ||= requestAnimationFrame(flush);
+}
+
+document.body.addEventListener("st:portfolio", (event) => { portfolio = event.detail; soon(); });
+document.addEventListener("htmx:load", () => queueMicrotask(bind));
+bind();
+start({
+  onQuotes: (quotes) => { for (const quote of quotes) pending.set(quote.symbol, quote); soon(); },
+  onLost: () => document.querySelectorAll("[data-symbol][data-f]").forEach((e) => e.setAttribute("data-stale", "")),
+});

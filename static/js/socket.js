@@ -1,0 +1,148 @@
+// One socket a page: connects, subscribes, pings, comes back after a break, and says how it is.
+// Quotes go to the callback; everything else becomes an event on <body>:
+//   st:order, st:portfolio, st:alert (detail: what came), st:resync (something was missed: refetch).
+
+const PING_EVERY = 30_000;
+const PONG_WITHIN = 10_000;
+const WAIT_FIRST = 500;
+const WAIT_MOST = 15_000;
+const NOTICE_AFTER = 3_000;
+const BACK_FOR = 2_000;
+const LOGGED_OUT = 4401;
+const FINAL = new Set([LOGGED_OUT, 4403]);
+
+const bar = document.getElementById("connection");
+const dot = document.getElementById("live-dot");
+const wanted = new Set();
+const sent = new Set();
+let socket = null;
+let failures = 0;
+let wasOpen = false;
+let leaving = false;
+let timers = {};
+let onQuotes = () => {};
+let onLost = () => {};
+
+const emit = (name, detail = null) => document.body.dispatchEvent(new CustomEvent(name, { detail }));
+const isOpen = () => socket?.readyState === WebSocket.OPEN;
+
+function clear(...names) {
+  for (const name of names) clearTimeout(timers[name]);
+}
+
+function send(message) {
+  if (isOpen()) socket.send(JSON.stringify(message));
+}
+
+function say(text, { kind = "", retry = false } = {}) {
+  if (!bar) return;
+  bar.querySelector("[data-text]").textContent = text;
+  bar.querySelector("[data-retry]").hidden = !retry;
+  bar.classList.toggle("back", kind === "back");
+  bar.hidden = text === "";
+}
+
+function shine(state, words) {
+  if (!dot) return;
+  dot.classList.toggle("on", state === "on");
+  dot.classList.toggle("off", state === "off");
+  dot.title = words;
+}
+
+function opened() {
+  failures = 0;
+  sent.clear();
+  sync.portfolio = false;
+  clear("notice");
+  shine("on", "Live");
+  sync();
+  if (wasOpen) {
+    emit("st:resync");
+    if (bar && !bar.hidden) {
+      say("Live again", { kind: "back" });
+      timers.back = setTimeout(() => say(""), BACK_FOR);
+    }
+  }
+  wasOpen = true;
+  schedulePing();
+}
+
+function schedulePing() {
+  clear("ping", "pong");
+  timers.ping = setTimeout(() => {
+    send({ action: "ping" });
+    timers.pong = setTimeout(() => socket?.close(), PONG_WITHIN);
+  }, PING_EVERY);
+}
+
+function received(event) {
+  const message = JSON.parse(event.data);
+  if (message.type === "quote") onQuotes(message.quotes);
+  else if (message.type === "order") emit("st:order", message.order);
+  else if (message.type === "portfolio") emit("st:portfolio", message.portfolio);
+  else if (message.type === "alert") emit("st:alert", message);
+  else if (message.type === "pong") schedulePing();
+}
+
+function lost(event) {
+  socket = null;
+  clear("ping", "pong", "back");
+  if (leaving) return;
+  shine("off", "Not live");
+  if (FINAL.has(event.code)) {
+    onLost();
+    say(event.code === LOGGED_OUT ? "You are logged out. Reload the page to log in again." : "Live prices are off.");
+    return;
+  }
+  if (failures === 0) {
+    timers.notice = setTimeout(() => {
+      onLost();
+      say("Live prices paused, reconnecting…", { retry: true });
+    }, NOTICE_AFTER);
+  }
+  const wait = Math.min(WAIT_MOST, WAIT_FIRST * 2 ** failures) * (0.5 + Math.random() / 2);
+  failures += 1;
+  timers.retry = setTimeout(open, wait);
+}
+
+function open() {
+  clear("retry");
+  if (socket || leaving) return;
+  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+  socket = new WebSocket(`${scheme}//${location.host}/ws`);
+  socket.addEventListener("open", opened);
+  socket.addEventListener("message", received);
+  socket.addEventListener("close", lost);
+}
+
+// Tell the server the difference between what is wanted and what it was told.
+function sync() {
+  if (!isOpen()) return;
+  const goal = document.hidden ? new Set() : wanted;
+  const gone = [...sent].filter((symbol) => !goal.has(symbol));
+  const come = [...goal].filter((symbol) => !sent.has(symbol));
+  const portfolio = document.querySelector("[data-portfolio]") !== null;
+  if (gone.length) send({ action: "unsubscribe", symbols: gone });
+  if (come.length || (portfolio && !sync.portfolio)) send({ action: "subscribe", symbols: come, portfolio });
+  sync.portfolio = portfolio;
+  for (const symbol of gone) sent.delete(symbol);
+  for (const symbol of come) sent.add(symbol);
+}
+
+export function want(symbols) {
+  wanted.clear();
+  for (const symbol of symbols) wanted.add(symbol);
+  clear("sync");
+  timers.sync = setTimeout(sync, 100);
+}
+
+export function start(handlers) {
+  ({ onQuotes, onLost } = handlers);
+  bar?.querySelector("[data-retry]").addEventListener("click", open);
+  document.addEventListener("visibilitychange", sync);
+  // An open socket keeps a page out of the back/forward cache.
+  addEventListener("pagehide", () => { leaving = true; socket?.close(); });
+  addEventListener("pageshow", (event) => { if (event.persisted) { leaving = false; open(); } });
+  addEventListener("online", open);
+  open();
+}

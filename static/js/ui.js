@@ -1,0 +1,109 @@
+// What every page does a little better with JavaScript: dialogs, toasts, ages, copying, keys.
+// All of it works on delegated events, so fragments that htmx brings need no set-up.
+
+const TOAST_FOR = 5_000;
+const AGE_EVERY = 30_000;
+const sr = document.getElementById("sr");
+const toasts = document.getElementById("toasts");
+
+// ── toasts: server messages, and HX-Trigger: {"st:toast": {"level", "text"}} ──
+export function toast(text, level = "info") {
+  const item = document.getElementById("toast-template").content.firstElementChild.cloneNode(true);
+  item.classList.add(level);
+  const use = item.querySelector("use");
+  const icon = { error: "error", warning: "warn", success: "ok" }[level] ?? "info";
+  use.setAttribute("href", use.getAttribute("href").replace(/#.*/, `#${icon}`));
+  item.querySelector("[data-text]").textContent = text;
+  toasts.append(item);
+  age(item);
+}
+
+function age(item) {
+  if (item.classList.contains("error") || item.classList.contains("warning")) return; // until closed
+  let timer = setTimeout(() => item.remove(), TOAST_FOR);
+  const hold = () => clearTimeout(timer);
+  const go = () => { hold(); timer = setTimeout(() => item.remove(), TOAST_FOR); };
+  for (const name of ["pointerenter", "focusin"]) item.addEventListener(name, hold);
+  for (const name of ["pointerleave", "focusout"]) item.addEventListener(name, go);
+}
+
+toasts?.querySelectorAll("li").forEach(age);
+document.body.addEventListener("st:toast", (event) => toast(event.detail.text, event.detail.level));
+
+// ── dialogs, closing, copying, confirming: <button data-dialog="id" | data-close | data-copy="text"> ──
+document.addEventListener("click", async (event) => {
+  const at = (selector) => event.target.closest?.(selector);
+  const opener = at("[data-dialog]");
+  if (opener) {
+    event.preventDefault();
+    document.getElementById(opener.dataset.dialog)?.showModal();
+  } else if (at("[data-close]")) {
+    (at(".toasts > li") ?? at("dialog"))?.[at(".toasts > li") ? "remove" : "close"]();
+  } else if (at("[data-copy]")) {
+    await navigator.clipboard.writeText(at("[data-copy]").dataset.copy);
+    sr.textContent = "Copied";
+    toast("Copied", "success");
+  } else if (event.target.matches?.("dialog")) {
+    event.target.close(); // the backdrop
+  }
+});
+
+// ── forms: one submit each; data-once also shows that it is under way ──
+document.addEventListener("submit", (event) => {
+  const button = event.submitter ?? event.target.querySelector("[type=submit]");
+  if (!button || event.defaultPrevented || !event.target.matches("[data-once]")) return;
+  button.setAttribute("aria-busy", "true");
+  setTimeout(() => { button.disabled = true; }); // after its name and value were taken
+});
+
+function release() {
+  for (const button of document.querySelectorAll("[data-once] [aria-busy=true]")) {
+    button.removeAttribute("aria-busy");
+    button.disabled = false;
+  }
+}
+addEventListener("pageshow", release);
+document.addEventListener("htmx:afterRequest", release);
+
+// A choice that applies at once: <select data-autosubmit>; a button does it without JavaScript.
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-theme-choice]")) document.documentElement.dataset.theme = event.target.value;
+  if (event.target.matches("[data-autosubmit]")) event.target.form.requestSubmit();
+});
+
+// ── htmx: what the server could not say ──
+document.addEventListener("htmx:sendError", () => toast("SpeedTrade cannot be reached. Try again.", "error"));
+document.addEventListener("htmx:responseError", (event) => {
+  const { status } = event.detail.xhr;
+  toast(status === 429 ? "Too many requests. Wait a moment." : `That did not work (${status}). Reload the page.`, "error");
+});
+document.addEventListener("htmx:afterSwap", (event) => {
+  event.target.querySelector?.("[data-focus]")?.focus();
+});
+
+// ── times: "2 min ago" beside the exact moment in the title ──
+const words = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
+const UNITS = [[86_400, "day"], [3_600, "hour"], [60, "minute"]];
+const WEEK = 7 * 86_400;
+
+function showAges() {
+  for (const element of document.querySelectorAll("time[data-age]")) {
+    const seconds = (Date.now() - Date.parse(element.dateTime)) / 1000;
+    if (seconds > WEEK || seconds < -1) continue;
+    const unit = UNITS.find(([size]) => seconds >= size);
+    element.textContent = unit ? words.format(-Math.floor(seconds / unit[0]), unit[1]) : "just now";
+  }
+}
+showAges();
+setInterval(showAges, AGE_EVERY);
+document.addEventListener("htmx:load", showAges);
+
+// ── keys: "/" searches ──
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input, select, textarea, [contenteditable]");
+  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const box = document.querySelector("input[type=search]");
+  event.preventDefault();
+  if (box) box.focus();
+  else document.querySelector("a[data-search]")?.click();
+});
