@@ -1,11 +1,13 @@
 """The data file: what is listed, and the laws each row keeps."""
 
+import json
 from collections import Counter
 from decimal import Decimal
 
 import pytest
 
 from marketdata.domain.symbols import symbol_candidates
+from marketdata.feeds.simulated import profiles
 from marketdata.feeds.simulated.profiles import load_instruments, load_profiles
 from marketdata.feeds.simulated.walk import MIN_TICKS
 
@@ -60,3 +62,32 @@ def test_the_profile_is_plausible(spec):
     # A small order finds its size at the best price; a very large one does not.
     assert 10_000 < profile.anchor_price * profile.typical_size < 200_000
     assert profile.daily_volume > 50 * profile.typical_size
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"asset_type": "bond"}, "asset type"),
+        ({"market_weight": "0.9", "sector_weight": "0.9"}, "more than the whole"),
+        ({}, "stands twice"),
+    ],
+)
+def test_a_bad_row_of_the_data_file_is_refused(tmp_path, monkeypatch, change, message):
+    document = json.loads(profiles.DATA_FILE.read_text())
+    row = document["instruments"][0]
+    document["instruments"] = [row, row | change]
+    broken = tmp_path / "instruments.json"
+    broken.write_text(json.dumps(document))
+    monkeypatch.setattr(profiles, "DATA_FILE", broken)
+    with pytest.raises(ValueError, match=message):
+        # Past the cache, which other tests share.
+        load_instruments.__wrapped__()
+
+
+def test_the_anchor_is_the_last_day_of_a_year(tmp_path, monkeypatch):
+    document = json.loads(profiles.DATA_FILE.read_text()) | {"anchor_day": "2026-01-02"}
+    broken = tmp_path / "instruments.json"
+    broken.write_text(json.dumps(document))
+    monkeypatch.setattr(profiles, "DATA_FILE", broken)
+    with pytest.raises(ValueError, match="last day of a year"):
+        load_instruments.__wrapped__()
