@@ -68,32 +68,32 @@ register.filter("compact_text", formats.compact_text)
 register.filter("direction", formats.direction)
 
 
-@register.filter
-def money(value: Any) -> SafeString:
+@register.filter("money")
+def money_data(value: Any) -> SafeString:
     """An amount in dollars: {{ cash|money }}."""
     return _data(value, formats.money_text(value))
 
 
-@register.filter
-def price(value: Any, tick: Any = None) -> SafeString:
+@register.filter("price")
+def price_data(value: Any, tick: Any = None) -> SafeString:
     """A price with the decimals of its tick: {{ p|price:instrument.price_tick }}."""
     return _data(value, formats.price_text(value, tick))
 
 
-@register.filter
-def qty(value: Any) -> SafeString:
+@register.filter("qty")
+def qty_data(value: Any) -> SafeString:
     """Shares or coins, without trailing zeros: {{ order.qty|qty }}."""
     return _data(value, formats.qty_text(value))
 
 
-@register.filter
-def pct(value: Any) -> SafeString:
+@register.filter("pct")
+def pct_data(value: Any) -> SafeString:
     """A number that is already in percent: {{ share|pct }}."""
     return _data(value, formats.pct_text(value))
 
 
-@register.filter
-def compact(value: Any) -> SafeString:
+@register.filter("compact")
+def compact_data(value: Any) -> SafeString:
     """A large count, '1.24M', with the whole number as its title."""
     amount = formats.number(value)
     if amount is None:
@@ -143,7 +143,13 @@ def change(
 
 @register.simple_tag
 def live(
-    symbol: str, value: Any, *, field: str = "last", tick: Any = None, css: str = ""
+    symbol: str,
+    value: Any,
+    *,
+    field: str = "last",
+    tick: Any = None,
+    qty: Any = None,
+    css: str = "",
 ) -> SafeString:
     """A number of a quote that follows it: {% live "AAPL" quote.last tick=instrument.price_tick %}.
 
