@@ -50,6 +50,7 @@ FIELD_KEYS = [key for key in _secret("FIELD_KEYS").split(",") if key]
 if PRODUCTION and len({SECRET_KEY, JWT_SIGNING_KEY, *FIELD_KEYS}) < 2 + len(FIELD_KEYS):
     raise BadSetting("SECRET_KEY, JWT_SIGNING_KEY and FIELD_KEYS must be three separate secrets.")
 
+DEMO_PASSWORD = str(_secrets.get("DEMO_PASSWORD", ""))  # of the logins that seed_demo makes
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1],testserver")
 if PRODUCTION and (not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS):
     raise BadSetting("ALLOWED_HOSTS must name the hosts that people type, and never '*'.")
