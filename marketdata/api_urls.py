@@ -1,5 +1,18 @@
-"""The JSON doors of this app, below /api/v1/ (no trailing slashes: the floor strips them)."""
+"""The JSON doors of this app, below /api/v1/ (no trailing slashes: the floor strips them).
 
-from django.urls import URLPattern
+`path:` takes BTC/USD as it stands, and BTC%2FUSD, which the server decodes before it gets here.
+"""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import path
+
+from marketdata import api
+
+urlpatterns = [
+    path("market/quotes", api.QuotesView.as_view(), name="quotes"),
+    path("market/quotes/<path:symbol>", api.QuoteView.as_view(), name="quote"),
+    path("market/bars/<path:symbol>", api.BarsView.as_view(), name="bars"),
+    path("market/search", api.SearchView.as_view(), name="search"),
+    path("market/movers", api.MoversView.as_view(), name="movers"),
+    path("market/orderbook/<path:symbol>", api.OrderBookView.as_view(), name="orderbook"),
+    path("market/clock", api.ClockView.as_view(), name="clock"),
+]

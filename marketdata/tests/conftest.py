@@ -15,3 +15,19 @@ def redis_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("marketdata.quote_store.redis_client", lambda: nobody)
     yield
     nobody.close()
+
+
+@pytest.fixture
+def user(db):
+    """Somebody, without an account to trade in: the market asks for none."""
+    from accounts.models import User
+
+    return User.objects.create_user("alice", "alice@example.com", "correct-horse-9-battery")
+
+
+@pytest.fixture
+def api(user):
+    """A script of `user`."""
+    from speedtrade.testing.cast import ApiClient
+
+    return ApiClient(user)

@@ -13,9 +13,9 @@ from marketdata import quote_store
 from marketdata.domain.calendar import MarketHours
 from marketdata.services.feeding import FeedProcess, instruments_read
 from marketdata.services.publishing import QuotePublisher
+from marketdata.tests.factories import StillClock, make_instrument, make_quote
 from speedtrade.lib.lease import Lease
 from speedtrade.lib.redis import redis_client
-from speedtrade.testing.market import StillClock, make_instrument, make_quote
 
 START = datetime(2026, 3, 2, 15, 0, 0, 100_000, tzinfo=UTC)
 SYMBOLS = [f"S{number:02}" for number in range(16)]

@@ -8,7 +8,7 @@ import pytest
 from redis.exceptions import RedisError
 
 from marketdata import quote_store
-from speedtrade.testing.market import make_quote
+from marketdata.tests.factories import make_quote
 from speedtrade.lib.redis import redis_client
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)

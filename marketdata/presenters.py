@@ -1,0 +1,111 @@
+"""The JSON shapes of the market: what the API and the socket answer. Numbers are exact strings."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from marketdata.domain.bars import Bar
+from marketdata.domain.quotes import Level, Quote, moment_to_wire, quote_to_wire
+from marketdata.models import Instrument
+from marketdata.selectors import MarketState, Priced, is_stale
+from speedtrade.lib.money import plain
+
+QUOTE_FIELDS: Final = (
+    "symbol",
+    "bid",
+    "ask",
+    "bid_size",
+    "ask_size",
+    "last",
+    "prev_close",
+    "change",
+    "change_pct",
+    "open",
+    "day_high",
+    "day_low",
+    "volume",
+    "as_of",
+    "source",
+)
+
+
+def quote_json(quote: Quote, now: datetime) -> dict[str, Any]:
+    """A quote without depth; `stale` holds for `now`."""
+    wire = quote_to_wire(quote, depth=False)
+    return {name: wire[name] for name in QUOTE_FIELDS} | {"stale": is_stale(quote, now)}
+
+
+def mover_json(row: Priced, now: datetime) -> dict[str, Any]:
+    """A quote, and what it is a quote of."""
+    named = {"name": row.instrument.name, "asset_type": row.instrument.asset_type}
+    return quote_json(row.quote, now) | named
+
+
+def book_json(quote: Quote, now: datetime) -> dict[str, Any]:
+    """The order book, best prices first."""
+    return {
+        "symbol": quote.symbol,
+        "bids": _levels(quote.bids),
+        "asks": _levels(quote.asks),
+        "as_of": moment_to_wire(quote.as_of),
+        "source": quote.source,
+        "stale": is_stale(quote, now),
+    }
+
+
+def bars_json(symbol: str, timeframe: str, rows: Iterable[Bar]) -> dict[str, Any]:
+    """Bars, oldest first; `t` is when a bar begins."""
+    return {"symbol": symbol, "timeframe": timeframe, "bars": [_bar(row) for row in rows]}
+
+
+def instrument_json(instrument: Instrument) -> dict[str, Any]:
+    """An instrument and the rules of its prices and quantities."""
+    return {
+        "symbol": instrument.symbol,
+        "name": instrument.name,
+        "asset_type": instrument.asset_type,
+        "exchange": instrument.exchange,
+        "sector": instrument.sector,
+        "price_tick": plain(instrument.price_tick),
+        "qty_step": plain(instrument.qty_step),
+        "min_qty": plain(instrument.min_qty),
+        "min_notional": plain(instrument.min_notional),
+        "fractionable": instrument.fractionable,
+        "tradable": instrument.tradable,
+        "shortable": instrument.shortable,
+        "halted": instrument.halted_at is not None,
+    }
+
+
+def clock_json(states: Mapping[str, MarketState], mode: str, now: datetime) -> dict[str, Any]:
+    """When each market trades; `mode` is always or nyse."""
+    markets = {
+        kind: {
+            "is_open": state.is_open,
+            "session_open": _moment(state.session_open),
+            "session_close": _moment(state.session_close),
+            "next_open": _moment(state.next_open),
+            "next_close": _moment(state.next_close),
+        }
+        for kind, state in states.items()
+    }
+    return {"timestamp": moment_to_wire(now), "mode": mode, "markets": markets}
+
+
+def _levels(levels: Iterable[Level]) -> list[dict[str, str]]:
+    return [{"price": format(row.price, "f"), "size": format(row.size, "f")} for row in levels]
+
+
+def _bar(row: Bar) -> dict[str, str]:
+    return {
+        "t": _moment(row.t),
+        "o": format(row.o, "f"),
+        "h": format(row.h, "f"),
+        "l": format(row.l, "f"),
+        "c": format(row.c, "f"),
+        "v": format(row.v, "f"),
+    }
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"

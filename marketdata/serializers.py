@@ -1,0 +1,181 @@
+"""What the market's JSON doors take in their query, and the shapes they answer with.
+
+Answers are built by `marketdata.presenters`; their serializers here only describe them.
+"""
+
+from datetime import UTC, datetime, time
+from typing import Any
+
+from django.conf import settings
+from django.utils.dateparse import parse_date, parse_datetime
+from rest_framework import serializers
+
+from marketdata.domain.bars import TIMEFRAMES
+from marketdata.models import AssetType
+from marketdata.selectors import DIRECTIONS
+
+
+class MomentField(serializers.CharField):
+    """RFC 3339 with a time zone, or a day, which stands for its midnight in UTC."""
+
+    def to_internal_value(self, data: Any) -> datetime:  # type: ignore[override]
+        # In a query an unquoted + arrives as a space.
+        text = super().to_internal_value(data).replace(" ", "+")
+        try:
+            # A day first: the parser of times would take it for a time without a zone.
+            day = parse_date(text)
+            moment = parse_datetime(text) if day is None else datetime.combine(day, time(), UTC)
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            raise serializers.ValidationError("Write a time such as 2026-01-05T14:30:00Z.")
+        try:
+            return moment.astimezone(UTC)
+        except OverflowError as error:
+            raise serializers.ValidationError("That is too far away.") from error
+
+
+class QuotesQuery(serializers.Serializer[Any]):
+    symbols = serializers.CharField(
+        max_length=settings.QUOTES_LIMIT * 25,
+        help_text=f"Up to {settings.QUOTES_LIMIT} symbols, separated by commas.",
+    )
+
+    def validate_symbols(self, value: str) -> list[str]:
+        symbols = [text.strip() for text in value.split(",") if text.strip()]
+        if not symbols:
+            raise serializers.ValidationError("Name at least one symbol.")
+        if len(symbols) > settings.QUOTES_LIMIT:
+            raise serializers.ValidationError(f"At most {settings.QUOTES_LIMIT} symbols at once.")
+        return symbols
+
+
+class BarsQuery(serializers.Serializer[Any]):
+    timeframe = serializers.ChoiceField(choices=list(TIMEFRAMES), default="1m")
+    start = MomentField(required=False, help_text="Bars that begin at or after this.")
+    end = MomentField(required=False, help_text="Bars that begin at or before this; default: now.")
+    limit = serializers.IntegerField(
+        min_value=1,
+        max_value=settings.BARS_LIMIT,
+        default=settings.BARS_LIMIT_DEFAULT,
+        help_text="The newest so many bars of the range.",
+    )
+
+
+class SearchQuery(serializers.Serializer[Any]):
+    q = serializers.CharField(max_length=60)
+    limit = serializers.IntegerField(
+        min_value=1, max_value=settings.SEARCH_LIMIT, default=settings.SEARCH_LIMIT
+    )
+
+
+class MoversQuery(serializers.Serializer[Any]):
+    direction = serializers.ChoiceField(choices=list(DIRECTIONS), default="gainers")
+    asset_type = serializers.ChoiceField(choices=AssetType.values, required=False)
+    limit = serializers.IntegerField(
+        min_value=1, max_value=settings.QUOTES_LIMIT, default=settings.MOVERS_LIMIT
+    )
+
+
+class QuoteShape(serializers.Serializer[Any]):
+    symbol = serializers.CharField()
+    bid = serializers.CharField()
+    ask = serializers.CharField()
+    bid_size = serializers.CharField()
+    ask_size = serializers.CharField()
+    last = serializers.CharField()
+    prev_close = serializers.CharField()
+    change = serializers.CharField()
+    change_pct = serializers.CharField()
+    open = serializers.CharField()
+    day_high = serializers.CharField()
+    day_low = serializers.CharField()
+    volume = serializers.CharField()
+    as_of = serializers.DateTimeField()
+    source = serializers.CharField()  # type: ignore[assignment] # a field, not the base class's own
+    stale = serializers.BooleanField(help_text="Too old to trade on: market orders are refused.")
+
+
+class QuotesShape(serializers.Serializer[Any]):
+    quotes = QuoteShape(many=True)
+    missing = serializers.ListField(
+        child=serializers.CharField(), help_text="Symbols that have no price yet."
+    )
+
+
+class MoverShape(QuoteShape):
+    name = serializers.CharField()
+    asset_type = serializers.ChoiceField(choices=AssetType.choices)
+
+
+class MoversShape(serializers.Serializer[Any]):
+    direction = serializers.ChoiceField(choices=list(DIRECTIONS))
+    results = MoverShape(many=True)
+
+
+class BarShape(serializers.Serializer[Any]):
+    t = serializers.DateTimeField(help_text="When the bar begins.")
+    o = serializers.CharField()
+    h = serializers.CharField()
+    l = serializers.CharField()  # noqa: E741 - the field's name on the wire
+    c = serializers.CharField()
+    v = serializers.CharField()
+
+
+class BarsShape(serializers.Serializer[Any]):
+    symbol = serializers.CharField()
+    timeframe = serializers.ChoiceField(choices=list(TIMEFRAMES))
+    bars = BarShape(many=True, help_text="Oldest first.")
+
+
+class InstrumentShape(serializers.Serializer[Any]):
+    symbol = serializers.CharField()
+    name = serializers.CharField()
+    asset_type = serializers.ChoiceField(choices=AssetType.choices)
+    exchange = serializers.CharField()
+    sector = serializers.CharField()
+    price_tick = serializers.CharField()
+    qty_step = serializers.CharField()
+    min_qty = serializers.CharField()
+    min_notional = serializers.CharField()
+    fractionable = serializers.BooleanField()
+    tradable = serializers.BooleanField()
+    shortable = serializers.BooleanField()
+    halted = serializers.BooleanField()
+
+
+class SearchShape(serializers.Serializer[Any]):
+    results = InstrumentShape(many=True)
+
+
+class LevelShape(serializers.Serializer[Any]):
+    price = serializers.CharField()
+    size = serializers.CharField()
+
+
+class BookShape(serializers.Serializer[Any]):
+    symbol = serializers.CharField()
+    bids = LevelShape(many=True)
+    asks = LevelShape(many=True)
+    as_of = serializers.DateTimeField()
+    source = serializers.CharField()  # type: ignore[assignment] # a field, not the base class's own
+    stale = serializers.BooleanField()
+
+
+class MarketShape(serializers.Serializer[Any]):
+    is_open = serializers.BooleanField()
+    session_open = serializers.DateTimeField()
+    session_close = serializers.DateTimeField()
+    next_open = serializers.DateTimeField()
+    next_close = serializers.DateTimeField()
+
+
+class MarketsShape(serializers.Serializer[Any]):
+    stock = MarketShape()
+    crypto = MarketShape()
+
+
+class ClockShape(serializers.Serializer[Any]):
+    timestamp = serializers.DateTimeField()
+    mode = serializers.ChoiceField(choices=["always", "nyse"])
+    markets = MarketsShape()
