@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import BrokerageAccount
+from accounts.requests import user_of
 from accounts.selectors import account_for_user
 from marketdata.selectors import instrument_get
 from portfolio import selectors
@@ -42,7 +43,7 @@ PERIOD = OpenApiParameter("period", str, enum=list(selectors.PERIODS))
 def account_of(request: Request) -> BrokerageAccount:
     """The account that the query names, or the user's default one; raises NotFound."""
     chosen = whole_number(request.query_params.get("account_id"), "account_id")
-    return account_for_user(user=request.user, account_id=chosen)
+    return account_for_user(user=user_of(request), account_id=chosen)
 
 
 class PortfolioView(APIView):
@@ -111,11 +112,11 @@ class TransfersView(APIView):
         except NotANumber as error:
             raise InvalidInput.field("amount", str(error)) from error
         transfer, created = transfer_make(
-            account=account_for_user(user=request.user, account_id=fields.get("account_id")),
+            account=account_for_user(user=user_of(request), account_id=fields.get("account_id")),
             direction=Direction(fields["direction"]),
             amount=amount,
             key=idempotency_key(request._request) or uuid.uuid4().hex,
-            requested_by=request.user,
+            requested_by=user_of(request),
             now=timezone.now(),
         )
         headers = {} if created else {"Idempotent-Replayed": "true"}

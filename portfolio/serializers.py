@@ -3,7 +3,7 @@
 from rest_framework import serializers
 
 
-class PositionSerializer(serializers.Serializer):  # type: ignore[type-arg]
+class PositionSerializer(serializers.Serializer):
     id = serializers.IntegerField()
     symbol = serializers.CharField()
     name = serializers.CharField()
@@ -24,7 +24,7 @@ class PositionSerializer(serializers.Serializer):  # type: ignore[type-arg]
     opened_at = serializers.CharField(allow_null=True)
 
 
-class PortfolioSerializer(serializers.Serializer):  # type: ignore[type-arg]
+class PortfolioSerializer(serializers.Serializer):
     account_id = serializers.IntegerField()
     currency = serializers.CharField()
     cash_balance = serializers.CharField()
@@ -41,13 +41,13 @@ class PortfolioSerializer(serializers.Serializer):  # type: ignore[type-arg]
     positions = PositionSerializer(many=True)
 
 
-class EquityPointSerializer(serializers.Serializer):  # type: ignore[type-arg]
+class EquityPointSerializer(serializers.Serializer):
     t = serializers.CharField()
     equity = serializers.CharField()
     net_deposits = serializers.CharField()
 
 
-class HistorySerializer(serializers.Serializer):  # type: ignore[type-arg]
+class HistorySerializer(serializers.Serializer):
     account_id = serializers.IntegerField()
     period = serializers.CharField()
     change = serializers.CharField()
@@ -55,7 +55,7 @@ class HistorySerializer(serializers.Serializer):  # type: ignore[type-arg]
     points = EquityPointSerializer(many=True)
 
 
-class ActivitySerializer(serializers.Serializer):  # type: ignore[type-arg]
+class ActivitySerializer(serializers.Serializer):
     id = serializers.IntegerField()
     type = serializers.CharField()
     symbol = serializers.CharField(allow_null=True)
@@ -68,13 +68,13 @@ class ActivitySerializer(serializers.Serializer):  # type: ignore[type-arg]
     at = serializers.CharField()
 
 
-class TransferInputSerializer(serializers.Serializer):  # type: ignore[type-arg]
+class TransferInputSerializer(serializers.Serializer):
     direction = serializers.ChoiceField(choices=["deposit", "withdrawal"])
     amount = serializers.CharField()
     account_id = serializers.IntegerField(required=False)
 
 
-class TransferSerializer(serializers.Serializer):  # type: ignore[type-arg]
+class TransferSerializer(serializers.Serializer):
     id = serializers.IntegerField()
     account_id = serializers.IntegerField()
     direction = serializers.CharField()

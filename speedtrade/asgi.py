@@ -10,21 +10,23 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "speedtrade.settings")
 
-from speedtrade.wsgi import application as wsgi_application  # noqa: E402, I001 - Django must be set up first
-from a2wsgi import WSGIMiddleware  # noqa: E402
-from channels.routing import ProtocolTypeRouter  # noqa: E402
-from django.conf import settings  # noqa: E402
+from speedtrade.wsgi import application as wsgi_application  # noqa: I001 - sets Django up: first
+from a2wsgi import WSGIMiddleware
+from channels.routing import ProtocolTypeRouter
+from django.conf import settings
 
-from marketdata.routing import websocket_application  # noqa: E402
+from marketdata.routing import websocket_application
 
 Scope = dict[str, Any]
-App = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def without_underscores(app: App) -> App:
-    """Drop header names with an underscore: WSGI would take `X_Forwarded_For` for the dashed one."""
+    """Drop header names with an underscore: WSGI takes `X_Forwarded_For` for the dashed one."""
 
-    async def filtered(scope: Scope, receive: Any, send: Any) -> None:
+    async def filtered(scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(name, value) for name, value in scope["headers"] if b"_" not in name]
         await app({**scope, "headers": headers}, receive, send)
 

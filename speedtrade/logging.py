@@ -16,12 +16,18 @@ SHARED: list[Any] = [
 def configure_logging(*, json_lines: bool, level: str) -> dict[str, Any]:
     """Set up structlog and return Django's LOGGING; the worker and beat use the same one."""
     structlog.configure(
-        processors=[*SHARED, structlog.stdlib.filter_by_level, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            *SHARED,
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    last: Any = structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer(colors=False)
+    last: Any = structlog.dev.ConsoleRenderer(colors=False)
+    if json_lines:
+        last = structlog.processors.JSONRenderer()
     before = [structlog.processors.dict_tracebacks] if json_lines else []
     return {
         "version": 1,
@@ -29,14 +35,18 @@ def configure_logging(*, json_lines: bool, level: str) -> dict[str, Any]:
         "formatters": {
             "house": {
                 "()": structlog.stdlib.ProcessorFormatter,
-                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *before, last],
+                "processors": [
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    *before,
+                    last,
+                ],
                 "foreign_pre_chain": SHARED,
             }
         },
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "house"}},
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
-            "django.request": {"level": "ERROR"},  # django_structlog already writes one line a request
+            "django.request": {"level": "ERROR"},  # django_structlog writes one line each
             "django.channels.server": {"level": "WARNING"},
             "daphne": {"level": "WARNING"},
         },

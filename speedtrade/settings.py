@@ -34,8 +34,9 @@ _secrets = {} if PRODUCTION else read_json(DATA_DIR / "secrets.json")
 
 
 def _secret(name: str, least: int = 32) -> str:
-    """A secret of the environment, else of the data folder; production takes no other and no short one."""
-    value = env_str(name, str(_secrets.get(name, "")) or ("" if PRODUCTION else f"insecure-{name}-" * 3))
+    """A secret of the environment, else (not in production) of the data folder."""
+    fallback = "" if PRODUCTION else f"insecure-{name}-" * 3
+    value = env_str(name, str(_secrets.get(name, "")) or fallback)
     if PRODUCTION and (len(value) < least or "insecure" in value or "change" in value.lower()):
         raise BadSetting(
             f"{name} is missing, short or an example value. Set it to at least {least} random "
@@ -51,11 +52,12 @@ if PRODUCTION and len({SECRET_KEY, JWT_SIGNING_KEY, *FIELD_KEYS}) < 2 + len(FIEL
     raise BadSetting("SECRET_KEY, JWT_SIGNING_KEY and FIELD_KEYS must be three separate secrets.")
 
 DEMO_PASSWORD = str(_secrets.get("DEMO_PASSWORD", ""))  # of the logins that seed_demo makes
-ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1],testserver")
+_LOCAL_HOSTS = "localhost,127.0.0.1,[::1],testserver"
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "" if PRODUCTION else _LOCAL_HOSTS)
 if PRODUCTION and (not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS):
     raise BadSetting("ALLOWED_HOSTS must name the hosts that people type, and never '*'.")
 ALLOWED_ORIGINS = env_list("ALLOWED_ORIGINS")
-TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", 0)  # how many proxies of ours append to X-Forwarded-For
+TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", 0)  # proxies of ours that append X-Forwarded-For
 
 # ── Django ──────────────────────────────────────────────────────────────────
 INSTALLED_APPS = [
@@ -136,13 +138,17 @@ SILENCED_SYSTEM_CHECKS: list[str] = []
 
 # ── PostgreSQL ──────────────────────────────────────────────────────────────
 DATABASE_URL = env_str(
-    "DATABASE_URL", str(_runtime.get("DATABASE_URL", "")) or ("" if PRODUCTION else "postgresql://127.0.0.1:1/nowhere")
+    "DATABASE_URL",
+    str(_runtime.get("DATABASE_URL", ""))
+    or ("" if PRODUCTION else "postgresql://127.0.0.1:1/nowhere"),
 )
 if not DATABASE_URL.startswith(("postgres://", "postgresql://")):
     raise BadSetting("DATABASE_URL must be a postgresql:// address; PostgreSQL is the one engine.")
 LOCK_TIMEOUT = timedelta(seconds=3)  # a row lock waits so long, then the caller is told to retry
 STATEMENT_TIMEOUT = timedelta(seconds=30)
-DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=600, conn_health_checks=True)}
+DATABASES = {
+    "default": dj_database_url.parse(DATABASE_URL, conn_max_age=600, conn_health_checks=True)
+}
 DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"] |= {
     "connect_timeout": 5,
@@ -155,7 +161,8 @@ DATABASES["default"]["OPTIONS"] |= {
 
 # ── Redis, Channels, Celery ─────────────────────────────────────────────────
 REDIS_URL = env_str(
-    "REDIS_URL", str(_runtime.get("REDIS_URL", "")) or ("" if PRODUCTION else "redis://127.0.0.1:1/0")
+    "REDIS_URL",
+    str(_runtime.get("REDIS_URL", "")) or ("" if PRODUCTION else "redis://127.0.0.1:1/0"),
 )
 if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
     raise BadSetting("REDIS_URL must be a redis://, rediss:// or unix:// address.")
@@ -189,7 +196,7 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_DB_REUSE_MAX = 1000  # without it Celery closes the connection around every task
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_TASK_PUBLISH_RETRY = False  # a lost wake-up costs one sweep; a publisher that waits costs a user
+CELERY_TASK_PUBLISH_RETRY = False  # a lost wake-up costs one sweep; a wait costs a user
 CELERY_TIMEZONE = "UTC"
 
 # ── who gets in ─────────────────────────────────────────────────────────────
@@ -244,7 +251,9 @@ SESSION_COOKIE_AGE = 7 * 24 * 3600
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "speedtrade.views.csrf_failure"
-CSRF_TRUSTED_ORIGINS = [origin for origin in ALLOWED_ORIGINS if "://" in origin] if PRODUCTION else []
+CSRF_TRUSTED_ORIGINS: list[
+    str
+] = []  # forms come from our own pages; ALLOWED_ORIGINS is for the API
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
@@ -317,7 +326,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "SpeedTrade API",
     "VERSION": "1",
-    "DESCRIPTION": "Trade stocks and crypto, on paper or for real. Numbers travel as exact strings.",
+    "DESCRIPTION": "Trade stocks and crypto, on paper or for real. Numbers are exact strings.",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
@@ -331,9 +340,9 @@ SPECTACULAR_SETTINGS = {
 MARKET_DATA_FEEDS = env_list("MARKET_DATA_FEEDS", "simulated")
 SIMULATED_MARKET_SEED = env_str("SIMULATED_MARKET_SEED", "speedtrade")
 SIMULATED_MARKET_HOURS = env_choice("SIMULATED_MARKET_HOURS", "always", ("always", "nyse"))
-QUOTE_STALE_AFTER = timedelta(seconds=env_int("QUOTE_STALE_SECONDS", 5, low=1))  # market orders refused
+QUOTE_STALE_AFTER = timedelta(seconds=env_int("QUOTE_STALE_SECONDS", 5, low=1))
 QUOTE_FUTURE_SKEW = timedelta(seconds=2)
-WATCHED_FOR = timedelta(seconds=10)  # a symbol counts as watched so long after the last sign of interest
+WATCHED_FOR = timedelta(seconds=10)  # a symbol stays watched so long after the last interest
 FEED_TICK_WATCHED = timedelta(milliseconds=250)
 FEED_TICK_IDLE = timedelta(seconds=2)
 WS_FLUSH_PERIOD = timedelta(milliseconds=100)
@@ -390,7 +399,8 @@ HEALTH_TIMEOUT = timedelta(seconds=2)
 LOG_LEVEL = env_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 SENTRY_DSN = env_str("SENTRY_DSN", "")
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
-DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # addresses are personal data; the limiter keeps none either
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # the floor chose or checked it
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # addresses are personal data
 
 if TESTING:
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS]

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import User
+from accounts.requests import user_of
 from accounts.selectors import account_for_user
 from marketdata import quote_store
 from marketdata.selectors import instrument_get
@@ -58,7 +58,7 @@ class OrdersView(APIView):
     def get(self, request: Request) -> Response:
         asked = request.query_params
         account = account_for_user(
-            user=request.user, account_id=whole_number(asked.get("account_id"), "account_id")
+            user=user_of(request), account_id=whole_number(asked.get("account_id"), "account_id")
         )
         symbol = asked.get("symbol", "")
         orders = selectors.orders_of(
@@ -75,14 +75,13 @@ class OrdersView(APIView):
     @extend_schema(request=OrderInputSerializer, responses={201: OrderSerializer})
     def post(self, request: Request) -> Response:
         """Place an order. The same Idempotency-Key or client_order_id gives the same order."""
-        user: User = request.user
+        user = user_of(request)
         limit_orders(user.pk)
         key = idempotency_key(request._request)
-        intent, instrument = intent_parse(request.data)
+        body: dict[str, Any] = request.data  # type: ignore[assignment] # the parser lets nothing else in
+        intent, instrument = intent_parse(body)
         placed = order_place(
-            account=account_for_user(
-                user=user, account_id=_account_id(request.data.get("account_id"))
-            ),
+            account=account_for_user(user=user, account_id=_account_id(body.get("account_id"))),
             instrument=instrument,
             intent=intent,
             quote=quote_store.quote_get(instrument.symbol),
@@ -100,21 +99,21 @@ class OrderView(APIView):
     @extend_schema(responses=OrderSerializer)
     def get(self, request: Request, order_id: int) -> Response:
         return Response(
-            order_payload(selectors.order_for_user(user=request.user, order_id=order_id))
+            order_payload(selectors.order_for_user(user=user_of(request), order_id=order_id))
         )
 
     @extend_schema(responses=OrderSerializer)
     def delete(self, request: Request, order_id: int) -> Response:
         """Ask to cancel: 200 when it is canceled already, 202 while the broker decides."""
-        order = selectors.order_for_user(user=request.user, order_id=order_id)
-        order_cancel(order=order, actor=request.user, source="api", now=timezone.now())
-        order = selectors.order_for_user(user=request.user, order_id=order_id)
+        order = selectors.order_for_user(user=user_of(request), order_id=order_id)
+        order_cancel(order=order, actor=user_of(request), source="api", now=timezone.now())
+        order = selectors.order_for_user(user=user_of(request), order_id=order_id)
         return Response(order_payload(order), status=202 if order.is_open else 200)
 
     @extend_schema(request=OrderInputSerializer(partial=True), responses=OrderSerializer)
     def patch(self, request: Request, order_id: int) -> Response:
         """Replace is not offered by the paper venue yet: cancel the order and place a new one."""
-        order = selectors.order_for_user(user=request.user, order_id=order_id)
+        order = selectors.order_for_user(user=user_of(request), order_id=order_id)
         if not order.is_open:
             raise DomainError(code="order_final", status=409)
         raise DomainError("Cancel this order and place a new one.", code="replace_unsupported")
@@ -128,7 +127,7 @@ class PositionsView(APIView):
     )
     def get(self, request: Request) -> Response:
         chosen = whole_number(request.query_params.get("account_id"), "account_id")
-        account = account_for_user(user=request.user, account_id=chosen)
+        account = account_for_user(user=user_of(request), account_id=chosen)
         summary = summary_get(account=account, now=timezone.now())
         return Response([position_payload(position) for position in summary.positions])
 
@@ -138,7 +137,7 @@ class PositionView(APIView):
 
     @extend_schema(responses=PositionSerializer, operation_id="positions_retrieve")
     def get(self, request: Request, position_id: int) -> Response:
-        row = position_for_user(user=request.user, position_id=position_id)
+        row = position_for_user(user=user_of(request), position_id=position_id)
         summary = summary_get(account=row.brokerage_account, now=timezone.now())
         for position in summary.positions:
             if position.held.position_id == row.pk:
@@ -147,8 +146,8 @@ class PositionView(APIView):
 
     @extend_schema(responses={201: OrderSerializer})
     def delete(self, request: Request, position_id: int) -> Response:
-        limit_orders(request.user.pk)
-        row = position_for_user(user=request.user, position_id=position_id)
+        limit_orders(user_of(request).pk)
+        row = position_for_user(user=user_of(request), position_id=position_id)
         symbol = row.instrument.symbol
         intent = OrderIntent(
             symbol=symbol,
@@ -166,7 +165,7 @@ class PositionView(APIView):
             intent=intent,
             quote=quote_store.quote_get(symbol),
             key=idempotency_key(request._request),
-            placed_by=request.user,
+            placed_by=user_of(request),
             source="api",
             now=timezone.now(),
         )

@@ -7,7 +7,7 @@ from trading.domain.orders import OrderState, OrderType, Side, TimeInForce, publ
 STATUSES = sorted({public_status(state) for state in OrderState})
 
 
-class FillSerializer(serializers.Serializer):  # type: ignore[type-arg]
+class FillSerializer(serializers.Serializer):
     id = serializers.IntegerField()
     qty = serializers.CharField()
     price = serializers.CharField()
@@ -16,7 +16,7 @@ class FillSerializer(serializers.Serializer):  # type: ignore[type-arg]
     evidence = serializers.DictField()
 
 
-class OrderInputSerializer(serializers.Serializer):  # type: ignore[type-arg]
+class OrderInputSerializer(serializers.Serializer):
     symbol = serializers.CharField()
     asset_type = serializers.ChoiceField(choices=["stock", "crypto"], required=False)
     side = serializers.ChoiceField(choices=[side.value for side in Side])
@@ -32,7 +32,7 @@ class OrderInputSerializer(serializers.Serializer):  # type: ignore[type-arg]
     account_id = serializers.IntegerField(required=False)
 
 
-class OrderSerializer(serializers.Serializer):  # type: ignore[type-arg]
+class OrderSerializer(serializers.Serializer):
     id = serializers.IntegerField()
     client_order_id = serializers.CharField()
     account_id = serializers.IntegerField()

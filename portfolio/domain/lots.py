@@ -20,7 +20,7 @@ class SoldTooMuch(InvariantBroken):
 
 @dataclass(frozen=True, slots=True)
 class FillFact:
-    """One execution in one instrument. `notional` is qty x price in money, rounded by the caller."""
+    """One execution in one instrument; `notional` is qty x price in money, already rounded."""
 
     reference: str
     order_ref: int | None

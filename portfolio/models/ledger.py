@@ -65,7 +65,7 @@ class EntryKind(models.TextChoices):
 
 
 class JournalEntry(models.Model):
-    """One fact and why it happened. `reference` makes it happen once: a trade id, a transfer key."""
+    """One fact and why. `reference` makes it happen once: a trade id, a transfer key."""
 
     brokerage_account = models.ForeignKey(
         BrokerageAccount, on_delete=models.PROTECT, related_name="journal"
@@ -149,7 +149,7 @@ class Transfer(models.Model):
 
 
 class Hold(models.Model):
-    """What one open order may still cost: cash for a buy, shares for a sell. A final order holds 0."""
+    """What one open order may still cost: cash for a buy, shares for a sale; 0 when final."""
 
     ledger_account = models.ForeignKey(
         LedgerAccount, on_delete=models.PROTECT, related_name="holds"

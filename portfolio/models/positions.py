@@ -9,7 +9,7 @@ from speedtrade.lib.fields import MoneyField, PriceField, QuantityField
 
 
 class Position(models.Model):
-    """Holdings in one instrument. Cost basis and realised P&L are before fees; fees stand beside."""
+    """Holdings in one instrument. Cost and realised P&L are before fees; fees stand beside."""
 
     brokerage_account = models.ForeignKey(
         BrokerageAccount, on_delete=models.PROTECT, related_name="positions"

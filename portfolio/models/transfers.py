@@ -15,7 +15,7 @@ class Direction(models.TextChoices):
 
 
 class CashTransfer(models.Model):
-    """A paper deposit or withdrawal. The key makes it happen once per user, whatever is sent twice."""
+    """A paper deposit or withdrawal. The key makes it happen once per user."""
 
     brokerage_account = models.ForeignKey(
         BrokerageAccount, on_delete=models.PROTECT, related_name="cash_transfers"

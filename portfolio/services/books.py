@@ -15,7 +15,7 @@ Pocket = tuple[LedgerKind, str]
 
 
 def account_lock(account_id: int) -> BrokerageAccount:
-    """The account's row, locked until the transaction ends. The first lock of every change of money.
+    """The account's row, locked until the transaction ends: the first lock of any change of money.
 
     Raises NotFound, and InvariantBroken outside a transaction, where a lock would protect nothing.
     """

@@ -9,6 +9,7 @@ from portfolio.domain.lots import FillFact, Holding, OpenLot, apply, replay
 from portfolio.models import EntryKind, JournalEntry, LedgerKind, Lot, Position
 from portfolio.services.books import Books
 from portfolio.services.holds import hold_change
+from speedtrade.lib.errors import InvariantBroken
 from speedtrade.lib.money import ZERO
 
 
@@ -109,7 +110,8 @@ def fill_facts(position: Position) -> list[FillFact]:
 
 def fact_of(row: JournalEntry) -> FillFact:
     """The fill that a journal entry records (the table's CHECK keeps its columns whole)."""
-    assert row.qty is not None and row.price is not None and row.notional is not None
+    if row.qty is None or row.price is None or row.notional is None:
+        raise InvariantBroken(f"journal entry {row.pk} is no whole fill")
     return FillFact(
         reference=row.reference,
         order_ref=row.order_ref,

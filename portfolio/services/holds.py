@@ -24,7 +24,7 @@ class InsufficientPosition(DomainError):
 def hold_open(
     *, books: Books, kind: LedgerKind, asset: str, order_ref: int, amount: Decimal, now: datetime
 ) -> Hold:
-    """Reserve `amount` of a pocket for a new order; raises InsufficientFunds or InsufficientPosition.
+    """Reserve `amount` for a new order; raises InsufficientFunds or InsufficientPosition.
 
     The caller saves the books. The free amount is read under the account's lock, so of two orders
     that race for the same cash one is refused.

@@ -32,7 +32,8 @@ class Difference:
 _QUERIES: list[tuple[str, str]] = [
     (
         "I1 sums to zero",
-        "SELECT asset, sum(balance)::text, '0' FROM portfolio_ledgeraccount GROUP BY asset HAVING sum(balance) <> 0",
+        """SELECT asset, sum(balance)::text, '0' FROM portfolio_ledgeraccount
+           GROUP BY asset HAVING sum(balance) <> 0""",
     ),
     (
         "I2 balance is history",
@@ -40,17 +41,22 @@ _QUERIES: list[tuple[str, str]] = [
            FROM portfolio_ledgeraccount a LEFT JOIN (
              SELECT pocket, sum(amount) AS total, count(*) AS moves FROM (
                SELECT target_id AS pocket, amount FROM portfolio_transfer
-               UNION ALL SELECT source_id, -amount FROM portfolio_transfer) m GROUP BY pocket) t ON t.pocket = a.id
+               UNION ALL SELECT source_id, -amount FROM portfolio_transfer) m
+             GROUP BY pocket) t ON t.pocket = a.id
            WHERE a.balance <> coalesce(t.total, 0) OR a.version <> coalesce(t.moves, 0)""",
     ),
     (
         "I2 no gap in the entries",
-        """SELECT 'pocket ' || pocket || ' version ' || version, balance::text, (before + change)::text FROM (
+        """SELECT 'pocket ' || pocket || ' version ' || version, balance::text,
+                  (before + change)::text
+           FROM (
              SELECT pocket, version, balance, change,
-                    lag(balance, 1, 0) OVER w AS before, lag(version, 1, 0::bigint) OVER w AS previous
+                    lag(balance, 1, 0) OVER w AS before,
+                    lag(version, 1, 0::bigint) OVER w AS previous
              FROM (SELECT target_id AS pocket, target_version AS version, target_balance AS balance,
                           amount AS change FROM portfolio_transfer
-                   UNION ALL SELECT source_id, source_version, source_balance, -amount FROM portfolio_transfer) e
+                   UNION ALL SELECT source_id, source_version, source_balance, -amount
+                   FROM portfolio_transfer) e
              WINDOW w AS (PARTITION BY pocket ORDER BY version)) s
            WHERE balance <> before + change OR version <> previous + 1""",
     ),
@@ -74,7 +80,8 @@ _QUERIES: list[tuple[str, str]] = [
         "journal cash is the transfers",
         """SELECT 'journal ' || j.id, j.amount::text, coalesce(t.total, 0)::text
            FROM portfolio_journalentry j LEFT JOIN (
-             SELECT t.journal_id, sum(CASE WHEN target.kind = 'cash' THEN t.amount ELSE -t.amount END) AS total
+             SELECT t.journal_id,
+                    sum(CASE WHEN target.kind = 'cash' THEN t.amount ELSE -t.amount END) AS total
              FROM portfolio_transfer t
              JOIN portfolio_ledgeraccount target ON target.id = t.target_id
              JOIN portfolio_ledgeraccount source ON source.id = t.source_id

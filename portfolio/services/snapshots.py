@@ -10,26 +10,31 @@ from portfolio.models import EquitySnapshot
 #: One row per account that holds something or whose cash changed; at `at`, at the given prices.
 #: A held symbol without a price counts at cost, as on the page.
 _SNAPSHOT = """
-    INSERT INTO portfolio_equitysnapshot (brokerage_account_id, at, cash, positions_value, net_deposits)
+    INSERT INTO portfolio_equitysnapshot
+      (brokerage_account_id, at, cash, positions_value, net_deposits)
     SELECT a.id, %(at)s, cash.balance,
            coalesce((SELECT sum(round(coalesce(p.qty * prices.price, p.cost_basis), 8))
-                     FROM portfolio_position p JOIN marketdata_instrument i ON i.id = p.instrument_id
-                     LEFT JOIN unnest(%(symbols)s::text[], %(prices)s::numeric[]) AS prices(symbol, price)
-                       ON prices.symbol = i.symbol
+                     FROM portfolio_position p
+                     JOIN marketdata_instrument i ON i.id = p.instrument_id
+                     LEFT JOIN unnest(%(symbols)s::text[], %(prices)s::numeric[])
+                       AS prices(symbol, price) ON prices.symbol = i.symbol
                      WHERE p.brokerage_account_id = a.id AND p.qty > 0), 0),
            -outside.balance
     FROM accounts_brokerageaccount a
     JOIN portfolio_ledgeraccount cash
       ON cash.brokerage_account_id = a.id AND cash.kind = 'cash' AND cash.asset = a.currency
     JOIN portfolio_ledgeraccount outside
-      ON outside.brokerage_account_id = a.id AND outside.kind = 'external' AND outside.asset = a.currency
+      ON outside.brokerage_account_id = a.id AND outside.kind = 'external'
+     AND outside.asset = a.currency
     WHERE (%(only)s::bigint IS NULL OR a.id = %(only)s)
-      AND (EXISTS (SELECT 1 FROM portfolio_position p WHERE p.brokerage_account_id = a.id AND p.qty > 0)
+      AND (EXISTS (SELECT 1 FROM portfolio_position p
+                   WHERE p.brokerage_account_id = a.id AND p.qty > 0)
         OR NOT EXISTS (SELECT 1 FROM portfolio_equitysnapshot s WHERE s.brokerage_account_id = a.id
                        AND s.cash = cash.balance AND s.net_deposits = -outside.balance
                        AND s.at > %(at)s - interval '1 day'))
     ON CONFLICT (brokerage_account_id, at) DO UPDATE
-      SET cash = excluded.cash, positions_value = excluded.positions_value, net_deposits = excluded.net_deposits
+      SET cash = excluded.cash, positions_value = excluded.positions_value,
+          net_deposits = excluded.net_deposits
 """
 KEEP_MINUTES = timedelta(days=8)  # older points thin out to one in fifteen minutes
 THINNED_TO = 15

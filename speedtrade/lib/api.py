@@ -6,13 +6,17 @@ import math
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, SuspiciousOperation, TooManyFieldsSent
+from django.core.exceptions import (
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
 from django.db import OperationalError
-from django.http import Http404, HttpRequest, JsonResponse, QueryDict
+from django.http import Http404, HttpRequest, JsonResponse
 from redis.exceptions import RedisError
 from rest_framework import exceptions, serializers
 from rest_framework.pagination import CursorPagination
-from rest_framework.parsers import FormParser, JSONParser
+from rest_framework.parsers import JSONParser
 from rest_framework.response import Response
 
 from speedtrade.lib.errors import CATALOGUE, DomainError, FieldError, InvalidInput, title_of
@@ -40,20 +44,13 @@ def _refuse_constant(text: str) -> Any:
     raise ValueError(f"{text} is no number")
 
 
-def _read(stream: Any) -> bytes:
-    raw: bytes = stream.read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
-    if len(raw) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-        raise DomainError(code="too_large", status=413)
-    return raw
-
-
 class StrictJSONParser(JSONParser):
     """JSON objects only: no NaN, no Infinity, no list or text on top, no deep nesting."""
 
     def parse(
         self, stream: Any, media_type: str | None = None, parser_context: Any = None
     ) -> dict[str, Any]:
-        raw = _read(stream)
+        raw = stream.read()  # never more than DATA_UPLOAD_MAX_MEMORY_SIZE
         if not raw.strip():
             return {}
         try:
@@ -63,16 +60,6 @@ class StrictJSONParser(JSONParser):
         if not isinstance(body, dict):
             raise InvalidInput("The body must be a JSON object.")
         return body
-
-
-class StrictFormParser(FormParser):
-    """Form-encoded bodies under the same limits; DRF's own reads without any."""
-
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        try:
-            return QueryDict(_read(stream), encoding="utf-8")
-        except TooManyFieldsSent as error:
-            raise InvalidInput("The body has too many fields.") from error
 
 
 def problem(
@@ -139,6 +126,8 @@ def _describe(
         fields = [_field(one) for one in flatten_errors(error.detail)]
         words = " ".join(f"{f['field']}: {f['detail']}".removeprefix(": ") for f in fields)
         return "invalid", 400, words, fields, {}
+    if isinstance(error, RequestDataTooBig):
+        return "too_large", 413, CATALOGUE["too_large"].remedy, [], {}
     if isinstance(error, exceptions.ParseError | SuspiciousOperation):
         return "invalid", 400, "The body cannot be read.", [], {}
     if isinstance(error, OperationalError | RedisError):

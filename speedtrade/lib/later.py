@@ -33,7 +33,7 @@ def later(job: Callable[..., Any], *args: Any) -> None:
 
 
 def _ensure_thread() -> None:
-    # Started on first use and looked at each time: a forked worker inherits the name, not the thread.
+    # Looked at each time: a forked worker inherits the name, not the thread.
     global _thread
     if _thread is not None and _thread.is_alive():
         return

@@ -16,7 +16,7 @@ LEASE_RETRY = timedelta(seconds=2)  # how often one who waits tries again
 
 
 class Lease:
-    """`with Lease("venue") as lease: if lease.take(): …`; `lease.held()` tells whether it still is."""
+    """`with Lease("venue") as lease: if lease.take(): …`; ask `lease.held()` now and then."""
 
     def __init__(self, name: str) -> None:
         self.name = name

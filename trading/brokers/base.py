@@ -24,7 +24,7 @@ class IdScope(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a broker can do. `lookup_is_proof`: a miss by client order id proves that it has none."""
+    """What a broker can do. `lookup_is_proof`: a miss by client order id proves an absence."""
 
     asset_types: frozenset[str]
     order_types: frozenset[str]

@@ -1,4 +1,4 @@
-"""Which adapter serves which account. The mode belongs to the account, so paper never meets live."""
+"""Which adapter serves which account: the mode is the account's, so paper never meets live."""
 
 from collections.abc import Callable
 

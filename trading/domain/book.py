@@ -40,7 +40,7 @@ class PriceIndex:
             del self._keys[bisect_left(self._keys, key)]
 
     def crossing(self, price: Decimal) -> list[int]:
-        """Ids of the orders that accept `price` (the other side's best), in the order they trade."""
+        """Ids of the orders that accept `price` (the other side's best), first to trade first."""
         end = bisect_right(self._keys, self._rank(price), key=lambda key: key[0])
         return [key[2] for key in self._keys[:end]]
 

@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import Enum
+from enum import StrEnum
 
 from speedtrade.lib.errors import InvariantBroken
 
 
-class Side(str, Enum):
+class Side(StrEnum):
     BUY = "buy"
     SELL = "sell"
 
 
-class OrderType(str, Enum):
+class OrderType(StrEnum):
     MARKET = "market"
     LIMIT = "limit"
     STOP = "stop"
@@ -20,7 +20,7 @@ class OrderType(str, Enum):
     TRAILING_STOP = "trailing_stop"
 
 
-class TimeInForce(str, Enum):
+class TimeInForce(StrEnum):
     DAY = "day"
     GTC = "gtc"
     IOC = "ioc"
@@ -34,7 +34,7 @@ OFFERED_TIFS = frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, Tim
 IMMEDIATE_TIFS = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
 
-class OrderState(str, Enum):
+class OrderState(StrEnum):
     """Where an order is. Denied orders never become rows, so `denied` is not here."""
 
     PENDING = "pending"  # ours alone: the broker has not been told
@@ -162,7 +162,7 @@ def public_status(state: OrderState) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OrderIntent:
-    """What a person or a script asks for, already parsed. Exactly one of qty and notional is set."""
+    """What a person or a script asks for, parsed. Exactly one of qty and notional is set."""
 
     symbol: str
     side: Side

@@ -1,7 +1,7 @@
 """Everything that is checked before an order leaves, in one place and one order. Plain Python.
 
-`assess` either raises Denied with a code of the catalogue or returns the Terms under which the order
-may go: the worst price a unit may trade at and what must be put on hold. The last word on cash and
+`assess` raises Denied with a code of the catalogue, or returns the Terms under which the order may
+go: the worst price a unit may trade at and what must be put on hold. The last word on cash and
 shares has the hold itself, which is taken under the account's lock.
 """
 
@@ -138,7 +138,7 @@ def _check_instrument(intent: OrderIntent, rules: Rules, market: Market) -> None
 def _prices(
     intent: OrderIntent, rules: Rules, market: Market, limits: Limits
 ) -> tuple[Decimal, Decimal]:
-    """(reference price, worst price) of the order; raises Denied `quote_stale` where it needs a quote."""
+    """(reference price, worst price); raises Denied `quote_stale` where a quote is needed."""
     side_price = market.ask if intent.side == Side.BUY else market.bid
     if intent.order_type == OrderType.LIMIT and intent.limit_price is not None:
         if not on_grid(intent.limit_price, rules.price_tick):
@@ -200,7 +200,7 @@ def _check_caps(rules: Rules, notional: Decimal, funds: Funds, limits: Limits) -
 
 
 def _check_collar(intent: OrderIntent, reference: Decimal, limits: Limits) -> tuple[str, ...]:
-    """A limit beyond the market (a buyer's above, a seller's below) by too much is a slip of the finger."""
+    """A limit far beyond the market (a buyer's above it) is a slip of the finger."""
     if intent.limit_price is None:
         return ()
     beyond = (
@@ -248,7 +248,7 @@ class Remaining:
 def hold_left(order: Remaining) -> Decimal:
     """What an order may still cost: the invariant I3 as a formula.
 
-    Shares for a sale. For a purchase cash: the worst price of what is left, and the fee of the whole
+    Shares for a sale. For a purchase cash: the worst price of what is left, and the fee of it all
     less the fees already paid. What was paid and what is left on hold never exceed the first hold.
     """
     if order.side == Side.SELL:

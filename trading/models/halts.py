@@ -1,4 +1,4 @@
-"""The kill switch: a row that the placing transaction reads, so it needs neither Redis nor a broker."""
+"""The kill switch: a row that placing reads, so it needs neither Redis nor a broker."""
 
 from django.conf import settings
 from django.db import models

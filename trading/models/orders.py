@@ -20,8 +20,8 @@ from trading.domain.orders import (
 class Order(models.Model):
     """One intent to trade. `state` is ours and finer; `status` speaks Alpaca's words (order.md).
 
-    Either `qty` or `notional` is asked for. `price_bound` is the worst price a unit may trade at (the
-    limit, or the quote and the market band), so that the hold always suffices.
+    Either `qty` or `notional` is asked for. `price_bound` is the worst price a unit may trade at
+    (the limit, or the quote and the market band), so that the hold always suffices.
     """
 
     brokerage_account = models.ForeignKey(
@@ -146,8 +146,8 @@ class SubmissionAction(models.TextChoices):
 class Submission(models.Model):
     """The outbox: what a broker must be told, written with the order and claimed by a worker.
 
-    `claimed_at` set and `done_at` empty means that the broker may or may not know: it is asked, never
-    told again, for a submit. A cancel is harmless twice.
+    `claimed_at` set and `done_at` empty means that the broker may or may not know: for a submit it
+    is asked, never told again. A cancel is harmless twice.
     """
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="submissions")

@@ -1,4 +1,4 @@
-"""What a broker reports, applied to our books. The only code that changes an order after it was sent.
+"""What a broker reports, applied to our books: all that changes an order after it was sent.
 
 Polling, the venue's own reports, look-ups and reconciliation all come through `report_apply`. A
 report carries the whole truth of one order (cumulative), so a repeated, late or reordered one
@@ -154,7 +154,7 @@ def order_move(
 ) -> None:
     """Move a locked order to `new`, leave the event, release the hold of a final one.
 
-    The caller saves the order. Raises InvariantBroken for a move that the state table does not have.
+    The caller saves the order. Raises InvariantBroken for a move that is not in the table.
     """
     old = OrderState(order.state)
     check_transition(old, new)

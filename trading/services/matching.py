@@ -28,7 +28,7 @@ DRAIN = 1000  # messages taken in one step
 
 
 class VenueRunner:
-    """One venue with its subscription. `step` waits a little for news and yields what came of it."""
+    """One venue with its subscription; `step` waits a little for news and yields reports."""
 
     def __init__(self) -> None:
         self.venue = PaperVenue(market_hours())

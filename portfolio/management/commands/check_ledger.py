@@ -9,7 +9,7 @@ from portfolio.services.rebuild import ledger_check
 
 
 class Command(BaseCommand):
-    help = "Rebuild every balance, position and lot from the ledger and compare; exit 1 on a difference."
+    help = "Rebuild all balances, positions and lots from the ledger; exit 1 on a difference."
 
     def handle(self, *args: Any, **options: Any) -> None:
         check = ledger_check(now=timezone.now())

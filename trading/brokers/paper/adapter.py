@@ -24,7 +24,8 @@ from trading.brokers.base import (
 from trading.domain.orders import OrderState
 from trading.models import PaperFill, PaperOrder
 
-VENUE_CHANNEL = f"st:venue{quote_store.TICKS_CHANNEL.removeprefix('st:ticks')}"  # ids that the venue should look at
+#: Ids of paper orders that the venue should look at; one channel per Redis database, as for ticks.
+VENUE_CHANNEL = f"st:venue{quote_store.TICKS_CHANNEL.removeprefix('st:ticks')}"
 OPEN = ("accepted", "new", "partially_filled")
 
 
@@ -77,7 +78,7 @@ class PaperBroker:
         return found[0] if found else None
 
     def cancel_order(self, client_order_id: str) -> None:
-        """Cancel at once, under the lock of the venue's row; raises NotCancelable when it is final."""
+        """Cancel at once, under the lock of the venue's row; raises NotCancelable if final."""
         with transaction.atomic():
             order = (
                 PaperOrder.objects.select_for_update()

@@ -1,7 +1,7 @@
 """The paper venue: it matches its book against the market, order by order.
 
-One process runs it, behind a lease. What it knows in memory (who rests at what price) is an index of
-its tables, rebuilt at start; every match is decided again under the lock of the order's row, so a
+One process runs it, behind a lease. What it knows in memory (who rests at what price) indexes its
+tables and is rebuilt at start; every match is decided again under the lock of the order's row, so a
 cancel or a twin that came in between finds the truth. Each fill keeps the evidence for its price.
 """
 
@@ -63,7 +63,7 @@ class PaperVenue:
 
     # ── what comes in ────────────────────────────────────────────────────────
     def load(self, now: datetime) -> Iterator[BrokerReport]:
-        """Read the open book, and report every order of it: the last run may have died in between."""
+        """Read the open book and report all of it: the last run may have died in between."""
         rows = (
             PaperOrder.objects.filter(status__in=OPEN).select_related("instrument").order_by("id")
         )

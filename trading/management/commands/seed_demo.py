@@ -1,4 +1,4 @@
-"""`manage.py seed_demo`: the demo trader and a support login, once, with the data folder's password."""
+"""`manage.py seed_demo`: a demo trader and a support login, with the data folder's password."""
 
 from typing import Any
 
