@@ -145,7 +145,7 @@ class Product:
         def told_or_over() -> bool:
             return len(self.said(pattern)) >= times or self.process.poll() is not None
 
-        wait_until(told_or_over, seconds, f"{pattern!r} in:\n{''.join(self.lines)}")
+        wait_until(told_or_over, seconds, lambda: f"{pattern!r} in:\n{''.join(self.lines)}")
         assert len(self.said(pattern)) >= times, "".join(self.lines)
 
     def child(self, part: str) -> psutil.Process:
