@@ -56,6 +56,7 @@ def report_apply(
             order.updated_at = now
             order.save()
             crash_point("after_read_before_commit")
+            transaction.on_commit(lambda: crash_point("after_apply_before_broadcast"))
             live_publish(user_id=account.user_id, kind="order", thing_id=order.pk)
             live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
     return order
