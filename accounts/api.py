@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
+from rest_framework.parsers import FormParser
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -28,7 +29,7 @@ from accounts.services.accounts import account_change, account_connect, account_
 from accounts.services.logins import login_check
 from accounts.services.users import user_register
 from accounts.tokens import TokenPair, tokens_issue, tokens_revoke, tokens_rotate
-from speedtrade.lib.api import StrictFormParser, StrictJSONParser, problems
+from speedtrade.lib.api import StrictJSONParser, problems
 from speedtrade.lib.ratelimit import limit_address
 
 
@@ -64,7 +65,7 @@ class RegisterView(_Public):
 
 
 class LoginView(_Public):
-    parser_classes = (StrictJSONParser, StrictFormParser)
+    parser_classes = (StrictJSONParser, FormParser)
 
     @extend_schema(
         operation_id="auth_login",

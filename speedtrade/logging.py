@@ -13,6 +13,12 @@ SHARED: list[Any] = [
 ]
 
 
+#: Both renderers would print the variables of every frame, and a frame may hold a password.
+_traceback = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+
+
 def configure_logging(*, json_lines: bool, level: str) -> dict[str, Any]:
     """Set up structlog and return Django's LOGGING; the worker and beat use the same one."""
     structlog.configure(
@@ -25,10 +31,12 @@ def configure_logging(*, json_lines: bool, level: str) -> dict[str, Any]:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    last: Any = structlog.dev.ConsoleRenderer(colors=False)
+    last: Any = structlog.dev.ConsoleRenderer(
+        colors=False, exception_formatter=structlog.dev.plain_traceback
+    )
     if json_lines:
         last = structlog.processors.JSONRenderer()
-    before = [structlog.processors.dict_tracebacks] if json_lines else []
+    before = [_traceback] if json_lines else []
     return {
         "version": 1,
         "disable_existing_loggers": False,

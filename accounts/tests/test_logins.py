@@ -1,0 +1,209 @@
+"""Logging in: wrong passwords are counted once for all doors, and nobody learns who exists."""
+
+import threading
+from datetime import timedelta
+from statistics import median
+from time import perf_counter
+
+import pytest
+from django.contrib.auth.hashers import make_password
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import AuditEvent, User
+from accounts.services import logins
+from accounts.services.logins import InvalidCredentials, login_check
+from accounts.services.users import user_password_change
+from speedtrade.lib.errors import InvalidInput
+from speedtrade.lib.ratelimit import RateLimited
+from speedtrade.testing.cast import PASSWORD, ApiClient, make_user, page_client
+
+
+def api_login(username: str, password: str = "wrong", **headers: str):
+    body = {"username": username, "password": password}
+    return ApiClient().post("auth/login", body, **headers)
+
+
+def page_login(username: str, password: str = "wrong", client: Client | None = None):
+    return (client or Client()).post("/login", {"username": username, "password": password})
+
+
+@pytest.mark.parametrize("name", ["alice", "ALICE", "alice@example.com"])
+def test_a_script_logs_in_by_json_and_by_form(alice, name):
+    as_json = api_login(name, PASSWORD)
+    body = {"username": name, "password": PASSWORD}
+    as_form = Client().post(
+        "/api/v1/auth/login/",
+        data="&".join(f"{key}={value}" for key, value in body.items()),
+        content_type="application/x-www-form-urlencoded",
+    )
+    for answer in (as_json, as_form):
+        assert answer.status_code == 200
+        assert set(answer.json()) == {"access_token", "refresh_token", "token_type", "expires_in"}
+        assert answer.json()["token_type"] == "bearer" and answer.json()["expires_in"] == 1800
+        token = answer.json()["access_token"]
+        assert ApiClient(token=token).get("auth/me").json()["username"] == "alice"
+    assert AuditEvent.objects.filter(action="user.login", actor=alice).count() == 2
+
+
+@pytest.mark.parametrize(
+    "body", ["", "[]", "{", '{"username": NaN}', '{"username": {"a": 1}}', "null"]
+)
+def test_a_body_that_is_no_login_is_a_400_problem(db, body):
+    answer = ApiClient().post("auth/login", body)
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_body_over_the_limit_is_refused_unread(db, settings):
+    for content_type in ("application/json", "application/x-www-form-urlencoded"):
+        body = "a" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+        answer = Client().post("/api/v1/auth/login", data=body, content_type=content_type)
+        assert (answer.status_code, answer.json()["code"]) == (413, "too_large"), content_type
+    many = "&".join(f"a{n}=1" for n in range(settings.DATA_UPLOAD_MAX_NUMBER_FIELDS + 1))
+    form = "application/x-www-form-urlencoded"
+    assert Client().post("/api/v1/auth/login", data=many, content_type=form).status_code == 400
+
+
+def test_wrong_password_unknown_name_and_closed_user_get_one_answer(alice, charlie):
+    User.objects.filter(pk=charlie.pk).update(is_active=False)
+    answers = [
+        api_login("alice"),
+        api_login("nobody"),
+        api_login("nobody@example.com"),
+        api_login("charlie", PASSWORD),
+    ]
+    bodies = [{**answer.json(), "request_id": ""} for answer in answers]
+    assert [answer.status_code for answer in answers] == [401] * 4
+    assert all(body == bodies[0] for body in bodies)
+    assert bodies[0]["code"] == "invalid_credentials"
+    assert all(answer.headers["WWW-Authenticate"] for answer in answers)
+    pages = [page_login("alice"), page_login("nobody"), page_login("charlie", PASSWORD)]
+    assert [page.status_code for page in pages] == [422] * 3
+    assert len({str(page.context["form"].non_field_errors()) for page in pages}) == 1
+
+
+@pytest.mark.parametrize("name", ["alice", "nobody"])
+def test_after_five_wrong_passwords_every_door_says_wait(alice, name):
+    """The same for a name that nobody has: the answer tells nothing."""
+    for _ in range(3):
+        assert api_login(name).status_code == 401
+    for _ in range(2):
+        assert page_login(name).status_code == 422
+    by_api, by_page = api_login(name, PASSWORD), page_login(name, PASSWORD)
+    for answer in (by_api, by_page):
+        assert answer.status_code == 429
+        assert 0 < int(answer.headers["Retry-After"]) <= 300
+    assert by_api.json()["detail"] == logins.TOO_MANY
+    assert logins.TOO_MANY in by_page.content.decode()
+
+
+def test_a_name_and_an_address_do_not_give_twice_as_many_tries(alice):
+    for name in ("alice", "alice@example.com", "ALICE", "Alice@example.com", "alice "):
+        assert api_login(name).status_code == 401
+    assert api_login("alice").status_code == 429
+    assert api_login("alice@example.com").status_code == 429
+
+
+def test_one_who_waits_for_another_does_not_wait(alice, charlie):
+    for _ in range(6):
+        api_login("alice")
+    assert api_login("charlie", PASSWORD).status_code == 200
+
+
+def test_the_right_password_clears_the_count(alice):
+    for _ in range(4):
+        assert api_login("alice").status_code == 401
+    assert api_login("alice", PASSWORD).status_code == 200
+    for _ in range(5):
+        assert api_login("alice").status_code == 401
+    assert api_login("alice").status_code == 429
+
+
+def test_the_wait_ends_by_itself_even_for_who_keeps_asking(alice, settings):
+    settings.RATE_WRONG_PASSWORD = "2/1second"
+    for _ in range(2):
+        assert api_login("alice").status_code == 401
+    end = timezone.now() + timedelta(seconds=5)
+    while api_login("alice", PASSWORD).status_code == 429:
+        assert timezone.now() < end, "the limit does not end while somebody asks"
+
+
+def test_guessing_the_old_password_in_the_settings_counts_too(alice):
+    for _ in range(5):
+        with pytest.raises(InvalidInput):
+            user_password_change(
+                user=alice,
+                current_password="wrong",
+                new_password="another-horse-7-battery",
+                now=timezone.now(),
+            )
+    assert api_login("alice", PASSWORD).status_code == 429
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("guarded", "looked_at"), [(True, 5), (False, 30)])
+def test_of_thirty_guesses_at_once_five_are_looked_at(monkeypatch, guarded, looked_at):
+    """The guard shown: without the count before the look, all thirty are."""
+    make_user("alice")
+    if not guarded:
+        monkeypatch.setattr(logins, "rate_take", lambda **_: None)
+    looks, start = [], threading.Barrier(30)
+    monkeypatch.setattr(logins, "authenticate", lambda **given: looks.append(given))
+
+    def guess(number: int) -> None:
+        start.wait()
+        try:
+            login_check(
+                username="alice", password=f"guess {number}", door="test", now=timezone.now()
+            )
+        except (InvalidCredentials, RateLimited):
+            pass
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=guess, args=(n,)) for n in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(looks) == looked_at
+
+
+def test_an_unknown_name_takes_as_long_as_a_wrong_password(alice, settings):
+    """As a ratio within one run; without the hasher for unknown names it is far below one."""
+    settings.PASSWORD_HASHERS = [h for h in settings.PASSWORD_HASHERS if "MD5" not in h]
+    settings.RATE_WRONG_PASSWORD = "1000/minute"
+    User.objects.filter(pk=alice.pk).update(password=make_password(PASSWORD))
+
+    def seconds(name: str) -> float:
+        started = perf_counter()
+        with pytest.raises(InvalidCredentials):
+            login_check(username=name, password="wrong", door="test", now=timezone.now())
+        return perf_counter() - started
+
+    rounds = [(seconds("alice"), seconds("nobody")) for _ in range(15)]
+    known, unknown = (median(column) for column in zip(*rounds, strict=True))
+    assert 0.7 < unknown / known < 1.4
+
+
+@pytest.mark.parametrize("door", ["login", "register"])
+def test_an_address_has_its_own_limit_for_pages_and_api_together(db, settings, door):
+    settings.RATE_LOGIN_PER_ADDRESS = settings.RATE_REGISTER_PER_ADDRESS = "4/minute"
+    for _ in range(2):
+        assert ApiClient().post(f"auth/{door}", {}).status_code == 400
+        assert Client().post(f"/{door}", {}).status_code == 422
+    by_api, by_page = ApiClient().post(f"auth/{door}", {}), Client().post(f"/{door}", {})
+    assert by_api.status_code == by_page.status_code == 429
+    assert int(by_api.headers["Retry-After"]) > 0 and int(by_page.headers["Retry-After"]) > 0
+    assert Client().get(f"/{door}").status_code == 200  # looking is free
+    elsewhere = Client(REMOTE_ADDR="203.0.113.9").post(f"/{door}", {})
+    assert elsewhere.status_code == 422
+
+
+def test_a_closed_users_session_ends_at_once(alice):
+    browser = page_client(alice)
+    assert browser.get("/settings").status_code == 200
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    assert browser.get("/settings").status_code == 302
