@@ -23,6 +23,7 @@ register = template.Library()
 NEW_YORK = ZoneInfo("America/New_York")
 SPARK_WIDTH, SPARK_HEIGHT, SPARK_POINTS = 72, 28, 60
 DONUT_PALETTE = 6
+HERO = SafeString(" data-hero")
 
 #: public status of an order -> (words, colour class, icon)
 ORDER_STATUS: dict[str, tuple[str, str, str]] = {
@@ -150,10 +151,12 @@ def live(
     tick: Any = None,
     qty: Any = None,
     css: str = "",
+    hero: bool = False,
 ) -> SafeString:
     """A number of a quote that follows it: {% live "AAPL" quote.last tick=instrument.price_tick %}.
 
     `field` is last, bid, ask (prices), as_of (a time of day) or value (last x qty=, money).
+    The one number of a page that its chart speaks through has hero=True.
     """
     amount = formats.number(value) if field != "as_of" else None
     if field == "as_of":
@@ -163,22 +166,24 @@ def live(
     else:
         text = formats.price_text(amount, tick)
     return format_html(
-        '<data class="num{}"{} value="{}">{}</data>',
+        '<data class="num{}"{}{} value="{}">{}</data>',
         f" {css}" if css else "",
         _live_attributes(symbol, field, tick, qty),
+        HERO if hero else "",
         "" if amount is None else format(amount, "f"),
         text,
     )
 
 
 @register.simple_tag
-def live_money(field: str, value: Any, css: str = "") -> SafeString:
+def live_money(field: str, value: Any, css: str = "", hero: bool = False) -> SafeString:
     """An amount of the account that follows it: {% live_money "cash_balance" v %}."""
     amount = formats.number(value)
     return format_html(
-        '<data class="num{}" data-portfolio="{}" value="{}">{}</data>',
+        '<data class="num{}" data-portfolio="{}"{} value="{}">{}</data>',
         f" {css}" if css else "",
         field,
+        HERO if hero else "",
         "" if amount is None else format(amount, "f"),
         formats.money_text(amount),
     )

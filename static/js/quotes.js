@@ -96,7 +96,7 @@ function write(symbol, quote) {
   lastPrice.set(symbol, quote.last);
   const way = before === undefined ? "flat" : format.direction(format.minus(quote.last, before));
   for (const element of bound.get(symbol) ?? []) {
-    element.toggleAttribute("data-stale", quote.stale === true);
+    (element.closest("[data-row]") ?? element).toggleAttribute("data-stale", quote.stale === true);
     if ("held" in element.dataset) continue; // the chart's crosshair speaks through it
     WRITERS[element.dataset.f]?.(element, quote);
     if (element.dataset.f === "last" && way !== "flat") flash(element, quote, way);
@@ -131,5 +131,5 @@ document.addEventListener("htmx:load", () => queueMicrotask(bind));
 bind();
 start({
   onQuotes: (quotes) => { for (const quote of quotes) pending.set(quote.symbol, quote); soon(); },
-  onLost: () => document.querySelectorAll("[data-symbol][data-f]").forEach((e) => e.setAttribute("data-stale", "")),
+  onLost: () => document.querySelectorAll("[data-row], [data-f]").forEach((e) => e.setAttribute("data-stale", "")),
 });
