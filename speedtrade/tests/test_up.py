@@ -109,6 +109,16 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(
         data_folder()
 
 
+def test_a_bad_setting_is_one_sentence(folder: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "up"],
+        cwd=PROJECT, env={**os.environ, "SIMULATED_MARKET_HOURS": "sometimes"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert ended.stderr == "SIMULATED_MARKET_HOURS must be one of always, nyse, not 'sometimes'.\n"
+
+
 async def test_servers_that_are_set_are_not_started_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
