@@ -13,7 +13,8 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from accounts.models import BrokerageAccount, User
+from accounts.models import BrokerageAccount
+from accounts.requests import user_of
 from accounts.selectors import account_for_user, accounts_of
 from accounts.serializers import (
     AccountChangeSerializer,
@@ -107,32 +108,25 @@ class LogoutView(_Public):
         return Response(status=204)
 
 
-class _Private(APIView):
-    def user(self) -> User:
-        user = self.request.user
-        if not isinstance(user, User):  # IsAuthenticated stands before every method
-            raise PermissionError("A door of a user was reached by nobody.")
-        return user
-
-    def account(self, account_id: int) -> BrokerageAccount:
-        return account_for_user(user=self.user(), account_id=account_id)
+def _account(request: Request, account_id: int) -> BrokerageAccount:
+    return account_for_user(user=user_of(request), account_id=account_id)
 
 
-class MeView(_Private):
+class MeView(APIView):
     @extend_schema(operation_id="auth_me", responses={200: UserSerializer} | problems(401))
     def get(self, request: Request) -> Response:
         """Who the token belongs to."""
-        return Response(UserSerializer(self.user()).data)
+        return Response(UserSerializer(user_of(request)).data)
 
 
-class AccountsView(_Private):
+class AccountsView(APIView):
     @extend_schema(
         operation_id="accounts_list",
         responses={200: AccountSerializer(many=True)} | problems(401),
     )
     def get(self, request: Request) -> Response:
         """Your brokerage accounts, the default one first."""
-        return Response(AccountSerializer(accounts_of(self.user()), many=True).data)
+        return Response(AccountSerializer(accounts_of(user_of(request)), many=True).data)
 
     @extend_schema(
         operation_id="accounts_connect",
@@ -142,17 +136,17 @@ class AccountsView(_Private):
     def post(self, request: Request) -> Response:
         """Connect an account at a broker. Here there is only the paper market: 422."""
         given = _valid(AccountConnectSerializer, request.data)
-        account = account_connect(user=self.user(), **given)
+        account = account_connect(user=user_of(request), **given)
         return Response(AccountSerializer(account).data, status=201)
 
 
-class AccountView(_Private):
+class AccountView(APIView):
     @extend_schema(
         operation_id="accounts_get", responses={200: AccountSerializer} | problems(401, 404)
     )
     def get(self, request: Request, account_id: int) -> Response:
         """One of your accounts."""
-        return Response(AccountSerializer(self.account(account_id)).data)
+        return Response(AccountSerializer(_account(request, account_id)).data)
 
     @extend_schema(
         operation_id="accounts_change",
@@ -161,7 +155,7 @@ class AccountView(_Private):
     )
     def patch(self, request: Request, account_id: int) -> Response:
         """Name an account or make it the default; other fields are not for writing."""
-        account = self.account(account_id)
+        account = _account(request, account_id)
         given = _valid(AccountChangeSerializer, request.data)
         return Response(AccountSerializer(account_change(account=account, **given)).data)
 
@@ -170,5 +164,5 @@ class AccountView(_Private):
     )
     def delete(self, request: Request, account_id: int) -> Response:
         """Disconnect an account. The paper account stays: 409."""
-        account_disconnect(account=self.account(account_id))
+        account_disconnect(account=_account(request, account_id))
         return Response(status=204)

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.forms import HouseForm, LoginForm, PasswordForm, ProfileForm, RegisterForm
 from accounts.models import User
+from accounts.requests import user_of
 from accounts.services.logins import InvalidCredentials, login_check
 from accounts.services.users import user_password_change, user_profile_change, user_register
 from speedtrade.lib.errors import InvalidInput
@@ -62,7 +63,7 @@ def register_page(request: HttpRequest) -> HttpResponseBase:
 @require_POST
 def logout_page(request: HttpRequest) -> HttpResponseBase:
     """End this session; sockets look again whether their session lives."""
-    live_publish(user_id=_user(request).pk, kind="logout", thing_id=_user(request).pk)
+    live_publish(user_id=user_of(request).pk, kind="logout", thing_id=user_of(request).pk)
     logout(request)
     return redirect(settings.LOGOUT_REDIRECT_URL)
 
@@ -70,7 +71,7 @@ def logout_page(request: HttpRequest) -> HttpResponseBase:
 @require_safe
 def settings_page(request: HttpRequest) -> HttpResponseBase:
     """The profile and the password, each with a form of its own."""
-    return _settings(request, ProfileForm.of(_user(request)), PasswordForm())
+    return _settings(request, ProfileForm.of(user_of(request)), PasswordForm())
 
 
 @require_POST
@@ -79,7 +80,9 @@ def profile_change(request: HttpRequest) -> HttpResponseBase:
     form = ProfileForm(request.POST)
     if form.is_valid():
         try:
-            user = user_profile_change(user=_user(request), **form.cleaned_data, now=timezone.now())
+            user = user_profile_change(
+                user=user_of(request), **form.cleaned_data, now=timezone.now()
+            )
         except InvalidInput as error:
             form.with_error(error)
         else:
@@ -96,7 +99,7 @@ def password_change(request: HttpRequest) -> HttpResponseBase:
     if form.is_valid():
         try:
             user = user_password_change(
-                user=_user(request), **form.cleaned_data, now=timezone.now()
+                user=user_of(request), **form.cleaned_data, now=timezone.now()
             )
         except InvalidInput as error:
             form.with_error(error)
@@ -104,14 +107,7 @@ def password_change(request: HttpRequest) -> HttpResponseBase:
             update_session_auth_hash(request, user)
             messages.success(request, "Your password is changed. Other devices are logged out.")
             return redirect("accounts:settings")
-    return _settings(request, ProfileForm.of(_user(request)), form, status=_status(request))
-
-
-def _user(request: HttpRequest) -> User:
-    user = request.user
-    if not isinstance(user, User):  # deny by default stands before every view; this is the floor
-        raise PermissionError("A page of a user was reached by nobody.")
-    return user
+    return _settings(request, ProfileForm.of(user_of(request)), form, status=_status(request))
 
 
 def _status(request: HttpRequest) -> int:

@@ -1,0 +1,188 @@
+"""The limiter: never more than the rate, whoever asks how, and stricter while Redis is away."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from django.test import RequestFactory
+
+from speedtrade.lib import ratelimit
+from speedtrade.lib.ratelimit import RateLimited, client_address, rate_clear, rate_take
+from speedtrade.lib.redis import redis_client
+from speedtrade.testing.cast import ApiClient
+
+RATE = "20/minute"
+
+
+def granted(times: int, *, threads: int = 1, rate: str = RATE, who: str = "alice") -> int:
+    """How many of `threads` x `times` uses get through."""
+    start, through = threading.Barrier(threads), []
+
+    def use() -> None:
+        start.wait()
+        for _ in range(times):
+            try:
+                rate_take(name="test", who=who, rate=rate)
+            except RateLimited:
+                continue
+            through.append(1)
+
+    crowd = [threading.Thread(target=use) for _ in range(threads)]
+    for thread in crowd:
+        thread.start()
+    for thread in crowd:
+        thread.join()
+    return len(through)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_local_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    ratelimit._local.cache_clear()
+    monkeypatch.setattr(ratelimit, "_ask_redis_after", 0.0)
+
+
+@pytest.fixture
+def redis_away(settings) -> Iterator[None]:
+    """A Redis that nobody listens for."""
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    ratelimit._shared.cache_clear()
+    yield
+    ratelimit._shared.cache_clear()
+
+
+def test_fifty_threads_get_exactly_the_rate():
+    assert granted(4, threads=50) == 20
+
+
+def test_a_count_in_two_steps_lets_more_through(monkeypatch):
+    """The guard shown: look first and count afterwards, and threads slip in between."""
+    key, looked = f"{ratelimit.PREFIX}:two-steps", threading.Barrier(50)
+
+    def hit(self, item, *identifiers, cost=1):
+        free = redis_client().llen(key) < item.amount
+        looked.wait()
+        redis_client().rpush(key, "1")
+        return free
+
+    monkeypatch.setattr(ratelimit.MovingWindowRateLimiter, "hit", hit)
+    assert granted(1, threads=50) == 50
+
+
+def test_every_rate_of_a_notation_counts():
+    assert granted(50, rate="30/minute;10/second") == 10
+    assert granted(50, rate="10/minute;30/second", who="bob") == 10
+
+
+def test_everybody_has_a_count_of_their_own():
+    assert granted(30, who="alice") == 20
+    assert granted(30, who="bob") == 20
+
+
+def test_a_refusal_says_how_long_to_wait():
+    granted(20)
+    with pytest.raises(RateLimited) as info:
+        rate_take(name="test", who="alice", rate=RATE, detail="Slowly, please.")
+    assert (info.value.status, info.value.detail) == (429, "Slowly, please.")
+    assert 1 <= info.value.retry_after <= 60
+
+
+def test_what_was_refused_is_not_counted():
+    """Or a client that keeps asking would never get in again."""
+    rate = "2/1second"
+    end = time.monotonic() + 5
+    assert granted(2, rate=rate) == 2
+    while not granted(1, rate=rate):
+        assert time.monotonic() < end
+
+
+def test_clearing_forgets_the_count_of_one():
+    granted(20, who="alice")
+    granted(20, who="bob")
+    rate_clear(name="test", who="alice", rate=RATE)
+    assert granted(30, who="alice") == 20
+    assert granted(1, who="bob") == 0
+
+
+def test_names_and_addresses_are_kept_as_hashes():
+    granted(1, who="alice@example.com")
+    keys = " ".join(redis_client().scan_iter(f"{ratelimit.PREFIX}*"))
+    assert keys and "alice" not in keys
+
+
+@pytest.mark.keep_redis
+def test_without_redis_a_stricter_count_of_this_process_holds(redis_away):
+    assert granted(4, threads=50) == 10  # RATE_FALLBACK_SHARE of 20
+    rate_clear(name="test", who="alice", rate=RATE)
+    assert granted(30) == 10
+    assert granted(5, rate="1/minute", who="bob") == 1  # never nothing at all
+
+
+@pytest.mark.keep_redis
+def test_without_redis_nobody_waits_for_it_twice(redis_away, monkeypatch):
+    asked = []
+    shared = ratelimit._shared
+
+    def counted():
+        asked.append(1)
+        return shared()
+
+    monkeypatch.setattr(ratelimit, "_shared", counted)
+    granted(10)
+    assert len(asked) == 1
+
+
+@pytest.mark.keep_redis
+def test_when_redis_is_back_it_counts_again(redis_away, settings, monkeypatch):
+    granted(1)
+    assert ratelimit._ask_redis_after > time.monotonic()
+    monkeypatch.undo()
+    ratelimit._shared.cache_clear()
+    monkeypatch.setattr(ratelimit, "_ask_redis_after", 0.0)
+    settings.REDIS_URL = os.environ["REDIS_URL"]
+    redis_client().flushdb()
+    assert granted(30, who="carol") == 20
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "address"),
+    [
+        (0, "", "192.0.2.1"),
+        (0, "203.0.113.7", "192.0.2.1"),
+        (1, "203.0.113.7", "203.0.113.7"),
+        (1, "6.6.6.6, 203.0.113.7", "203.0.113.7"),
+        (1, "6.6.6.6,203.0.113.7", "203.0.113.7"),
+        (2, "6.6.6.6, 203.0.113.7, 10.0.0.1", "203.0.113.7"),
+        (2, "203.0.113.7", "192.0.2.1"),
+        (1, "", "192.0.2.1"),
+        (1, "no address", "192.0.2.1"),
+        (1, "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        (1, "::ffff:203.0.113.7", "203.0.113.7"),
+    ],
+)
+def test_forwarded_addresses_count_only_behind_our_proxies(settings, proxies, forwarded, address):
+    settings.TRUSTED_PROXIES = proxies
+    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+    request = RequestFactory().get("/", headers=headers, REMOTE_ADDR="192.0.2.1")
+    assert client_address(request) == address
+
+
+def test_a_forged_header_does_not_change_who_is_counted(db, client, settings):
+    settings.RATE_LOGIN_PER_ADDRESS = "3/minute"
+    answers = [
+        client.post(
+            "/api/v1/auth/login", {}, "application/json", headers={"X-Forwarded-For": f"10.0.0.{n}"}
+        )
+        for n in range(4)
+    ]
+    assert [answer.status_code for answer in answers] == [400, 400, 400, 429]
+
+
+def test_api_calls_are_limited_by_user_with_a_wait(db, alice, charlie, settings):
+    settings.RATE_API_PER_USER = "3/minute"
+    script = ApiClient(user=alice)
+    assert [script.get("auth/me").status_code for _ in range(4)] == [200, 200, 200, 429]
+    refused = script.get("auth/me")
+    assert refused.json()["code"] == "rate_limited" and int(refused.headers["Retry-After"]) > 0
+    assert ApiClient(user=charlie).get("auth/me").status_code == 200
