@@ -16,15 +16,16 @@ from portfolio.presenters import position_payload
 from portfolio.selectors import position_for_user, summary_get
 from portfolio.serializers import PositionSerializer
 from speedtrade.lib.api import NewestFirst
-from speedtrade.lib.errors import DomainError, InvalidInput, NotFound
+from speedtrade.lib.errors import InvalidInput, NotFound
 from speedtrade.lib.ratelimit import limit_orders
 from speedtrade.lib.requests import idempotency_key, whole_number
 from trading import selectors
 from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
-from trading.intents import intent_parse
+from trading.intents import changes_parse, intent_parse
 from trading.presenters import order_payload
-from trading.serializers import OrderInputSerializer, OrderSerializer
+from trading.serializers import ChangesSerializer, OrderInputSerializer, OrderSerializer
 from trading.services.orders import Placed, order_cancel, order_place
+from trading.services.replacements import order_replace
 
 ACCOUNT = OpenApiParameter("account_id", int, description="The default account without it.")
 FILTERS = [
@@ -110,13 +111,22 @@ class OrderView(APIView):
         order = selectors.order_for_user(user=user_of(request), order_id=order_id)
         return Response(order_payload(order), status=202 if order.is_open else 200)
 
-    @extend_schema(request=OrderInputSerializer(partial=True), responses=OrderSerializer)
+    @extend_schema(request=ChangesSerializer, responses=OrderSerializer)
     def patch(self, request: Request, order_id: int) -> Response:
-        """Replace is not offered by the paper venue yet: cancel the order and place a new one."""
-        order = selectors.order_for_user(user=user_of(request), order_id=order_id)
-        if not order.is_open:
-            raise DomainError(code="order_final", status=409)
-        raise DomainError("Cancel this order and place a new one.", code="replace_unsupported")
+        """Replace qty (the new total), limit_price or time_in_force; answers with the successor."""
+        user = user_of(request)
+        order = selectors.order_for_user(user=user, order_id=order_id)
+        limit_orders(user.pk)
+        body: dict[str, Any] = request.data  # type: ignore[assignment] # StrictJSONParser
+        new = order_replace(
+            order=order,
+            changes=changes_parse(body),
+            quote=quote_store.quote_get(order.instrument.symbol),
+            actor=user,
+            source="api",
+            now=timezone.now(),
+        )
+        return Response(order_payload(selectors.order_for_user(user=user, order_id=new.pk)))
 
 
 class PositionsView(APIView):

@@ -9,7 +9,7 @@ from marketdata.models import Instrument
 from marketdata.selectors import instrument_get
 from speedtrade.lib.errors import FieldError, InvalidInput
 from speedtrade.lib.money import NotANumber, parse_decimal
-from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
+from trading.domain.orders import Changes, OrderIntent, OrderType, Side, TimeInForce
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 _STOPS = ("stop_price", "trail_price", "trail_percent")
@@ -58,6 +58,18 @@ def intent_parse(data: Mapping[str, Any]) -> tuple[OrderIntent, Instrument]:
         ),
         instrument,
     )
+
+
+def changes_parse(data: Mapping[str, Any]) -> Changes:
+    """What a replacement asks for; raises InvalidInput with one message per field."""
+    reader = _Reader(data)
+    qty, limit_price = reader.number("qty"), reader.number("limit_price")
+    tif = reader.choice("time_in_force", tuple(t.value for t in TimeInForce), required=False)
+    for name in _STOPS:
+        if reader.given(name):
+            reader.wrong(name, "This order has no such price.")
+    reader.done()
+    return Changes(qty, limit_price, TimeInForce(tif) if tif else None)
 
 
 def _check_amounts(reader: "_Reader", qty: Decimal | None, notional: Decimal | None) -> None:

@@ -14,7 +14,7 @@ from portfolio.models import LedgerKind
 from portfolio.services.books import Books
 from speedtrade.lib.errors import InvalidInput, NotFound
 from speedtrade.lib.money import ZERO
-from trading.domain.orders import FINAL_STATES, OPEN_STATES, OrderIntent, OrderState
+from trading.domain.orders import FINAL_STATES, OPEN_STATES, OrderIntent, OrderState, Side
 from trading.domain.risk import Funds, Limits, Market, Rules, Switches
 from trading.models import Fill, Order, OrderEvent, TradingHalt
 
@@ -88,9 +88,18 @@ def order_twin(*, account: BrokerageAccount, intent: OrderIntent, now: datetime)
 
 
 def funds_now(
-    *, account: BrokerageAccount, instrument: Instrument, now: datetime
+    *,
+    account: BrokerageAccount,
+    instrument: Instrument,
+    now: datetime,
+    without: Order | None = None,
+    hold: Decimal = ZERO,
 ) -> tuple[Funds, Books]:
-    """What the account has free and has asked for today. Exact only under the account's lock."""
+    """What the account has free and has asked for today. Exact only under the account's lock.
+
+    `without`: an order that is about to be replaced, whose `hold` becomes free and which counts no
+    more.
+    """
     books = Books(account)
     cash_key, shares_key = (
         (LedgerKind.CASH, account.currency),
@@ -100,12 +109,16 @@ def funds_now(
     cash, shares = books.pocket(*cash_key), books.pocket(*shares_key)
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     mine = Order.objects.filter(brokerage_account=account)
+    buying = hold if without is not None and without.side == Side.BUY else ZERO
+    selling = hold - buying
+    if without is not None:
+        mine = mine.exclude(pk=without.pk)
     asked = mine.filter(created_at__gte=today).aggregate(
         day=Sum("risk_notional", filter=~Q(state__in=DEAD_VALUES))
     )
     funds = Funds(
-        buying_power=cash.balance - cash.reserved,
-        free_qty=shares.balance - shares.reserved,
+        buying_power=cash.balance - cash.reserved + buying,
+        free_qty=shares.balance - shares.reserved + selling,
         position_qty=shares.balance,
         day_notional=asked["day"] or ZERO,
         open_orders=mine.filter(state__in=OPEN_VALUES).count(),

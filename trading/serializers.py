@@ -32,6 +32,14 @@ class OrderInputSerializer(serializers.Serializer):
     account_id = serializers.IntegerField(required=False)
 
 
+class ChangesSerializer(serializers.Serializer):
+    qty = serializers.CharField(required=False)
+    limit_price = serializers.CharField(required=False)
+    time_in_force = serializers.ChoiceField(
+        choices=[tif.value for tif in TimeInForce], required=False
+    )
+
+
 class OrderSerializer(serializers.Serializer):
     id = serializers.IntegerField()
     client_order_id = serializers.CharField()

@@ -139,6 +139,9 @@ CATALOGUE: dict[str, Problem] = {
     "order_busy": Problem(
         "A change of this order is under way", "Wait until it is through, then look again."
     ),
+    "replace_unsupported": Problem(
+        "This order cannot be changed in place", "Cancel it and place a new one."
+    ),
     "trading_halted": Problem(
         "Trading is halted", "Orders can be cancelled, not placed, until it resumes."
     ),

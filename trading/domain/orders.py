@@ -174,3 +174,12 @@ class OrderIntent:
     asset_type: str | None = None
     extended_hours: bool = False
     client_order_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a replacement changes; None leaves a term as it is. `qty` is the new total."""
+
+    qty: Decimal | None = None
+    limit_price: Decimal | None = None
+    time_in_force: TimeInForce | None = None

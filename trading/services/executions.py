@@ -12,19 +12,18 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from accounts.models import User
 from portfolio.domain.lots import FillFact
-from portfolio.models import LedgerKind
-from portfolio.services.books import Books, account_lock
+from portfolio.services.books import account_lock
 from portfolio.services.fills import fill_book
-from portfolio.services.holds import hold_change
 from speedtrade.lib.crash import crash_point
 from speedtrade.lib.live import live_publish
-from speedtrade.lib.money import ZERO, money_round, times
+from speedtrade.lib.money import money_round, times
 from trading.brokers.base import BrokerFill, BrokerOrder
-from trading.domain.orders import FINAL_STATES, OrderState, Side, check_transition, next_state
-from trading.domain.risk import Remaining, hold_left
-from trading.models import Fill, Order, OrderEvent
+from trading.domain.orders import OrderState, Side, next_state
+from trading.models import Fill, Order
+from trading.services.moves import order_hold, order_move
+from trading.services.outbox import submission_wake
+from trading.services.replacements import replacement_settle
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +35,7 @@ def report_apply(
 
     One transaction: account lock, order lock, each new fill with its postings, the state, the hold.
     """
+    wake: int | None = None
     with transaction.atomic():
         account = account_lock(account_id)
         order = (
@@ -55,10 +55,13 @@ def report_apply(
         if booked or moved:
             order.updated_at = now
             order.save()
+            wake = replacement_settle(old=order, now=now)
             crash_point("after_read_before_commit")
             transaction.on_commit(lambda: crash_point("after_apply_before_broadcast"))
             live_publish(user_id=account.user_id, kind="order", thing_id=order.pk)
             live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
+    if wake is not None:
+        submission_wake(wake)
     return order
 
 
@@ -110,25 +113,6 @@ def _fact(order: Order, fill: BrokerFill, notional: Decimal) -> FillFact:
     )
 
 
-def order_hold(order: Order) -> Decimal:
-    """What the order may still cost after its fills so far."""
-    if OrderState(order.state) in FINAL_STATES:
-        return ZERO
-    return hold_left(
-        Remaining(
-            side=Side(order.side),
-            qty=order.qty,
-            notional=order.notional,
-            max_qty=order.max_qty,
-            price_bound=order.price_bound,
-            fee_rate=order.fee_rate,
-            filled_qty=order.filled_qty,
-            filled_notional=order.filled_notional,
-            fees=order.fees,
-        )
-    )
-
-
 def _move(order: Order, report: BrokerOrder, source: str, now: datetime) -> bool:
     """Let the report move the order's state; True when it moved."""
     if report.broker_order_id and not order.broker_order_id:
@@ -138,51 +122,10 @@ def _move(order: Order, report: BrokerOrder, source: str, now: datetime) -> bool
     new = next_state(
         OrderState(order.state), report.state, filled=filled, some=order.filled_qty > 0
     )
-    if new == OrderState(order.state):
+    old = OrderState(order.state)
+    if old == OrderState.PENDING_REPLACE and new == OrderState.CANCELED:
+        new = OrderState.REPLACED  # the cancel that makes room for the successor
+    if new == old:
         return False
     order_move(order=order, new=new, source=source, reason=report.reason, now=now)
     return True
-
-
-def order_move(
-    *,
-    order: Order,
-    new: OrderState,
-    source: str,
-    now: datetime,
-    reason: str = "",
-    actor: User | None = None,
-) -> None:
-    """Move a locked order to `new`, leave the event, release the hold of a final one.
-
-    The caller saves the order. Raises InvariantBroken for a move that is not in the table.
-    """
-    old = OrderState(order.state)
-    check_transition(old, new)
-    order.state = new.value
-    if new in {OrderState.ACCEPTED, OrderState.NEW, OrderState.PARTIALLY_FILLED, OrderState.FILLED}:
-        order.accepted_at = order.accepted_at or now
-    if new == OrderState.FILLED:
-        order.filled_at = now
-    if new == OrderState.CANCELED:
-        order.canceled_at = now
-    if new in FINAL_STATES:
-        order.closed_at = now
-        books = Books(order.brokerage_account)
-        hold_change(books=books, order_ref=order.pk, amount=ZERO, now=now)
-        books.save()
-    OrderEvent.objects.create(
-        order=order,
-        at=now,
-        old_state=old.value,
-        new_state=new.value,
-        source=source,
-        actor=actor,
-        reason=reason,
-        data={"filled_qty": str(order.filled_qty)} if order.filled_qty else {},
-    )
-
-
-def hold_kind(order_side: str, currency: str, symbol: str) -> tuple[LedgerKind, str]:
-    """Which pocket an order reserves: cash for a purchase, the shares for a sale."""
-    return (LedgerKind.CASH, currency) if order_side == Side.BUY else (LedgerKind.POSITION, symbol)

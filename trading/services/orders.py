@@ -19,7 +19,6 @@ from portfolio.services.books import account_lock
 from portfolio.services.holds import hold_open
 from speedtrade.lib.crash import crash_point
 from speedtrade.lib.errors import Conflict, DomainError
-from speedtrade.lib.later import later
 from speedtrade.lib.live import live_publish
 from speedtrade.lib.money import plain
 from trading.domain.orders import (
@@ -32,7 +31,8 @@ from trading.domain.orders import (
 from trading.domain.risk import Terms, assess
 from trading.models import Order, OrderEvent, Submission, SubmissionAction
 from trading.selectors import funds_now, limits, market_now, rules_of, switches_now
-from trading.services.executions import hold_kind, order_move
+from trading.services.moves import hold_kind, order_move
+from trading.services.outbox import submission_add, submission_wake
 
 logger = logging.getLogger(__name__)
 Source = Literal["page", "api", "admin", "command"]
@@ -112,12 +112,12 @@ def order_place(
         )
         books.save()
         crash_point("after_hold")
-        submission = _outbox(order, SubmissionAction.SUBMIT, now)
+        submission = submission_add(order=order, action=SubmissionAction.SUBMIT, now=now)
         live_publish(user_id=locked.user_id, kind="order", thing_id=order.pk)
         live_publish(user_id=locked.user_id, kind="portfolio", thing_id=locked.pk)
         crash_point("before_commit")
     crash_point("after_commit_before_wakeup")
-    _wake(submission.pk)
+    submission_wake(submission.pk)
     crash_point("after_wakeup_before_response")
     return Placed(order, True)
 
@@ -205,17 +205,6 @@ def expiry(instrument: Instrument, tif: TimeInForce, now: datetime) -> datetime 
     return hours.next_close(instrument.asset_type, hours.next_open(instrument.asset_type, now))
 
 
-def _outbox(order: Order, action: SubmissionAction, now: datetime) -> Submission:
-    return Submission.objects.create(order=order, action=action, created_at=now, available_at=now)
-
-
-def _wake(submission_id: int) -> None:
-    """Hurry a worker. Lost, it costs one sweep."""
-    from trading.tasks import submission_send
-
-    later(submission_send.delay, submission_id)
-
-
 def order_cancel(
     *, order: Order, actor: User, source: Source, reason: str = "", now: datetime
 ) -> Order:
@@ -254,9 +243,9 @@ def order_cancel(
         if untold:
             Submission.objects.filter(order=locked, done_at__isnull=True).update(done_at=now)
         else:
-            wake = _outbox(locked, SubmissionAction.CANCEL, now).pk
+            wake = submission_add(order=locked, action=SubmissionAction.CANCEL, now=now).pk
         live_publish(user_id=account.user_id, kind="order", thing_id=locked.pk)
         live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
     if wake is not None:
-        _wake(wake)
+        submission_wake(wake)
     return locked

@@ -30,7 +30,8 @@ from trading.brokers.base import (
 from trading.brokers.registry import broker_for
 from trading.domain.orders import FINAL_STATES, SENT_STATES, OrderState
 from trading.models import Order, Submission, SubmissionAction
-from trading.services.executions import order_move, report_apply
+from trading.services.executions import report_apply
+from trading.services.moves import order_move
 
 logger = logging.getLogger(__name__)
 SWEEP_BATCH = 200

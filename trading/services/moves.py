@@ -1,0 +1,76 @@
+"""Move an order from state to state, with all that belongs to a move: the event and the hold."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from accounts.models import User
+from portfolio.models import LedgerKind
+from portfolio.services.books import Books
+from portfolio.services.holds import hold_change
+from speedtrade.lib.money import ZERO
+from trading.domain.orders import FINAL_STATES, OrderState, Side, check_transition
+from trading.domain.risk import Remaining, hold_left
+from trading.models import Order, OrderEvent
+
+
+def order_move(
+    *,
+    order: Order,
+    new: OrderState,
+    source: str,
+    now: datetime,
+    reason: str = "",
+    actor: User | None = None,
+) -> None:
+    """Move a locked order to `new`, leave the event, release the hold of a final one.
+
+    The caller saves the order. Raises InvariantBroken for a move that is not in the table.
+    """
+    old = OrderState(order.state)
+    check_transition(old, new)
+    order.state = new.value
+    if new in {OrderState.ACCEPTED, OrderState.NEW, OrderState.PARTIALLY_FILLED, OrderState.FILLED}:
+        order.accepted_at = order.accepted_at or now
+    if new == OrderState.FILLED:
+        order.filled_at = now
+    if new == OrderState.CANCELED:
+        order.canceled_at = now
+    if new in FINAL_STATES:
+        order.closed_at = now
+        books = Books(order.brokerage_account)
+        hold_change(books=books, order_ref=order.pk, amount=ZERO, now=now)
+        books.save()
+    OrderEvent.objects.create(
+        order=order,
+        at=now,
+        old_state=old.value,
+        new_state=new.value,
+        source=source,
+        actor=actor,
+        reason=reason,
+        data={"filled_qty": str(order.filled_qty)} if order.filled_qty else {},
+    )
+
+
+def order_hold(order: Order) -> Decimal:
+    """What the order may still cost after its fills so far."""
+    if OrderState(order.state) in FINAL_STATES:
+        return ZERO
+    return hold_left(
+        Remaining(
+            side=Side(order.side),
+            qty=order.qty,
+            notional=order.notional,
+            max_qty=order.max_qty,
+            price_bound=order.price_bound,
+            fee_rate=order.fee_rate,
+            filled_qty=order.filled_qty,
+            filled_notional=order.filled_notional,
+            fees=order.fees,
+        )
+    )
+
+
+def hold_kind(order_side: str, currency: str, symbol: str) -> tuple[LedgerKind, str]:
+    """Which pocket an order reserves: cash for a purchase, the shares for a sale."""
+    return (LedgerKind.CASH, currency) if order_side == Side.BUY else (LedgerKind.POSITION, symbol)

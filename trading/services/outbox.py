@@ -1,0 +1,31 @@
+"""The outbox: a row in the order's own transaction, and a word to a worker after it."""
+
+from datetime import datetime
+
+from speedtrade.lib.later import later
+from trading.models import Order, Submission, SubmissionAction
+
+
+def submission_add(*, order: Order, action: SubmissionAction, now: datetime) -> Submission:
+    """Write down what the broker must be told; a worker claims it after the commit.
+
+    A second cancel (the broker refused the first) uses the same row again; a submit never does.
+    """
+    if action == SubmissionAction.SUBMIT:
+        return Submission.objects.create(
+            order=order, action=action, created_at=now, available_at=now
+        )
+    row, _ = Submission.objects.update_or_create(
+        order=order,
+        action=action,
+        defaults={"available_at": now, "claimed_at": None, "done_at": None},
+        create_defaults={"created_at": now, "available_at": now},
+    )
+    return row
+
+
+def submission_wake(submission_id: int) -> None:
+    """Hurry a worker, in the background. Lost, it costs one sweep. Call it after the commit."""
+    from trading.tasks import submission_send
+
+    later(submission_send.delay, submission_id)
