@@ -57,5 +57,11 @@ def configure_logging(*, json_lines: bool, level: str) -> dict[str, Any]:
             "django.request": {"level": "ERROR"},  # django_structlog writes one line each
             "django.channels.server": {"level": "WARNING"},
             "daphne": {"level": "WARNING"},
+            # django_structlog writes these too, with the request id; each duty of the beat is five
+            # lines every five seconds, which a person at a console does not want.
+            "celery.beat": {"level": "WARNING"},
+            "celery.worker.strategy": {"level": "WARNING"},
+            "celery.app.trace": {"level": "WARNING"},
+            "django_structlog.celery.receivers": {"level": level if json_lines else "WARNING"},
         },
     }

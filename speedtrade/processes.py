@@ -36,15 +36,12 @@ WEB = Process(
 )
 WORKER = Process(
     "worker",
-    (
-        *(*_CELERY, "worker", "--concurrency=2", "--loglevel=INFO"),
-        *("--without-gossip", "--without-mingle"),
-    ),
+    (*_CELERY, "worker", "--concurrency=2", "--without-gossip", "--without-mingle"),
     grace=10,  # a task that takes longer is killed, and the sweep takes its work up again
 )
 BEAT = Process(
     "beat",
-    (*_CELERY, "beat", "--loglevel=WARNING", "--schedule={folder}/beat-schedule"),
+    (*_CELERY, "beat", "--schedule={folder}/beat-schedule"),
     grace=3,
 )
 FEED = Process("feed", ("python", "manage.py", "run_feed"), grace=4)
