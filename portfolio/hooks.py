@@ -1,5 +1,7 @@
 """What the portfolio plugs into the apps below it, at start."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
@@ -15,6 +17,7 @@ def register() -> None:
 
     register_opener(account_fund)
     live.register_renderer("portfolio", _render)
+    live.register_portfolio(_holdings, _value)
 
 
 def _render(user_id: int, account_id: int) -> dict[str, Any] | None:
@@ -25,7 +28,28 @@ def _render(user_id: int, account_id: int) -> dict[str, Any] | None:
     account = BrokerageAccount.objects.filter(pk=account_id, user_id=user_id).first()
     if account is None:
         return None
-    return {
-        "type": "portfolio",
-        "portfolio": portfolio_payload(summary_get(account=account, now=timezone.now())),
-    }
+    return _message(summary_get(account=account, now=timezone.now()))
+
+
+def _holdings(user_id: int, now: datetime) -> live.Holdings | None:
+    """What the user's default account holds, to be valued at every price that moves."""
+    from accounts.models import BrokerageAccount
+    from portfolio.selectors import book_load
+
+    account = BrokerageAccount.objects.filter(user_id=user_id, is_default=True).first()
+    if account is None:
+        return None
+    book = book_load(account=account, now=now)
+    return live.Holdings(tuple(held.symbol for held in book.held), book)
+
+
+def _value(book: Any, quotes: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """The portfolio message at these quotes; no database, no waiting."""
+    from portfolio.domain.pnl import value_book
+    from portfolio.selectors import price_points
+
+    return _message(value_book(book, price_points(quotes, now), now))
+
+
+def _message(summary: Any) -> dict[str, Any]:
+    return {"type": "portfolio", "portfolio": portfolio_payload(summary)}

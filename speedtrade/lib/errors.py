@@ -165,7 +165,6 @@ CATALOGUE: dict[str, Problem] = {
         "The quantity does not fit this symbol", "Use a multiple of its quantity step."
     ),
     "qty_too_small": Problem("The order is too small", "Raise it to the symbol's minimum."),
-    "qty_too_large": Problem("The order is too large", "Split it, or lower it."),
     "price_off_grid": Problem(
         "The price does not fit this symbol", "Use a multiple of its tick size."
     ),

@@ -29,6 +29,8 @@ from trading.models import PaperFill, PaperOrder
 logger = logging.getLogger(__name__)
 RULE = "displayed-depth-1"  # the version of the matching rules, kept with each fill
 EXPIRY_BATCH = 200
+RETOLD = timedelta(minutes=1)  # what changed so lately is reported again after a start
+RETOLD_LIMIT = 500
 
 
 @dataclass
@@ -63,12 +65,15 @@ class PaperVenue:
 
     # ── what comes in ────────────────────────────────────────────────────────
     def load(self, now: datetime) -> Iterator[BrokerReport]:
-        """Read the open book and report all of it: the last run may have died in between."""
-        rows = (
-            PaperOrder.objects.filter(status__in=OPEN).select_related("instrument").order_by("id")
-        )
-        for row in rows.iterator(chunk_size=500):
+        """Read the open book; report what changed last, for the last run may have died over it.
+
+        Older news that got lost is found by the poller, which compares all open orders.
+        """
+        rows = PaperOrder.objects.filter(status__in=OPEN).select_related("instrument")
+        for row in rows.order_by("id").iterator(chunk_size=500):
             self._rest(row)
+        recent = PaperOrder.objects.filter(updated_at__gte=now - RETOLD).prefetch_related("fills")
+        for row in recent.order_by("-updated_at")[:RETOLD_LIMIT]:
             yield BrokerReport(row.account_ref, broker_order(row, row.fills.all()))
         self._seen_until = now - timedelta(seconds=5)
 
@@ -282,4 +287,5 @@ def _working(order: PaperOrder) -> Working:
         qty=order.qty - order.filled_qty if order.qty is not None else None,
         notional=order.notional - order.filled_notional if order.notional is not None else None,
         max_qty=order.max_qty - order.filled_qty if order.max_qty is not None else None,
+        begun=order.filled_qty > 0,
     )
