@@ -7,6 +7,7 @@ import hashlib
 import ipaddress
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -30,6 +31,9 @@ logger = logging.getLogger(__name__)
 PREFIX = "st:limit"
 IPV6_NETWORK = 64  # bits; one household has 2**64 addresses, so they count as one
 
+# The memory storage of `limits` drops the lock of a key while others wait for it, and so may count
+# two at once as one; all counts of a process behind one lock are exact.
+_local_lock = threading.Lock()
 _ask_redis_after = 0.0  # time.monotonic(); later after a failure, so that an outage costs no waits
 
 
@@ -87,7 +91,9 @@ def rate_take(*, name: str, who: str, rate: str, detail: str = "") -> None:
         else:
             _refuse(wait, detail)
             return
-    _refuse(_hit(_local(), _parse(rate, settings.RATE_FALLBACK_SHARE), name, key), detail)
+    with _local_lock:
+        wait = _hit(_local(), _parse(rate, settings.RATE_FALLBACK_SHARE), name, key)
+    _refuse(wait, detail)
 
 
 def _redis_failed(name: str) -> None:
@@ -115,8 +121,9 @@ def _hit(
 def rate_clear(*, name: str, who: str, rate: str) -> None:
     """Forget what was counted: the right password excuses the wrong ones before it."""
     key = _hash(who)
-    for item in _parse(rate, settings.RATE_FALLBACK_SHARE):
-        _local().clear(item, name, key)
+    with _local_lock:
+        for item in _parse(rate, settings.RATE_FALLBACK_SHARE):
+            _local().clear(item, name, key)
     if time.monotonic() < _ask_redis_after:
         return
     try:
