@@ -16,7 +16,7 @@ from speedtrade.lib.errors import InvalidInput, NotFound
 from speedtrade.lib.money import ZERO
 from trading.domain.orders import FINAL_STATES, OPEN_STATES, OrderIntent, OrderState, Side
 from trading.domain.risk import Funds, Limits, Market, Rules, Switches
-from trading.models import Fill, Order, OrderEvent, TradingHalt
+from trading.models import Fill, Order, OrderEvent, Submission, TradingHalt
 
 OPEN_VALUES = [state.value for state in OPEN_STATES]
 FINAL_VALUES = [state.value for state in FINAL_STATES]
@@ -165,12 +165,17 @@ def limits() -> Limits:
 
 def switches_now(account: BrokerageAccount) -> Switches:
     """Whether trading is stopped, for all or for this account."""
-    halt = TradingHalt.objects.filter(lifted_at__isnull=True).order_by("-id").first()
+    halt = halt_open()
     reason = ""
     if account.status != AccountStatus.ACTIVE:
         reason = f"The account is {account.get_status_display().lower()}"
         reason += f": {account.status_reason}" if account.status_reason else "."
     return Switches(halted=halt.reason if halt else "", account=reason)
+
+
+def halt_open() -> TradingHalt | None:
+    """The kill switch that is on, or None. A row: it is read with Redis and brokers away."""
+    return TradingHalt.objects.filter(lifted_at__isnull=True).order_by("-id").first()
 
 
 def stuck_orders(*, now: datetime, older_than: timedelta) -> QuerySet[Order]:
@@ -183,6 +188,22 @@ def stuck_orders(*, now: datetime, older_than: timedelta) -> QuerySet[Order]:
         .select_related("instrument", "brokerage_account")
         .order_by("updated_at")
     )
+
+
+def lost_orders() -> QuerySet[Order]:
+    """Orders that were sent and that the broker does not know: their holds stay, a person looks."""
+    return Order.objects.filter(state=OrderState.LOST.value)
+
+
+def orders_rejected_on(*, now: datetime) -> QuerySet[Order]:
+    """What brokers refused since midnight UTC."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return Order.objects.filter(state=OrderState.REJECTED.value, closed_at__gte=midnight)
+
+
+def stuck_submissions(*, now: datetime, older_than: timedelta) -> QuerySet[Submission]:
+    """What a broker should have been told, and should have answered, long ago."""
+    return Submission.objects.filter(done_at__isnull=True, created_at__lt=now - older_than)
 
 
 def average_price(order: Order) -> Decimal | None:

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.models import BrokerageAccount, User
+from accounts.services.audit import audit_record
 from marketdata.domain.quotes import Quote
 from marketdata.hours import market_hours
 from marketdata.models import Instrument
@@ -240,6 +241,15 @@ def order_cancel(
         )
         locked.updated_at = now
         locked.save()
+        if source == "admin":
+            audit_record(
+                actor=actor,
+                action="order.cancel",
+                target=f"order:{locked.pk}",
+                reason=reason,
+                data={"from": state.value, "to": new.value},
+                now=now,
+            )
         if untold:
             Submission.objects.filter(order=locked, done_at__isnull=True).update(done_at=now)
         else:

@@ -30,6 +30,7 @@ from trading.brokers.base import (
 from trading.brokers.registry import broker_for
 from trading.domain.orders import FINAL_STATES, SENT_STATES, OrderState
 from trading.models import Order, Submission, SubmissionAction
+from trading.selectors import halt_open
 from trading.services.executions import report_apply
 from trading.services.moves import order_move
 
@@ -69,7 +70,7 @@ def _claim(submission_id: int, now: datetime) -> Order | None:
             .filter(pk=submission_id, claimed_at__isnull=True, done_at__isnull=True)
             .first()
         )
-        if submission is None:
+        if submission is None or _held_back(submission):
             return None
         order = submission.order
         order.brokerage_account = account
@@ -101,6 +102,11 @@ def _claim(submission_id: int, now: datetime) -> Order | None:
             order.submitted_at = order.updated_at = now
             order.save(update_fields=["state", "submitted_at", "updated_at"])
     return order
+
+
+def _held_back(submission: Submission) -> bool:
+    """Nothing leaves while trading is halted, cancels excepted; the sweeper comes again."""
+    return submission.action == SubmissionAction.SUBMIT and halt_open() is not None
 
 
 def _submit(order: Order, submission: Submission) -> None:

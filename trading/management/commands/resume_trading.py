@@ -1,0 +1,19 @@
+"""`manage.py resume_trading`: let orders in again. Needs the database alone."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.utils import timezone
+
+from trading.services.halts import trading_resume
+
+
+class Command(BaseCommand):
+    help = "Lift the halt of `halt_trading`. Harmless when trading is not halted."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("reason", nargs="?", default="resumed from the command line")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        lifted = trading_resume(actor=None, reason=options["reason"], now=timezone.now())
+        self.stdout.write("Trading has resumed." if lifted else "Trading was not halted.")
