@@ -18,6 +18,7 @@ class Working:
     """What is still to do of an order. Exactly one of `qty` and `notional` is set.
 
     `qty`: units left. `notional`: money left to spend or to receive, with at most `max_qty` units.
+    `begun`: something of it has been filled before, so that dust may complete it.
     """
 
     side: Side
@@ -27,6 +28,7 @@ class Working:
     qty: Decimal | None = None
     notional: Decimal | None = None
     max_qty: Decimal | None = None
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,9 @@ def _walk(order: Working, offers: Sequence[Offer]) -> tuple[tuple[Match, ...], b
             break
         wanted = _wanted(qty_left, money_left, units_left, offer.price, order.qty_step)
         if wanted <= ZERO:
-            return tuple(found), True
+            # What is left buys no step. An order of which nothing was ever done is not complete:
+            # fifty dollars of a share that costs a hundred wait, or end, but are not "filled".
+            return tuple(found), bool(found) or order.begun
         qty = min(wanted, floor_to(offer.size, order.qty_step))
         if qty <= ZERO:
             continue

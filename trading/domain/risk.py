@@ -106,7 +106,7 @@ def assess(
     reference, bound = _prices(intent, rules, market, limits)
     _check_grid(intent, rules)
     notional = _notional(intent, reference)
-    _check_size(intent, rules, notional)
+    _check_size(intent, rules, notional, reference)
     _check_caps(rules, notional, funds, limits)
     questions = _check_collar(intent, reference, limits)
     hold, max_qty = _hold(intent, rules, bound)
@@ -172,16 +172,28 @@ def _notional(intent: OrderIntent, reference: Decimal) -> Decimal:
     return times(intent.qty or ZERO, price)
 
 
-def _check_size(intent: OrderIntent, rules: Rules, notional: Decimal) -> None:
-    if intent.qty is not None and intent.qty < rules.min_qty:
+def _check_size(intent: OrderIntent, rules: Rules, notional: Decimal, reference: Decimal) -> None:
+    least = max(rules.min_qty, rules.qty_step)
+    if _units(intent, rules, reference) < least:
         raise Denied(
-            f"The least that can be ordered is {plain(rules.min_qty)} {rules.symbol}.",
+            f"The least that can be ordered is {plain(least)} {rules.symbol}.",
             code="qty_too_small",
         )
     if notional < rules.min_notional:
         raise Denied(
             f"The least that can be ordered is ${money(rules.min_notional)}.", code="qty_too_small"
         )
+
+
+def _units(intent: OrderIntent, rules: Rules, reference: Decimal) -> Decimal:
+    """What is asked for in units: for an amount of money, the whole steps that it comes to."""
+    if intent.notional is None:
+        return intent.qty or ZERO
+    price = reference
+    if intent.limit_price is not None:  # it trades at the better one of market and limit
+        better = min if intent.side == Side.BUY else max
+        price = better(reference, intent.limit_price)
+    return floor_to(intent.notional / price, rules.qty_step)
 
 
 def _check_caps(rules: Rules, notional: Decimal, funds: Funds, limits: Limits) -> None:
