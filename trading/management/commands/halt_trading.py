@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from speedtrade.lib.errors import DomainError
 from trading.services.halts import trading_halt
 
 
@@ -15,7 +16,10 @@ class Command(BaseCommand):
         parser.add_argument("reason", help="why; people whose orders are refused read it")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        halt, new = trading_halt(actor=None, reason=options["reason"], now=timezone.now())
+        try:
+            halt, new = trading_halt(actor=None, reason=options["reason"], now=timezone.now())
+        except DomainError as error:
+            raise CommandError(error.detail) from error
         if new:
             self.stdout.write(f"Trading is halted: {halt.reason}")
         else:

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from speedtrade.lib.errors import DomainError
 from trading.services.halts import trading_resume
 
 
@@ -15,5 +16,8 @@ class Command(BaseCommand):
         parser.add_argument("reason", nargs="?", default="resumed from the command line")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        lifted = trading_resume(actor=None, reason=options["reason"], now=timezone.now())
+        try:
+            lifted = trading_resume(actor=None, reason=options["reason"], now=timezone.now())
+        except DomainError as error:
+            raise CommandError(error.detail) from error
         self.stdout.write("Trading has resumed." if lifted else "Trading was not halted.")
