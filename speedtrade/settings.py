@@ -133,6 +133,7 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
+DATETIME_FORMAT = "Y-m-d H:i:s"  # in the admin; pages have a filter of their own
 APPEND_SLASH = False  # pages have no trailing slash; a wrong one is redirected by the 404 handler
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
@@ -292,7 +293,7 @@ CORS_ALLOW_CREDENTIALS = False  # scripts send a bearer token; cookies never cro
 CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "idempotency-key", "x-request-id"]
 CORS_EXPOSE_HEADERS = ["retry-after", "x-request-id", "idempotent-replayed"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # no door takes files; an order is under one kilobyte
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 250  # the admin sends one field for each row that is ticked
 
 # ── static files ────────────────────────────────────────────────────────────
 STATIC_URL = "/static/"
@@ -352,6 +353,7 @@ WS_MAX_MESSAGE = 16 * 1024  # bytes a client may send at once
 WS_MESSAGES_PER_SECOND = 20
 WS_MAX_PER_USER = 20  # in one web process
 WS_SILENCE = timedelta(seconds=90)  # a browser that says nothing for so long is closed
+WS_SLOW_AFTER = timedelta(seconds=10)  # one message takes longer: the reader is too slow
 WS_LIFETIME = timedelta(hours=12)  # then the client connects anew
 WS_RECHECK = timedelta(seconds=5)  # a socket asks so often whether its user may still be here
 BARS_LIMIT = 1000
@@ -380,6 +382,12 @@ RISK_COLLAR_WARN = Decimal("0.10")  # a limit so far beyond the quote is a quest
 RISK_COLLAR_DENY = Decimal("0.20")  # and so far beyond it is refused
 RISK_MARKET_BAND = Decimal("0.05")  # a market order never pays more than this over the quote
 RISK_DUPLICATE_WINDOW = timedelta(seconds=5)
+REVIEW_LIFETIME = timedelta(seconds=60)  # a review that waited longer is shown again, at the new price
+REVIEW_PRICE_DRIFT = Decimal("0.005")  # and so is one whose price has moved by more than this
+REVIEW_CLIENT_LIFETIME = timedelta(hours=12)  # older still, it is forgotten: the ticket starts anew
+PAGE_SIZE = 50  # orders, activity
+PAGE_FRESH = timedelta(seconds=60)  # without JavaScript a young open order reloads itself so long
+LOTS_SHOWN = 20  # of one holding, on the portfolio page
 GTC_LIFETIME = timedelta(days=90)
 SUBMIT_WAKE_AFTER = timedelta(seconds=2)  # a claimed-by-nobody submission older than this is woken
 SUBMIT_UNKNOWN_AFTER = timedelta(seconds=5)  # sent so long ago with no answer: ask the broker
@@ -394,6 +402,21 @@ LATER_INLINE = TESTING  # background wake-ups run at once where a test looks at 
 HEALTH_WORKER_AGE = timedelta(seconds=30)
 HEALTH_FEED_AGE = timedelta(seconds=15)
 HEALTH_TIMEOUT = timedelta(seconds=2)
+
+# ── support ─────────────────────────────────────────────────────────────────
+ADMIN_ACTION_LIMIT = 200  # rows in one act, and on one page
+STUCK_AFTER = timedelta(seconds=60)  # an order without an answer for so long needs a person
+SUPPORT_APPS = ["accounts", "marketdata", "portfolio", "trading"]  # support sees every row of these
+SUPPORT_ACTS = [  # and does what these allow; each asks for a reason
+    "accounts.change_brokerageaccount",  # freeze, unfreeze
+    "accounts.change_tokenfamily",  # revoke
+    "accounts.change_user",  # deactivate, reactivate
+    "marketdata.change_instrument",  # halt, resume
+    "portfolio.add_ledgercheck",  # run the check
+    "trading.add_tradinghalt",  # the kill switch
+    "trading.change_order",  # cancel
+    "trading.change_tradinghalt",  # and back
+]
 
 # ── logs ────────────────────────────────────────────────────────────────────
 LOG_LEVEL = env_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))

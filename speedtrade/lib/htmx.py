@@ -3,8 +3,9 @@
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import render, resolve_url
+from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 THEMES = ("system", "light", "dark")  # a cookie is the client's word
@@ -30,6 +31,19 @@ def page(
     response = render(request, chosen, context or {}, status=status)
     response.headers["Vary"] = "HX-Request, Cookie"
     return response
+
+
+class SeeOther(HttpResponseRedirect):
+    """After a POST: look there, with GET. Reloading that page repeats nothing."""
+
+    status_code = 303
+
+
+def see_other(request: HttpRequest, to: Any, *args: Any) -> HttpResponseBase:
+    """Where a form leads when it was accepted: 303, or the whole page for a form that htmx sent."""
+    htmx: HtmxDetails | None = getattr(request, "htmx", None)
+    url = resolve_url(to, *args)
+    return HttpResponseClientRedirect(url) if htmx else SeeOther(url)
 
 
 def page_context(request: HttpRequest) -> dict[str, Any]:

@@ -10,3 +10,26 @@ document.addEventListener("click", (event) => {
   input.dispatchEvent(new Event("change", { bubbles: true }));
   input.focus();
 });
+
+// Buy and Sell of the phone's dock, and the keys b and s: the ticket that is on the page already.
+function choose(side) {
+  const radio = document.querySelector(`#ticket input[name=side][value=${side}]`);
+  if (!radio || radio.disabled) return false;
+  radio.checked = true;
+  radio.dispatchEvent(new Event("change", { bubbles: true }));
+  document.getElementById("ticket").scrollIntoView({ block: "start" });
+  document.getElementById("id_amount").focus({ preventScroll: true });
+  return true;
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[data-side]");
+  if (link && choose(link.dataset.side)) event.preventDefault();
+});
+
+document.addEventListener("keydown", (event) => {
+  const side = { b: "buy", s: "sell" }[event.key];
+  const typing = event.target.closest?.("input, select, textarea, [contenteditable]");
+  if (!side || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (choose(side)) event.preventDefault();
+});

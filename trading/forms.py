@@ -1,0 +1,139 @@
+"""The ticket: what a person typed. `trading.intents` parses it, the checks of risk judge it."""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+
+from accounts.forms import HouseForm
+from marketdata.models import AssetType, Instrument
+from speedtrade.lib.errors import CATALOGUE, DomainError
+from speedtrade.lib.money import NotANumber, parse_decimal, plain
+from trading.desks import Desk
+from trading.domain.orders import OrderIntent, Side
+from trading.intents import intent_parse
+from trading.reviews import intent_values
+
+SIDES = [("buy", "Buy"), ("sell", "Sell")]
+TYPES = [("market", "Market"), ("limit", "Limit")]
+UNITS = [("shares", "Shares"), ("dollars", "Dollars")]
+SHARES = {"25": Decimal("0.25"), "50": Decimal("0.5"), "75": Decimal("0.75"), "100": Decimal(1)}
+#: field of an intent -> field of the ticket
+_FIELDS = {"qty": "amount", "notional": "amount"}
+#: code of a refusal -> the field that it is about
+_ABOUT = {
+    "qty_off_grid": "amount",
+    "qty_too_small": "amount",
+    "qty_too_large": "amount",
+    "order_notional_limit": "amount",
+    "insufficient_buying_power": "amount",
+    "insufficient_position": "amount",
+    "position_limit": "amount",
+    "price_off_grid": "limit_price",
+    "price_collar": "limit_price",
+    "quote_stale": "order_type",
+    "market_closed": "time_in_force",
+}
+_GROUPED = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?", re.ASCII)
+
+
+def number_text(text: str) -> str:
+    """A number as people write it, '$1,250.50', as plain text; what is none stays as it is."""
+    bare = text.strip().removeprefix("$").strip()
+    return bare.replace(",", "") if _GROUPED.fullmatch(bare) else bare
+
+
+class TicketForm(HouseForm):
+    """Side, type, amount in shares or dollars, limit price, time in force: text, as typed."""
+
+    side = forms.CharField(max_length=8, required=False)
+    order_type = forms.CharField(label="Type", max_length=16, required=False)
+    unit = forms.CharField(max_length=8, required=False)
+    amount = forms.CharField(label="Amount", max_length=40, required=False)
+    limit_price = forms.CharField(label="Limit price", max_length=40, required=False)
+    time_in_force = forms.CharField(label="How long", max_length=8, required=False)
+
+    @classmethod
+    def fresh(cls, desk: Desk, asked: Mapping[str, Any]) -> "TicketForm":
+        """A ticket to start from: what an address asks for (`?side=sell&share=100`) or defaults."""
+        values = {name: str(asked.get(name, ""))[:40] for name in cls.base_fields}
+        for name, choices in (("side", SIDES), ("order_type", TYPES), ("unit", UNITS)):
+            known = [choice for choice, _ in choices]
+            values[name] = values[name] if values[name] in known else known[0]
+        values["time_in_force"] = values["time_in_force"] or default_tif(desk.instrument)
+        form = cls(values)
+        return form.filled(desk, asked["share"]) if asked.get("share") in SHARES else form
+
+    @classmethod
+    def of_intent(cls, intent: OrderIntent) -> "TicketForm":
+        """The ticket that an intent was typed into."""
+        values = intent_values(intent)
+        values["unit"] = "shares" if intent.qty is not None else "dollars"
+        values["amount"] = values.get("qty") or values.get("notional", "")
+        return cls(values)
+
+    def filled(self, desk: Desk, share: str) -> "TicketForm":
+        """This ticket with the amount that a share of what is free comes to."""
+        values = {name: str(self.data.get(name, "")) for name in self.fields}
+        part = SHARES.get(share, Decimal(1))
+        if values["side"] == Side.SELL.value:
+            # All of a position in dollars would leave dust behind: a sale is counted in units.
+            values["unit"] = "shares"
+            amount = desk.share(side=Side.SELL, share=part, limit=None)
+        elif values["unit"] == "dollars":
+            amount = desk.share_of_money(part)
+        else:
+            amount = desk.share(side=Side.BUY, share=part, limit=self._limit())
+        values["amount"] = plain(amount)
+        return type(self)(values)
+
+    def _limit(self) -> Decimal | None:
+        if self.data.get("order_type") != "limit":
+            return None
+        try:
+            return parse_decimal(number_text(str(self.data.get("limit_price", ""))))
+        except NotANumber:
+            return None
+
+    def text(self, name: str) -> str:
+        """What stands in a field."""
+        return str(self.data.get(name, ""))
+
+    def intent(self, instrument: Instrument) -> OrderIntent:
+        """What was asked for; raises InvalidInput with a message per field."""
+        unit = "notional" if self.text("unit") == "dollars" else "qty"
+        is_limit = self.text("order_type") == "limit"
+        return intent_parse(
+            {
+                "symbol": instrument.symbol,
+                "side": self.text("side"),
+                "order_type": self.text("order_type"),
+                unit: number_text(self.text("amount")),
+                # The field of the other type may still hold what was typed before.
+                "limit_price": number_text(self.text("limit_price")) if is_limit else "",
+                "time_in_force": self.text("time_in_force"),
+            }
+        )[0]
+
+    def with_refusal(self, error: DomainError) -> "TicketForm":
+        """Show why not at the field it is about, with what to change."""
+        self.full_clean()
+        for one in error.errors:
+            name = _FIELDS.get(one.field, one.field)
+            self.add_error(name if name in self.fields else None, one.detail)
+        if not error.errors:
+            problem = CATALOGUE.get(error.code)
+            remedy = f" {problem.remedy}" if problem else ""
+            self.add_error(_ABOUT.get(error.code), f"{error.detail}{remedy}")
+        return self
+
+    def link(self) -> dict[str, str]:
+        """What an address needs to bring this ticket back."""
+        return {name: self.text(name) for name in self.fields if self.text(name)}
+
+
+def default_tif(instrument: Instrument) -> str:
+    """Stocks: the day. Coins never close, so an order lasts until it is canceled."""
+    return "gtc" if instrument.asset_type == AssetType.CRYPTO else "day"

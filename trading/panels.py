@@ -1,0 +1,99 @@
+"""What trading adds to pages of the apps below it: the ticket, your position, your open orders."""
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest
+
+from accounts.models import BrokerageAccount
+from accounts.requests import user_of
+from accounts.selectors import account_for_user
+from marketdata.models import Instrument
+from portfolio.selectors import summary_get
+from speedtrade.lib.errors import InvalidInput
+from trading.desks import Desk, desk_of, judge
+from trading.forms import SHARES, SIDES, TYPES, TicketForm
+from trading.reviews import Review, hold_beyond
+from trading.selectors import orders_of
+from trading.words import TIF_WORDS, TYPE_WORDS, intent_sentence, unit_words
+
+ORDERS_HERE = 20  # open orders shown beside a chart; the rest is on the page of orders
+ORDERS_ON_DASHBOARD = 3
+
+
+def symbol_panel(request: HttpRequest, instrument: Instrument, now: datetime) -> dict[str, Any]:
+    """The ticket in the right column, position and open orders under the chart."""
+    account = account_for_user(user=user_of(request))
+    desk = desk_of(account=account, instrument=instrument, now=now)
+    return {
+        "side_template": "trading/partials/_ticket.html",
+        "dock_template": "trading/partials/_dock.html",
+        "main_templates": ["trading/partials/_here.html"],
+        **ticket_context(desk, TicketForm.fresh(desk, request.GET)),
+        **here_context(account, instrument, now),
+    }
+
+
+def ticket_context(desk: Desk, form: TicketForm, review: Review | None = None) -> dict[str, Any]:
+    """All that the ticket shows, being edited or being reviewed."""
+    return {
+        "desk": desk,
+        "instrument": desk.instrument,
+        "quote": desk.quote,
+        "form": form,
+        "unit": unit_words(desk.instrument),
+        "sides": SIDES,
+        "types": [(code, label, TYPE_WORDS[code][1]) for code, label in TYPES],
+        "tifs": [(code, label, text) for code, (label, text) in TIF_WORDS.items()],
+        "shares": list(SHARES),
+        **(review_context(desk, form, review) if review else estimate_context(desk, form)),
+    }
+
+
+def estimate_context(desk: Desk, form: TicketForm) -> dict[str, Any]:
+    """What the ticket's order would come to: `verdict`, or `unclear` where it makes no sense."""
+    if not form.text("amount").strip():
+        return {"verdict": None, "unclear": ""}
+    try:
+        intent = form.intent(desk.instrument)
+    except InvalidInput as error:
+        return {"verdict": None, "unclear": " ".join(one.detail for one in error.errors)}
+    return {"verdict": judge(desk, intent), "intent": intent, "unclear": ""}
+
+
+def review_context(desk: Desk, form: TicketForm, review: Review) -> dict[str, Any]:
+    """The review in words, and the address that brings its ticket back."""
+    return {
+        "review": review,
+        "sentence": intent_sentence(review.intent, review.estimate, desk.instrument),
+        "room": hold_beyond(review),
+        "moved_pct": abs(review.price - review.old_price) * 100 / review.old_price
+        if review.old_price
+        else None,
+        "edit_query": urlencode(form.link()),
+    }
+
+
+def here_context(
+    account: BrokerageAccount, instrument: Instrument, now: datetime
+) -> dict[str, Any]:
+    """The position and the open orders in one symbol."""
+    summary = summary_get(account=account, now=now)
+    mine = [row for row in summary.positions if row.held.symbol == instrument.symbol]
+    orders = orders_of(account, status="open", symbol=instrument.symbol)
+    return {
+        "instrument": instrument,
+        "position": mine[0] if mine else None,
+        "orders": orders[:ORDERS_HERE],
+    }
+
+
+def dashboard_panel(account: BrokerageAccount, now: datetime) -> dict[str, Any]:
+    """The newest open orders, and how many there are."""
+    orders = orders_of(account, status="open")
+    return {
+        "orders_template": "trading/partials/_open_orders.html",
+        "orders": orders[:ORDERS_ON_DASHBOARD],
+        "open_count": orders.count(),
+    }

@@ -1,0 +1,211 @@
+"""The review: what would be sent, said once more, with a token that only its reader can confirm.
+
+The token is signed and carries the intent, the account, the price that was shown and the key that
+makes the order happen once, however often it is confirmed.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.core import signing
+
+from accounts.models import User
+from speedtrade.lib.errors import InvalidInput
+from speedtrade.lib.money import ZERO, plain
+from trading.desks import Desk, Verdict, judge
+from trading.domain.estimates import Estimate
+from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
+from trading.domain.risk import Terms
+from trading.models import Order
+from trading.selectors import order_twin
+
+SALT = "trading.review"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something to agree to with a tick before the order goes: `code` far_limit or twin."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a token says: the intent that was reviewed, at which price, and what was asked."""
+
+    account_id: int
+    key: str
+    intent: OrderIntent
+    price: Decimal
+    questions: frozenset[str]
+    expired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A reviewed intent. `old_price` is set when it is shown again because the price has moved."""
+
+    intent: OrderIntent
+    terms: Terms
+    estimate: Estimate
+    buying_power_after: Decimal
+    questions: tuple[Question, ...]
+    token: str
+    key: str
+    price: Decimal
+    old_price: Decimal | None
+    expired: bool
+
+    @property
+    def again(self) -> bool:
+        """Whether this is a second look at what was confirmed."""
+        return self.old_price is not None or self.expired
+
+
+def review_make(*, desk: Desk, intent: OrderIntent, asked: Asked | None = None) -> Review:
+    """Review an intent at its desk; `asked` is the token that was confirmed, if one was.
+
+    Raises Denied with the first check that refuses it.
+    """
+    verdict = judge(desk, intent)
+    if verdict.denial is not None:
+        raise verdict.denial
+    terms, estimate, after = _complete(verdict)
+    questions = (*(Question("far_limit", text) for text in terms.questions), *_twin(desk, intent))
+    key = asked.key if asked else uuid.uuid4().hex
+    price = terms.reference_price
+    moved = asked is not None and _drifted(asked.price, price)
+    return Review(
+        intent=intent,
+        terms=terms,
+        estimate=estimate,
+        buying_power_after=after,
+        questions=questions,
+        token=_sign(desk, intent, key, price, questions),
+        key=key,
+        price=price,
+        old_price=asked.price if asked and moved else None,
+        expired=asked.expired if asked else False,
+    )
+
+
+def _complete(verdict: Verdict) -> tuple[Terms, Estimate, Decimal]:
+    """The parts of a verdict that passed: with terms there is a price, so there is an estimate."""
+    if verdict.terms is None or verdict.estimate is None or verdict.buying_power_after is None:
+        raise AssertionError("an intent that passed the checks has terms and an estimate")
+    return verdict.terms, verdict.estimate, verdict.buying_power_after
+
+
+def _drifted(old: Decimal, new: Decimal) -> bool:
+    return abs(new - old) > old * settings.REVIEW_PRICE_DRIFT
+
+
+def _twin(desk: Desk, intent: OrderIntent) -> tuple[Question, ...]:
+    twin = order_twin(account=desk.account, intent=intent, now=desk.now)
+    if twin is None:
+        return ()
+    seconds = max(int((desk.now - twin.created_at).total_seconds()), 1)
+    ago = f"{seconds} second{'s' if seconds > 1 else ''} ago"
+    return (Question("twin", f"You placed this very order {ago}. Place it a second time?"),)
+
+
+def unanswered(review: Review, asked: Asked, *, agreed: bool) -> bool:
+    """Whether a question is open that the confirmed token had not asked, or nobody ticked."""
+    answered = asked.questions if agreed else frozenset()
+    return any(question.code not in answered for question in review.questions)
+
+
+# ── the token ────────────────────────────────────────────────────────────────
+def _sign(
+    desk: Desk, intent: OrderIntent, key: str, price: Decimal, questions: tuple[Question, ...]
+) -> str:
+    return signing.dumps(
+        {
+            "user": desk.account.user_id,
+            "account": desk.account.pk,
+            "key": key,
+            "price": plain(price),
+            "asked": [question.code for question in questions],
+            "intent": intent_values(intent),
+        },
+        salt=SALT,
+    )
+
+
+def intent_values(intent: OrderIntent) -> dict[str, str]:
+    """The intent as text, field by field; what is not set is absent."""
+    values = {
+        "symbol": intent.symbol,
+        "side": intent.side.value,
+        "order_type": intent.order_type.value,
+        "time_in_force": intent.time_in_force.value,
+        "asset_type": intent.asset_type or "",
+        "qty": plain(intent.qty) if intent.qty is not None else "",
+        "notional": plain(intent.notional) if intent.notional is not None else "",
+        "limit_price": plain(intent.limit_price) if intent.limit_price is not None else "",
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def review_read(token: str, *, user: User) -> Asked:
+    """What a token of this user says, `expired` or not; raises InvalidInput for any other token."""
+    try:
+        values = signing.loads(token, salt=SALT, max_age=settings.REVIEW_CLIENT_LIFETIME)
+        expired = _expired(token)
+    except signing.BadSignature as error:
+        raise InvalidInput(
+            "This review is not valid any more. Go back to the ticket and review the order again."
+        ) from error
+    if values["user"] != user.pk:
+        raise InvalidInput("This review belongs to another log-in. Review the order again.")
+    return Asked(
+        account_id=values["account"],
+        key=values["key"],
+        intent=_intent(values["intent"]),
+        price=Decimal(values["price"]),
+        questions=frozenset(values["asked"]),
+        expired=expired,
+    )
+
+
+def _expired(token: str) -> bool:
+    try:
+        signing.loads(token, salt=SALT, max_age=settings.REVIEW_LIFETIME)
+    except signing.SignatureExpired:
+        return True
+    return False
+
+
+def _intent(values: Mapping[str, Any]) -> OrderIntent:
+    """Our own signed text, back as an intent."""
+
+    def number(name: str) -> Decimal | None:
+        return Decimal(values[name]) if name in values else None
+
+    return OrderIntent(
+        symbol=values["symbol"],
+        side=Side(values["side"]),
+        order_type=OrderType(values["order_type"]),
+        time_in_force=TimeInForce(values["time_in_force"]),
+        qty=number("qty"),
+        notional=number("notional"),
+        limit_price=number("limit_price"),
+        asset_type=values.get("asset_type"),
+    )
+
+
+def order_by_key(*, user: User, key: str) -> Order | None:
+    """The order that a confirmed review has become, whoever asks a second time."""
+    return Order.objects.filter(placed_by=user, intent_key=f"key:{key}").first()
+
+
+def hold_beyond(review: Review) -> Decimal:
+    """What is put on hold on top of the estimate while the order is open: room for the price."""
+    if review.intent.side == Side.SELL:
+        return ZERO
+    return max(review.terms.hold - review.estimate.total, ZERO)

@@ -1,0 +1,65 @@
+"""Orders in templates: `{% load trading_ui %}`."""
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from speedtrade.templatetags.ui import icon
+from trading import words
+from trading.models import Fill, Order
+from trading.selectors import average_price
+
+register = template.Library()
+NEW_YORK = ZoneInfo("America/New_York")
+
+register.filter("order_title", words.order_title)
+register.filter("order_kind", words.order_kind)
+register.filter("unit_words", words.unit_words)
+register.filter("short_name", words.short_name)
+register.filter("average_price", average_price)
+
+
+@register.simple_tag
+def order_status(order: Order) -> SafeString:
+    """The status of an order as icon, words and colour."""
+    said = words.status_words(order)
+    return format_html('<span class="pill {}">{}{}</span>', said.css, icon(said.icon), said.text)
+
+
+@register.filter
+def status_note(order: Order) -> str:
+    """A sentence about the status, where one is needed."""
+    return words.status_words(order).note
+
+
+@register.filter
+def filled_share(order: Order) -> int:
+    """How much of an order is filled, 0 to 100, for a progress bar."""
+    if order.qty is not None:
+        return int(order.filled_qty * 100 / order.qty)
+    return int(order.filled_notional * 100 / order.notional) if order.notional else 0
+
+
+@register.filter
+def tif_words(code: str) -> str:
+    """'Good for the day' for 'day'."""
+    return words.TIF_WORDS.get(code, (code.upper(), ""))[0]
+
+
+@register.filter
+def opens(moment: datetime) -> str:
+    """'Mon 9:30 ET': when a market opens."""
+    return words.open_words(moment.astimezone(NEW_YORK))
+
+
+@register.filter
+def proof(fill: Fill) -> dict[str, Any]:
+    """The evidence of a fill: bid, ask, level, displayed, bound, at, and the rule in words."""
+    said = dict(fill.evidence)
+    said["rule_words"] = words.RULE_WORDS.get(said.get("rule", ""), "")
+    said["at"] = datetime.fromisoformat(said["quote_at"]) if said.get("quote_at") else None
+    return said
