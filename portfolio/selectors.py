@@ -56,10 +56,8 @@ def book_load(*, account: BrokerageAccount, now: datetime) -> Book:
     )
     held = []
     for row in rows:
-        symbol, (qty_today, cash_today) = (
-            row.instrument.symbol,
-            traded.get(row.instrument_id, (ZERO, ZERO)),
-        )
+        symbol = row.instrument.symbol
+        qty_today, cash_today, paid_today = traded.get(row.instrument_id, (ZERO, ZERO, ZERO))
         pocket = pockets.get((LedgerKind.POSITION.value, symbol))
         held.append(
             Held(
@@ -75,6 +73,7 @@ def book_load(*, account: BrokerageAccount, now: datetime) -> Book:
                 qty_today=qty_today,
                 cash_today=cash_today,
                 opened_at=row.opened_at,
+                paid_today=paid_today,
             )
         )
     return Book(
@@ -89,8 +88,8 @@ def book_load(*, account: BrokerageAccount, now: datetime) -> Book:
 
 def _traded_since(
     account: BrokerageAccount, starts: Mapping[str, datetime]
-) -> dict[int, tuple[Decimal, Decimal]]:
-    """instrument id -> (bought minus sold, cash) of the fills since its session began."""
+) -> dict[int, tuple[Decimal, Decimal, Decimal]]:
+    """instrument id -> (bought minus sold, cash, paid) of the fills since its session began."""
     number = DecimalField(max_digits=28, decimal_places=10)
     signed = Case(When(side="buy", then=F("qty")), default=-F("qty"), output_field=number)
     begun = Q()
@@ -99,9 +98,16 @@ def _traded_since(
     rows = (
         JournalEntry.objects.filter(begun, brokerage_account=account, kind=EntryKind.FILL)
         .values("instrument_id")
-        .annotate(qty_today=Sum(signed), cash_today=Sum("amount"))
+        .annotate(
+            qty_today=Sum(signed),
+            cash_today=Sum("amount"),
+            bought=Sum("amount", filter=Q(side="buy")),
+        )
     )
-    return {row["instrument_id"]: (row["qty_today"], row["cash_today"]) for row in rows}
+    return {
+        row["instrument_id"]: (row["qty_today"], row["cash_today"], -(row["bought"] or ZERO))
+        for row in rows
+    }
 
 
 def price_points(quotes: Mapping[str, Quote], now: datetime) -> dict[str, PricePoint]:

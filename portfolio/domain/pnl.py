@@ -24,7 +24,8 @@ class PricePoint:
 class Held:
     """One position, and what was traded in it since the session began.
 
-    `qty_today` is bought minus sold, `cash_today` what these fills did to cash, fees included.
+    `qty_today` is bought minus sold, `cash_today` what these fills did to cash, and `paid_today`
+    what the purchases among them cost, fees included.
     """
 
     position_id: int
@@ -39,6 +40,7 @@ class Held:
     qty_today: Decimal
     cash_today: Decimal
     opened_at: datetime | None
+    paid_today: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +99,14 @@ def value_book(book: Book, prices: Mapping[str, PricePoint], now: datetime) -> S
     since is compared with what it cost. Deposits and withdrawals are no profit.
     """
     worth = {held.symbol: _worth(held, prices.get(held.symbol)) for held in book.held}
-    positions_value = sum((market_value for market_value, _ in worth.values()), ZERO)
+    positions_value = sum((one.market_value for one in worth.values()), ZERO)
     total = book.cash + positions_value
     positions = tuple(
-        _position(held, prices.get(held.symbol), *worth[held.symbol], total)
+        _position(held, prices.get(held.symbol), worth[held.symbol], total)
         for held in book.held
         if held.qty > 0
     )
-    day_pl = sum((day for _, day in worth.values()), ZERO)
+    day_pl = sum((one.day_pl for one in worth.values()), ZERO)
     total_pl = total - book.net_deposits
     return Summary(
         account_id=book.account_id,
@@ -116,7 +118,8 @@ def value_book(book: Book, prices: Mapping[str, PricePoint], now: datetime) -> S
         portfolio_value=total,
         net_deposits=book.net_deposits,
         total_pl=total_pl,
-        total_pl_pct=percent(total_pl, book.net_deposits),
+        # Who has taken out more than was paid in has nothing left to compare a profit with.
+        total_pl_pct=percent(total_pl, max(book.net_deposits, ZERO)),
         day_pl=day_pl,
         day_pl_pct=percent(day_pl, total - day_pl),
         positions=positions,
@@ -125,29 +128,36 @@ def value_book(book: Book, prices: Mapping[str, PricePoint], now: datetime) -> S
     )
 
 
-def _worth(held: Held, price: PricePoint | None) -> tuple[Decimal, Decimal]:
-    """(market value, day P&L) of one position."""
+@dataclass(frozen=True, slots=True)
+class _Worth:
+    """One position now. `day_base` is what could win or lose today: the open and what was paid."""
+
+    market_value: Decimal
+    day_pl: Decimal
+    day_base: Decimal
+
+
+def _worth(held: Held, price: PricePoint | None) -> _Worth:
     if price is None:
-        return held.cost_basis, ZERO
+        return _Worth(held.cost_basis, ZERO, ZERO)
     market_value = money_round(held.qty * price.last)
     at_close = money_round((held.qty - held.qty_today) * price.prev_close)
-    return market_value, market_value - at_close + held.cash_today
+    day_pl = market_value - at_close + held.cash_today
+    return _Worth(market_value, day_pl, at_close + held.paid_today)
 
 
-def _position(
-    held: Held, price: PricePoint | None, market_value: Decimal, day_pl: Decimal, total: Decimal
-) -> PositionValue:
-    unrealized = market_value - held.cost_basis
+def _position(held: Held, price: PricePoint | None, worth: _Worth, total: Decimal) -> PositionValue:
+    unrealized = worth.market_value - held.cost_basis
     return PositionValue(
         held=held,
         current_price=price.last if price else None,
-        market_value=market_value,
+        market_value=worth.market_value,
         avg_price=money_round(held.cost_basis / held.qty),
         unrealized_pl=unrealized,
         unrealized_pl_pct=percent(unrealized, held.cost_basis),
-        day_pl=day_pl,
-        day_pl_pct=percent(day_pl, market_value - day_pl),
-        share_pct=percent(market_value, total, 2),
+        day_pl=worth.day_pl,
+        day_pl_pct=percent(worth.day_pl, worth.day_base),
+        share_pct=percent(worth.market_value, total, 2),
         stale=price is None or price.stale,
     )
 
