@@ -65,6 +65,8 @@ def _quantize(value: Decimal, rounding: str) -> Decimal:
         rounded = value.quantize(MONEY_STEP, rounding=rounding, context=EXACT)
     except InvalidOperation as error:
         raise OverflowError(f"{value} is no amount of money") from error
+    if not rounded.is_finite():
+        raise OverflowError(f"{value} is no amount of money")
     if abs(rounded) >= MONEY_MAX:
         raise OverflowError(f"{value} is more than the books can hold")
     return rounded
