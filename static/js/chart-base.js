@@ -4,17 +4,31 @@ import { colors, onThemeChange } from "./theme-colors.js";
 export const { createChart, LineSeries, CandlestickSeries, HistogramSeries, BaselineSeries, LineStyle } =
   window.LightweightCharts;
 
-const NEW_YORK = "America/New_York";
-const clock = new Intl.DateTimeFormat("en-US", { timeZone: NEW_YORK, hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const day = new Intl.DateTimeFormat("en-US", { timeZone: NEW_YORK, month: "short", day: "numeric" });
-const month = new Intl.DateTimeFormat("en-US", { timeZone: "UTC", month: "short", year: "2-digit" });
-const utcDay = new Intl.DateTimeFormat("en-US", { timeZone: "UTC", month: "short", day: "numeric", year: "numeric" });
 const DAY = 86_400;
+const format = (options) => new Intl.DateTimeFormat("en-US", { timeZone: "UTC", ...options });
+const clock = format({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const day = format({ month: "short", day: "numeric" });
+const fullDay = format({ month: "short", day: "numeric", year: "numeric" });
+const month = format({ month: "short", year: "2-digit" });
+const newYork = new Intl.DateTimeFormat("en-US", { timeZone: "America/New_York", timeZoneName: "longOffset" });
+const offsets = new Map(); // hour of the epoch -> seconds that New York is off UTC
 
-// The words under a point: the day for daily bars, day and time of New York for shorter ones.
+// The library thinks in UTC: bars shorter than a day are moved so that its days are New York's.
+export function place(iso, length = 0) {
+  const seconds = Math.floor(Date.parse(iso) / 1000);
+  if (length >= DAY) return seconds;
+  const hour = Math.floor(seconds / 3_600);
+  if (!offsets.has(hour)) {
+    const [, sign, h, m] = /GMT([+-])(\d\d):(\d\d)/.exec(newYork.format(seconds * 1000)) ?? [0, "+", 0, 0];
+    offsets.set(hour, (sign === "-" ? -1 : 1) * (Number(h) * 3_600 + Number(m) * 60));
+  }
+  return seconds + offsets.get(hour);
+}
+
+// The words under a point that `place` made: the day for daily bars, day and time for shorter ones.
 export function moment(seconds, length) {
   const date = new Date(seconds * 1000);
-  return length >= DAY ? utcDay.format(date) : `${day.format(date)}, ${clock.format(date)} ET`;
+  return length >= DAY ? fullDay.format(date) : `${day.format(date)}, ${clock.format(date)} ET`;
 }
 
 function tick(seconds, kind) {

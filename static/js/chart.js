@@ -1,7 +1,7 @@
 // The price chart of a symbol: line or candles with volume, ranges, the last bar continued live.
 // Frame: [data-price-chart] with data-src, data-symbol-of, data-tick, data-hours; see templates/README.md.
 import * as format from "./format.js";
-import { CandlestickSeries, HistogramSeries, LineSeries, LineStyle, load, moment, ranges, stage } from "./chart-base.js";
+import { CandlestickSeries, HistogramSeries, LineSeries, LineStyle, load, moment, place, ranges, stage } from "./chart-base.js";
 import { colors, faint } from "./theme-colors.js";
 
 const SECONDS = { "1m": 60, "5m": 300, "15m": 900, "1h": 3_600, "1D": 86_400 };
@@ -41,7 +41,7 @@ class PriceChart {
     if (!data) return;
     // Floats only here, where they become pixels; the numbers in words stay text.
     this.bars = data.bars.map((bar) => ({
-      time: Date.parse(bar.t) / 1000, open: Number(bar.o), high: Number(bar.h), low: Number(bar.l),
+      time: place(bar.t, this.length), open: Number(bar.o), high: Number(bar.h), low: Number(bar.l),
       close: Number(bar.c), volume: Number(bar.v), text: bar.c,
     }));
     this.draw();
@@ -85,7 +85,7 @@ class PriceChart {
     const last = this.bars?.at(-1);
     if (!quote || !last || quote.stale || !this.main) return;
     const price = Number(quote.last);
-    const bars = Math.floor((Date.parse(quote.as_of) / 1000 - last.time) / this.length);
+    const bars = Math.floor((place(quote.as_of, this.length) - last.time) / this.length);
     if (bars < 0) return;
     let bar = last;
     if (bars > 0) {

@@ -1,7 +1,7 @@
 // The equity curve: green above the value at the start of the period, red below it.
 // Frame: [data-equity-chart] with data-src that answers ?period=… with {points: [{t, equity}]}.
 import * as format from "./format.js";
-import { BaselineSeries, LineStyle, load, moment, ranges, stage } from "./chart-base.js";
+import { BaselineSeries, LineStyle, load, moment, place, ranges, stage } from "./chart-base.js";
 import { colors, faint } from "./theme-colors.js";
 
 const HOURS_ONLY = 3_600; // points of a portfolio are moments, not days
@@ -25,7 +25,7 @@ class EquityChart {
     const url = `${this.frame.dataset.src}?period=${this.range}`;
     const data = await load(this.box, url, this.loading.signal, () => this.fetch());
     if (!data) return;
-    const points = new Map(data.points.map((p) => [Math.floor(Date.parse(p.t) / 1000), p.equity]));
+    const points = new Map(data.points.map((p) => [place(p.t), p.equity]));
     this.points = [...points].sort(([a], [b]) => a - b).map(([time, text]) => ({ time, text, value: Number(text) }));
     this.draw();
   }
@@ -49,7 +49,7 @@ class EquityChart {
   follow(portfolio) {
     const text = portfolio?.portfolio_value;
     if (!text || !this.series) return;
-    const time = Math.max(Math.floor(Date.parse(portfolio.as_of) / 1000), this.points.at(-1).time);
+    const time = Math.max(place(portfolio.as_of), this.points.at(-1).time);
     const point = { time, text, value: Number(text) };
     if (time === this.points.at(-1).time) this.points.pop();
     this.points.push(point);

@@ -1,0 +1,169 @@
+"""Pages anybody may see, the shell around every page, and what an error looks like."""
+
+import html
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from django import forms
+from django.test import Client, RequestFactory
+from django.urls import reverse
+
+from speedtrade import views
+from speedtrade.lib.errors import CATALOGUE
+from speedtrade.testing.headers import assert_safe_headers
+
+PUBLIC = ["/", "/login", "/register", "/about/licences", "/problems/market-closed"]
+
+
+class Inline(HTMLParser):
+    """Collects what a strict Content-Security-Policy would refuse."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = dict(attrs)
+        self.found += [
+            f"{tag}.{name}" for name in names if name == "style" or name.startswith("on")
+        ]
+        if tag == "style" or (tag == "script" and "src" not in names):
+            self.found.append(tag)
+        if tag == "script" and names.get("src"):
+            self.sources.append(str(names["src"]))
+        for name in ("src", "href", "action"):
+            if str(names.get(name) or "").startswith("javascript:"):
+                self.found.append(f"{tag}.{name}")
+
+
+def read(text: str) -> Inline:
+    parser = Inline()
+    parser.feed(text)
+    return parser
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", PUBLIC)
+def test_public_page_is_safe_and_says_paper(client: Client, path: str) -> None:
+    response = client.get(path)
+    assert response.status_code == 200
+    assert_safe_headers(response, path)
+    text = response.content.decode()
+    assert read(text).found == []
+    assert ">PAPER<" in text and 'href="#main"' in text
+    assert re.findall(r"<h1", text) == ["<h1"]
+
+
+@pytest.mark.django_db
+def test_every_script_of_a_page_is_a_file_of_ours(client: Client) -> None:
+    sources = read(client.get("/").content.decode()).sources
+    assert any("django_htmx" in source for source in sources)
+    for source in sources:
+        assert source.startswith("/static/")
+        assert client.get(source).headers["Content-Type"].startswith("text/javascript")
+
+
+@pytest.mark.django_db
+def test_htmx_may_neither_evaluate_nor_keep_pages(client: Client) -> None:
+    text = client.get("/").content.decode()
+    found = re.search(r"name=\"htmx-config\" content='([^']+)'", text)
+    assert found is not None
+    config = json.loads(html.unescape(found[1]))
+    assert (
+        config["allowEval"]
+        is config["allowScriptTags"]
+        is config["includeIndicatorStyles"]
+        is False
+    )
+    assert config["historyCacheSize"] == 0 and config["refreshOnHistoryMiss"] is True
+    assert {"code": "422", "swap": True} in config["responseHandling"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("cookie", "theme"), [("dark", "dark"), ('"><b>', "system"), ("", "system")]
+)
+def test_theme_is_one_of_ours_whatever_the_cookie_says(
+    client: Client, cookie: str, theme: str
+) -> None:
+    client.cookies["theme"] = cookie
+    assert f'data-theme="{theme}"' in client.get("/").content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("code", sorted(CATALOGUE))
+def test_every_problem_has_a_page_that_says_what_to_do(client: Client, code: str) -> None:
+    text = client.get(reverse("problem", args=[code.replace("_", "-")])).content.decode()
+    assert html.escape(CATALOGUE[code].title) in text
+    assert html.escape(CATALOGUE[code].remedy) in text
+
+
+@pytest.mark.django_db
+def test_an_unknown_problem_is_a_404_page(client: Client) -> None:
+    response = client.get("/problems/nonsense")
+    assert response.status_code == 404
+    assert CATALOGUE["not_found"].title in response.content.decode()
+    assert response.headers["X-Request-Id"] in response.content.decode()
+
+
+@pytest.mark.django_db
+def test_a_forged_form_is_a_403_page(alice: Any) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(alice)
+    response = client.post("/logout")
+    assert response.status_code == 403
+    assert CATALOGUE["csrf_failed"].title in response.content.decode()
+
+
+@pytest.mark.django_db
+def test_a_bad_request_has_a_page(rf: RequestFactory) -> None:
+    request = rf.get("/somewhere")
+    response = views.bad_request(request)
+    assert response.status_code == 400
+    assert CATALOGUE["invalid"].title in response.content.decode()
+
+
+def test_the_page_for_a_fault_asks_neither_database_nor_user(rf: RequestFactory) -> None:
+    # No django_db mark: a query would fail the test. Nor is there a user or a session to ask.
+    request = rf.get("/somewhere", HTTP_X_REQUEST_ID="abcdefgh-1")
+    response = views.server_error(request)
+    text = response.content.decode()
+    assert response.status_code == 500
+    assert "abcdefgh-1" in text and ">PAPER<" in text and read(text).found == []
+
+
+@pytest.mark.django_db
+def test_an_error_of_the_api_is_a_problem_and_no_page(client: Client) -> None:
+    response = client.get("/api/v1/nothing-here")
+    assert response.status_code == 404
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == "not_found"
+
+
+class Sample(forms.Form):
+    qty = forms.CharField(label="Shares", help_text="At most 5.", max_length=1)
+
+
+def test_a_field_ties_label_help_and_error_to_its_control() -> None:
+    text = str(Sample({"qty": "toolong"})["qty"].as_field_group())
+    control = re.search(r"<input[^>]+>", text)
+    assert control is not None
+    assert 'aria-invalid="true"' in control[0]
+    described = re.search(r'aria-describedby="([^"]+)"', control[0])
+    assert described is not None
+    assert all(f'id="{name}"' in text for name in described[1].split())
+    assert '<label for="id_qty">Shares' in text and "At most 5." in text
+
+
+@pytest.mark.django_db
+def test_an_account_page_marks_itself_and_offers_the_way_out(alice: Any) -> None:
+    client = Client()
+    client.force_login(alice)
+    text = client.get("/settings").content.decode()
+    assert re.search(r'href="/settings" aria-current="page"', text)
+    assert 'action="/logout"' in text and ">PAPER<" in text and "Simulated" in text
+    assert read(text).found == []
