@@ -1,0 +1,204 @@
+"""The live half of a page in a real browser, against a socket of the test's own.
+
+Files come from static/ on disk and the page from a template: no server, no waiting for a market.
+"""
+
+import json
+import mimetypes
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.template import Context, Template
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
+
+pytestmark = pytest.mark.e2e
+ORIGIN = "http://speedtrade.test"
+STATIC = Path(settings.BASE_DIR) / "static"
+CSP = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws://speedtrade.test"
+BODY = """{% load static %}<!doctype html><html lang="en" data-theme="system"><head>
+<title>Live</title><link rel="stylesheet" href="{% static 'css/components.css' %}">
+<script type="module" src="{% static 'js/quotes.js' %}"></script>
+<script type="module" src="{% static 'js/ui.js' %}"></script></head><body>
+<div id="connection" hidden><span data-text></span><button data-retry>Retry</button></div>
+<ol id="toasts"></ol><span id="live-dot"></span>
+<p id="row" data-row>{% live "AAPL" "100.00" tick="0.01" %}
+{% change "1.00" "1.00" symbol="AAPL" tick="0.01" %}
+{% live "AAPL" "500.00" field="value" qty="5" %}
+{% change "10.00" "2.00" symbol="AAPL" field="pl" qty="5" cost="490.00" %}</p>
+<p>{% live_money "cash_balance" "10.00" %}{% change "0" "0" field="day_pl" %}</p>
+</body></html>"""
+QUOTE = {
+    "symbol": "AAPL",
+    "bid": "101.49",
+    "ask": "101.50",
+    "last": "101.50",
+    "change": "-0.50",
+    "change_pct": "-0.4902",
+    "as_of": "2026-01-05T15:00:00.000Z",
+    "stale": False,
+}
+
+
+class Server:
+    """Our end of the socket: what the browser said, and a way to answer or hang up."""
+
+    def __init__(self) -> None:
+        self.sockets: list[WebSocketRoute] = []
+        self.heard: list[dict[str, Any]] = []
+
+    def accept(self, socket: WebSocketRoute) -> None:
+        self.sockets.append(socket)
+        socket.on_message(lambda text: self.heard.append(json.loads(text)))
+
+    def say(self, **message: Any) -> None:
+        self.sockets[-1].send(json.dumps(message))
+
+    def hang_up(self, code: int = 1006) -> None:
+        self.sockets[-1].close(code=code if code != 1006 else 1011)
+
+
+@pytest.fixture
+def server(page: Page) -> Server:
+    made = Server()
+
+    def answer(route: Route) -> None:
+        path = route.request.url.removeprefix(ORIGIN)
+        if path == "/":
+            html = Template(BODY).render(Context())
+            headers = {"Content-Security-Policy": CSP}
+            route.fulfill(body=html, content_type="text/html", headers=headers)
+            return
+        file = STATIC / path.removeprefix("/static/")
+        kind = mimetypes.guess_type(file.name)[0] or "text/plain"
+        route.fulfill(body=file.read_bytes(), content_type=kind)
+
+    page.route("**/*", answer)
+    page.route_web_socket("**/ws", made.accept)
+    return made
+
+
+def heard(page: Page, server: Server, is_it: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The first message of the browser that `is_it`; it has five seconds to come."""
+    for _ in range(100):
+        found = [message for message in server.heard if is_it(message)]
+        if found:
+            return found[0]
+        page.wait_for_timeout(50)  # lets Playwright deliver; there is no event to wait for
+    raise AssertionError(server.heard)
+
+
+def opened(page: Page, server: Server) -> None:
+    page.goto(ORIGIN + "/")
+    heard(
+        page, server, lambda message: message["action"] == "subscribe" and message["symbols"] != []
+    )
+
+
+def test_what_is_on_screen_is_subscribed(page: Page, server: Server) -> None:
+    opened(page, server)
+    asked = [message for message in server.heard if message["action"] == "subscribe"]
+    assert [symbol for message in asked for symbol in message["symbols"]] == ["AAPL"]
+    assert any(message["portfolio"] for message in asked)
+
+
+def test_a_quote_writes_every_number_that_hangs_on_it(page: Page, server: Server) -> None:
+    opened(page, server)
+    server.say(type="quote", quotes=[QUOTE])
+    expect(page.locator('[data-f="last"]')).to_have_text("$101.50")
+    expect(page.locator('[data-f="change"]')).to_have_text("▼down−$0.50 (−0.49%)")
+    expect(page.locator('[data-f="change"]')).to_have_class("chg down")
+    expect(page.locator('[data-f="value"]')).to_have_text("$507.50")
+    expect(page.locator('[data-f="pl"]')).to_have_text("▲up+$17.50 (+3.57%)")
+
+
+def test_a_stale_quote_greys_its_row_and_a_fresh_one_clears_it(page: Page, server: Server) -> None:
+    opened(page, server)
+    server.say(type="quote", quotes=[{**QUOTE, "stale": True}])
+    expect(page.locator("#row")).to_have_attribute("data-stale", "")
+    server.say(type="quote", quotes=[QUOTE])
+    expect(page.locator("#row")).not_to_have_attribute("data-stale", "")
+
+
+def classes_after_a_rise(page: Page, server: Server) -> list[str]:
+    """Every class that the row wore while its price rose."""
+    page.evaluate(
+        "() => { window.seen = []; new MutationObserver(() => window.seen.push(row.className))"
+        ".observe(row, { attributeFilter: ['class'] }); }"
+    )
+    for last in ("101.50", "101.60"):
+        server.say(type="quote", quotes=[{**QUOTE, "last": last}])
+        expect(page.locator('[data-f="last"]')).to_have_text(f"${last}")
+    return list(page.evaluate("() => window.seen"))
+
+
+def test_a_row_whose_price_rises_flashes(page: Page, server: Server) -> None:
+    opened(page, server)
+    assert "flash-up" in classes_after_a_rise(page, server)
+
+
+def test_a_reader_who_asked_for_calm_is_spared_the_flash(page: Page, server: Server) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    opened(page, server)
+    assert classes_after_a_rise(page, server) == []
+
+
+def test_what_happens_to_the_account_becomes_events_and_numbers(page: Page, server: Server) -> None:
+    opened(page, server)
+    page.evaluate(
+        "() => { window.seen = []; for (const name of ['st:order', 'st:portfolio'])"
+        " document.body.addEventListener(name, (e) => window.seen.push([name, e.detail])); }"
+    )
+    server.say(type="order", order={"id": 7, "status": "filled"})
+    server.say(
+        type="portfolio", portfolio={"cash_balance": "9.5", "day_pl": "1.25", "day_pl_pct": "0.50"}
+    )
+    expect(page.locator('[data-portfolio="cash_balance"]')).to_have_text("$9.50")
+    expect(page.locator('[data-portfolio="day_pl"]')).to_have_text("▲up+$1.25 (+0.50%)")
+    assert page.evaluate("() => window.seen[0]") == ["st:order", {"id": 7, "status": "filled"}]
+    assert page.evaluate("() => window.seen[1][0]") == "st:portfolio"
+
+
+def test_after_a_break_the_page_comes_back_and_refetches(page: Page, server: Server) -> None:
+    opened(page, server)
+    page.evaluate(
+        "() => { window.resynced = 0;"
+        " document.body.addEventListener('st:resync', () => { window.resynced += 1; }); }"
+    )
+    server.heard.clear()
+    server.hang_up()
+    heard(page, server, lambda message: message.get("symbols") == ["AAPL"])
+    assert len(server.sockets) == 2
+    assert page.evaluate("() => window.resynced") == 1
+    expect(page.locator("#connection")).to_be_hidden()
+
+
+def test_a_long_break_is_said_and_greys_every_price(page: Page, server: Server) -> None:
+    opened(page, server)
+    page.unroute_all()
+    page.route_web_socket("**/ws", lambda socket: socket.close(code=1011))
+    server.hang_up()
+    expect(page.locator("#connection")).to_contain_text("Live prices paused", timeout=8_000)
+    expect(page.locator("#row")).to_have_attribute("data-stale", "")
+
+
+def test_a_logged_out_page_says_so_and_stops_asking(page: Page, server: Server) -> None:
+    opened(page, server)
+    server.hang_up(code=4401)
+    expect(page.locator("#connection")).to_contain_text("You are logged out")
+    assert len(server.sockets) == 1
+
+
+def test_nothing_breaks_the_policy_and_nothing_leaves_the_host(page: Page, server: Server) -> None:
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    opened(page, server)
+    server.say(type="quote", quotes=[QUOTE])
+    expect(page.locator('[data-f="last"]')).to_have_text("$101.50")
+    assert said == []
+    assert [url for url in asked if not url.startswith(ORIGIN)] == []
