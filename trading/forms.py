@@ -1,6 +1,5 @@
 """The ticket: what a person typed. `trading.intents` parses it, the checks of risk judge it."""
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -10,6 +9,7 @@ from django import forms
 from accounts.forms import HouseForm
 from marketdata.models import AssetType, Instrument
 from speedtrade.lib.errors import CATALOGUE, DomainError
+from speedtrade.lib.forms import number_text
 from speedtrade.lib.money import NotANumber, parse_decimal, plain
 from trading.desks import Desk
 from trading.domain.orders import OrderIntent, Side
@@ -36,13 +36,6 @@ _ABOUT = {
     "quote_stale": "order_type",
     "market_closed": "time_in_force",
 }
-_GROUPED = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?", re.ASCII)
-
-
-def number_text(text: str) -> str:
-    """A number as people write it, '$1,250.50', as plain text; what is none stays as it is."""
-    bare = text.strip().removeprefix("$").strip()
-    return bare.replace(",", "") if _GROUPED.fullmatch(bare) else bare
 
 
 class TicketForm(HouseForm):

@@ -168,6 +168,10 @@ _EVENTS: dict[OrderState, tuple[str, str]] = {
 _OBVIOUS = {"placed", "cancel asked for"}  # reasons that the headline says already
 
 
+def upper_first(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A row of a timeline: headline, what is known beyond it, colour class, when."""
@@ -185,8 +189,11 @@ def event_moment(event: OrderEvent) -> Moment:
         text = "Not sent yet: will be tried again"
     reason = event.reason if event.reason not in _OBVIOUS else ""
     who = SOURCE_WORDS.get(event.source, f"by {event.source}")
-    by = f"{event.actor.get_username()}, {who}" if event.actor else who
-    return Moment(text, f"{reason}, {by}" if reason else by, css, event.at)
+    if event.actor:
+        who = f"{event.actor.get_username()}, {who}"
+    elif not reason:
+        who = upper_first(who)
+    return Moment(text, f"{upper_first(reason)}, {who}" if reason else who, css, event.at)
 
 
 @dataclass(frozen=True, slots=True)

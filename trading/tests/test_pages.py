@@ -320,7 +320,7 @@ def test_no_orders_is_a_page_that_says_what_to_do(web: Client):
 def test_an_order_page_tells_its_life_and_why_each_fill_has_its_price(desk: Desk, web: Client):
     order = desk.trade(qty="5")
     said = text(web.get(f"/orders/{order.pk}"))
-    for words in ("Placed", "Sent", "Accepted", "Filled", "alice, on a page"):
+    for words in ("Placed", "Sent", "Accepted", "Filled", "alice, by the API"):
         assert words in said
     assert "Average price $100.00" in said
     assert "Bid and ask then $99.99 / $100.00" in said

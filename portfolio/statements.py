@@ -1,0 +1,165 @@
+"""The books as a person reads them: what was realised, lots, activity by day, a file to keep."""
+
+import csv
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from itertools import groupby
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models import F, Sum, Window
+from django.db.models.functions import RowNumber
+
+from accounts.models import BrokerageAccount
+from marketdata.models import Instrument
+from portfolio.domain.pnl import PositionValue, Summary
+from portfolio.models import EntryKind, JournalEntry, Lot, Position
+from portfolio.selectors import activity_of
+from speedtrade.lib.formats import price_text, qty_text
+from speedtrade.lib.money import ZERO, money, percent, plain
+from speedtrade.lib.times import rfc3339
+
+NEW_YORK = ZoneInfo("America/New_York")
+SLICES = 6  # of the allocation, the rest of the positions in one of them
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Realized:
+    """Profit of everything sold so far, before fees, and all fees paid."""
+
+    profit: Decimal
+    fees: Decimal
+
+
+def realized_of(account: BrokerageAccount) -> Realized:
+    """What was realised in an account, closed positions included."""
+    sums = Position.objects.filter(brokerage_account=account).aggregate(
+        profit=Sum("realized_pl"), fees=Sum("fees")
+    )
+    return Realized(sums["profit"] or ZERO, sums["fees"] or ZERO)
+
+
+def lots_of(account: BrokerageAccount) -> dict[int, list[Lot]]:
+    """position id -> its open lots, oldest first, at most LOTS_SHOWN of each."""
+    number = Window(RowNumber(), partition_by=F("position_id"), order_by=["opened_at", "reference"])
+    rows = (
+        Lot.objects.filter(position__brokerage_account=account, remaining__gt=0)
+        .annotate(number=number)
+        .filter(number__lte=settings.LOTS_SHOWN)
+        .order_by("position_id", "opened_at", "reference")
+    )
+    lots: dict[int, list[Lot]] = defaultdict(list)
+    for row in rows:
+        lots[row.position_id].append(row)
+    return dict(lots)
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A position as a page shows it: with the tick of its prices, and its open lots."""
+
+    row: PositionValue
+    tick: Decimal
+    lots: list[Lot]
+
+
+def holdings_of(summary: Summary, lots: Mapping[int, list[Lot]] | None = None) -> list[Holding]:
+    """The positions of a summary, the most valuable first."""
+    rows = sorted(summary.positions, key=lambda row: row.market_value, reverse=True)
+    symbols = [row.held.symbol for row in rows]
+    ticks = dict(Instrument.objects.filter(symbol__in=symbols).values_list("symbol", "price_tick"))
+    known = lots or {}
+    return [
+        Holding(row, ticks[row.held.symbol], known.get(row.held.position_id, [])) for row in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of the portfolio: a symbol, cash or all others; `share` in percent."""
+
+    name: str
+    value: Decimal
+    share: Decimal
+
+
+def allocation(summary: Summary) -> list[Slice]:
+    """Cash and the largest positions, largest first; [] for a portfolio that is worth nothing."""
+    total = summary.portfolio_value
+    if total <= 0:
+        return []
+    parts = [(row.held.symbol, row.market_value) for row in summary.positions]
+    parts.sort(key=lambda part: part[1], reverse=True)
+    shown, rest = parts[: SLICES - 2], parts[SLICES - 2 :]
+    if len(rest) > 1:
+        shown.append((f"{len(rest)} others", sum((value for _, value in rest), ZERO)))
+    else:
+        shown += rest
+    shown.append(("Cash", summary.cash_balance))
+    return [Slice(name, value, percent(value, total, 2)) for name, value in shown if value > 0]
+
+
+# ── activity ─────────────────────────────────────────────────────────────────
+def by_day(entries: Iterable[JournalEntry]) -> list[tuple[date, list[JournalEntry]]]:
+    """Entries grouped by the day in New York on which they were booked, order kept."""
+    grouped = groupby(entries, key=lambda entry: entry.created_at.astimezone(NEW_YORK).date())
+    return [(day, list(rows)) for day, rows in grouped]
+
+
+def entry_title(entry: JournalEntry) -> str:
+    """'Bought 5 AAPL at $100.00', 'Paper deposit'."""
+    if entry.kind == EntryKind.FILL and entry.instrument is not None:
+        verb = "Bought" if entry.side == "buy" else "Sold"
+        name = entry.instrument.symbol.partition("/")[0]
+        price = price_text(entry.price, entry.instrument.price_tick)
+        return f"{verb} {qty_text(entry.qty)} {name} at {price}"
+    if entry.kind in {EntryKind.DEPOSIT, EntryKind.WITHDRAWAL}:
+        return "Opening paper cash" if entry.reference == "opening" else f"Paper {entry.kind}"
+    return EntryKind(entry.kind).label
+
+
+# ── a file to keep ───────────────────────────────────────────────────────────
+HEADER = ("time", "type", "symbol", "side", "qty", "price", "fee", "amount", "order", "reference")
+
+
+class _Echo:
+    """csv writes into it and gets the line back."""
+
+    def write(self, value: str) -> str:
+        return value
+
+
+def csv_safe(value: str) -> str:
+    """A cell that no spreadsheet takes for a formula: numbers as they are, text with a quote."""
+    if value[:1] in {"=", "+", "-", "@", "\t", "\r", "\n"} and not _NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
+
+
+def activity_csv(account: BrokerageAccount) -> Iterator[str]:
+    """Every fact of an account as lines of CSV, newest first."""
+    writer = csv.writer(_Echo())
+    yield writer.writerow(HEADER)
+    entries = activity_of(account).prefetch_related(None)
+    for entry in entries.iterator(chunk_size=1000):
+        yield writer.writerow([csv_safe(cell) for cell in _cells(entry)])
+
+
+def _cells(entry: JournalEntry) -> list[str]:
+    return [
+        rfc3339(entry.effective_at),
+        entry.kind,
+        entry.instrument.symbol if entry.instrument else "",
+        entry.side,
+        plain(entry.qty) if entry.qty is not None else "",
+        plain(entry.price, 2) if entry.price is not None else "",
+        money(entry.fee),
+        money(entry.amount),
+        str(entry.order_ref or ""),
+        entry.reference,
+    ]

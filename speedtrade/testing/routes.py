@@ -1,0 +1,250 @@
+"""What every address answers, to everybody, by every method: the table of the doors.
+
+`speedtrade/tests/test_routes.py` walks the URL resolver with it; a route that is not here fails.
+To add one, write a line in ROUTES under its pattern (the test prints the pattern):
+
+    "orders/<int:order_id>": [page("/orders/{order}", GET=mine(200))],
+
+- `page` is for people (nobody is sent to the log-in), `api` for programs (nobody gets 401),
+  `open_page` and `open_api` are for everybody.
+- A status is what every logged-in user gets, `mine(status)` what the owner gets where it is 404 for
+  all others, a tuple is (nobody, owner, stranger, staff).
+- A method that is not named answers 405; HEAD is as GET; OPTIONS of the API is described by DRF.
+- `{names}` in addresses and bodies are Alice's things, made by `world` in the test.
+- One pattern may have several lines: with `?account_id={account}`, for instance.
+
+Staff is Bob, who has no permissions: to pages and API he is a stranger like any other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
+
+Four = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Mine:
+    """The owner's status; it is 404 for everybody else who is logged in."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One address with all its answers."""
+
+    address: str
+    answers: Mapping[str, Four]
+    bodies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    json: bool = False
+
+    def answer(self, method: str) -> Four:
+        """(nobody, owner, stranger, staff) for this method."""
+        return self.answers[method]
+
+
+def mine(status: int) -> Mine:
+    return Mine(status)
+
+
+def _four(nobody: int, given: "int | Mine | Four") -> Four:
+    if isinstance(given, tuple):
+        return given
+    if isinstance(given, Mine):
+        return (nobody, given.status, 404, 404)
+    return (given if nobody == 0 else nobody, given, given, given)
+
+
+def _case(
+    address: str, nobody: int, json: bool, bodies: Mapping[str, Any], given: Mapping[str, Any]
+) -> Case:
+    answers = {method: _four(nobody, 405) for method in METHODS}
+    if json:
+        answers["OPTIONS"] = _four(nobody, 200)
+    answers |= {method: _four(nobody, status) for method, status in given.items()}
+    if "GET" in given and "HEAD" not in given:
+        answers["HEAD"] = answers["GET"]
+    return Case(address, answers, bodies, json)
+
+
+def page(address: str, bodies: Mapping[str, Any] | None = None, **statuses: Any) -> Case:
+    """For people who are logged in; others are sent to the log-in."""
+    return _case(address, 302, False, bodies or {}, statuses)
+
+
+def open_page(address: str, bodies: Mapping[str, Any] | None = None, **statuses: Any) -> Case:
+    """For everybody."""
+    return _case(address, 0, False, bodies or {}, statuses)
+
+
+def api(address: str, bodies: Mapping[str, Any] | None = None, **statuses: Any) -> Case:
+    """For programs with a token; others get 401."""
+    return _case(f"/api/v1/{address}", 401, True, bodies or {}, statuses)
+
+
+def open_api(address: str, bodies: Mapping[str, Any] | None = None, **statuses: Any) -> Case:
+    """For every program."""
+    return _case(f"/api/v1/{address}", 0, True, bodies or {}, statuses)
+
+
+IN_ALREADY = (200, 302, 302, 302)  # who is logged in has no use for this page
+
+ROUTES: dict[str, list[Case]] = {
+    # ── pages that belong to no app ─────────────────────────────────────────
+    "": [open_page("/", GET=IN_ALREADY)],
+    "health": [open_page("/health", GET=200)],
+    "about/licences": [open_page("/about/licences", GET=200)],
+    "problems/<slug:slug>": [
+        open_page("/problems/not-found", GET=200),
+        open_page("/problems/no-such-problem", GET=404),
+    ],
+    # ── accounts ────────────────────────────────────────────────────────────
+    "login": [open_page("/login", GET=IN_ALREADY, POST=422)],
+    "register": [open_page("/register", GET=IN_ALREADY, POST=422)],
+    "logout": [page("/logout", POST=302)],
+    "settings": [page("/settings", GET=200)],
+    "settings/profile": [
+        page("/settings/profile", POST=422),
+        page("/settings/profile", {"POST": {"email": "n@example.com", "theme": "dark"}}, POST=302),
+    ],
+    "settings/password": [page("/settings/password", GET=200, POST=422)],
+    "api/v1/auth/register": [open_api("auth/register", POST=400)],
+    "api/v1/auth/login": [open_api("auth/login", POST=400)],
+    "api/v1/auth/refresh": [
+        open_api("auth/refresh", POST=400),
+        open_api("auth/refresh", {"POST": {"refresh_token": "x"}}, POST=401),
+    ],
+    "api/v1/auth/logout": [open_api("auth/logout", POST=400)],
+    "api/v1/auth/me": [api("auth/me", GET=200)],
+    "api/v1/accounts": [
+        api("accounts", GET=200, POST=400),
+        api("accounts", {"POST": {"broker": "alpaca"}}, POST=422),
+    ],
+    "api/v1/accounts/<int:account_id>": [
+        api("accounts/{account}", GET=mine(200), PATCH=mine(200), DELETE=mine(409)),
+    ],
+    # ── marketdata ──────────────────────────────────────────────────────────
+    "markets": [page("/markets", GET=200)],
+    "markets/<str:symbol>": [
+        page("/markets/AAPL", GET=200),
+        page("/markets/NOSUCH", GET=404),
+    ],
+    "markets/<str:symbol>/bars": [page("/markets/AAPL/bars", GET=200)],
+    "markets/<str:symbol>/book": [page("/markets/AAPL/book", GET=200)],
+    "search": [page("/search?q=app", GET=200)],
+    "watchlist/add": [page("/watchlist/add", {"POST": {"symbol": "AAPL"}}, POST=302)],
+    "watchlist/remove": [page("/watchlist/remove", {"POST": {"symbol": "AAPL"}}, POST=302)],
+    "api/v1/market/quotes": [api("market/quotes?symbols=AAPL", GET=200)],
+    "api/v1/market/quotes/<path:symbol>": [
+        api("market/quotes/AAPL", GET=200),
+        api("market/quotes/NOSUCH", GET=404),
+    ],
+    "api/v1/market/bars/<path:symbol>": [api("market/bars/AAPL", GET=200)],
+    "api/v1/market/search": [api("market/search?q=app", GET=200)],
+    "api/v1/market/movers": [api("market/movers?direction=gainers", GET=200)],
+    "api/v1/market/orderbook/<path:symbol>": [api("market/orderbook/AAPL", GET=200)],
+    "api/v1/market/clock": [api("market/clock", GET=200)],
+    # ── portfolio ───────────────────────────────────────────────────────────
+    "dashboard": [page("/dashboard", GET=200)],
+    "portfolio": [page("/portfolio", GET=200)],
+    "portfolio/history": [page("/portfolio/history?period=1W", GET=200)],
+    "activity": [page("/activity", GET=200)],
+    "activity/export": [page("/activity/export", GET=200)],
+    "transfers": [
+        page("/transfers", GET=200, POST=422),
+        page(
+            "/transfers",
+            {"POST": {"direction": "deposit", "amount": "1", "key": "0" * 32}},
+            GET=200,
+            POST=303,
+        ),
+    ],
+    "api/v1/portfolio": [
+        api("portfolio", GET=200),
+        api("portfolio?account_id={account}", GET=mine(200)),
+    ],
+    "api/v1/portfolio/positions": [
+        api("portfolio/positions", GET=200),
+        api("portfolio/positions?account_id={account}", GET=mine(200)),
+    ],
+    "api/v1/portfolio/positions/<path:symbol>": [
+        api("portfolio/positions/AAPL", GET=mine(200)),
+        api("portfolio/positions/AAPL?account_id={account}", GET=mine(200)),
+    ],
+    "api/v1/portfolio/history": [
+        api("portfolio/history", GET=200),
+        api("portfolio/history?account_id={account}", GET=mine(200)),
+    ],
+    "api/v1/portfolio/activity": [
+        api("portfolio/activity", GET=200),
+        api("portfolio/activity?account_id={account}", GET=mine(200)),
+    ],
+    "api/v1/portfolio/transfers": [
+        api("portfolio/transfers", POST=400),
+        api(
+            "portfolio/transfers",
+            {"POST": {"direction": "deposit", "amount": "1", "account_id": "{account}"}},
+            POST=mine(201),
+        ),
+    ],
+    # ── trading ─────────────────────────────────────────────────────────────
+    "markets/<str:symbol>/ticket": [page("/markets/AAPL/ticket", GET=200, POST=200)],
+    "markets/<str:symbol>/estimate": [page("/markets/AAPL/estimate", POST=200)],
+    "markets/<str:symbol>/review": [page("/markets/AAPL/review", POST=422)],
+    "markets/<str:symbol>/mine": [page("/markets/AAPL/mine", GET=200)],
+    "orders": [page("/orders", GET=200)],
+    "orders/place": [page("/orders/place", POST=400)],
+    "orders/<int:order_id>": [page("/orders/{order}", GET=mine(200))],
+    "orders/<int:order_id>/cancel": [page("/orders/{order}/cancel", POST=mine(303))],
+    "api/v1/orders": [
+        api("orders", GET=200, POST=400),
+        api(
+            "orders?account_id={account}",
+            {
+                "POST": {
+                    "symbol": "AAPL",
+                    "asset_type": "stock",
+                    "side": "buy",
+                    "order_type": "limit",
+                    "limit_price": "99",
+                    "qty": "1",
+                    "account_id": "{account}",
+                }
+            },
+            GET=mine(200),
+            POST=mine(201),
+        ),
+    ],
+    "api/v1/orders/<int:order_id>": [
+        api("orders/{order}", GET=mine(200), PATCH=mine(400), DELETE=mine(202)),
+    ],
+    "api/v1/positions": [
+        api("positions", GET=200),
+        api("positions?account_id={account}", GET=mine(200)),
+    ],
+    "api/v1/positions/<int:position_id>": [
+        api("positions/{position}", GET=mine(200), DELETE=mine(201)),
+    ],
+    # ── the API's own papers ────────────────────────────────────────────────
+    "api/schema": [open_page("/api/schema", GET=200)],
+    "api/docs": [open_page("/api/docs", GET=200), open_page("/api/docs?script=", GET=200)],
+}
+
+#: The admin answers by rule: nobody and people without `is_staff` never come in, and staff without
+#: a permission sees the index and nothing of any model. These are its pages beside the models'.
+ADMIN_PAGES = frozenset(
+    {
+        "admin/",
+        "admin/login/",
+        "admin/logout/",
+        "admin/password_change/",
+        "admin/password_change/done/",
+        "admin/autocomplete/",
+        "admin/jsi18n/",
+        "admin/r/<path:content_type_id>/<path:object_id>/",
+    }
+)
