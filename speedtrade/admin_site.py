@@ -1,15 +1,98 @@
-"""The admin for support staff, under the house's name."""
+"""The admin for support staff: one way in, one index page, and a note of who looked at what."""
+
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.contrib.admin.apps import AdminConfig
+from django.contrib.admin.apps import SimpleAdminConfig
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
 
 
-class SpeedTradeAdminConfig(AdminConfig):
+class SpeedTradeAdminConfig(SimpleAdminConfig):
+    # Simple: only the web process, through its urls, loads the admin modules.
     default_site = "speedtrade.admin_site.SpeedTradeAdminSite"
 
 
+# Models and services are imported inside the methods: this module is named in INSTALLED_APPS and so
+# is loaded before they may be.
 class SpeedTradeAdminSite(AdminSite):
     site_header = "SpeedTrade support"
     site_title = "SpeedTrade support"
     index_title = "What needs a person"
+    index_template = "admin/index.html"
     enable_nav_sidebar = True
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
+        """Staff only. Whoever is logged in and is no staff is refused, not asked to log in."""
+        guarded = super().admin_view(view, cacheable)
+
+        def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if request.user.is_authenticated and not self.has_permission(request):
+                raise PermissionDenied
+            try:
+                response: HttpResponseBase = guarded(request, *args, **kwargs)
+            except PermissionDenied:
+                self._note(request, "admin.denied", f"page:{request.path}")
+                raise
+            return response
+
+        return update_wrapper(inner, guarded)
+
+    def seen(self, request: HttpRequest, target: str) -> None:
+        """Write down that somebody of the staff looked at `target` ('order:12', 'order:*')."""
+        self._note(request, "admin.view", target)
+
+    def _note(self, request: HttpRequest, action: str, target: str) -> None:
+        from accounts.requests import user_of
+        from accounts.services.audit import audit_record
+
+        query = request.GET.urlencode()
+        audit_record(
+            actor=user_of(request),
+            action=action,
+            target=target[:100],
+            data={"query": query[:500]} if query else None,
+            now=timezone.now(),
+        )
+
+    @method_decorator(never_cache)
+    @login_not_required
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """To the one log-in page, whose counter of wrong passwords is everybody's."""
+        wanted = request.GET.get(REDIRECT_FIELD_NAME) or reverse("admin:index")
+        return redirect("accounts:login", query={REDIRECT_FIELD_NAME: wanted})
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """As on every other page: sockets end too."""
+        from accounts.views import logout_page
+
+        return logout_page(request)
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """The settings page changes passwords, and counts wrong ones."""
+        return redirect("accounts:settings")
+
+    def password_change_done(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        return redirect("accounts:settings")
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """What needs a person, as far as this person may see it."""
+        from accounts.requests import user_of
+        from speedtrade.admin_index import cards_for, latest_acts
+
+        user, now = user_of(request), timezone.now()
+        context = {"cards": cards_for(user, now), "latest": latest_acts(user)}
+        return super().index(request, {**context, **(extra_context or {})})

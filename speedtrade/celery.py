@@ -1,9 +1,10 @@
 """The Celery application and its beat: every periodic duty of the house in one table."""
 
 import os
+from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_ready
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "speedtrade.settings")
@@ -24,6 +25,13 @@ def use_house_logging(**_: object) -> None:
     logging.config.dictConfig(settings.LOGGING)
 
 
+@worker_ready.connect
+def sweep_at_start(sender: Any, **_: object) -> None:
+    """A worker that comes back looks at once for what the last one left, and shows that it lives."""
+    with sender.app.connection_for_write() as connection:
+        sender.app.send_task("trading.tasks.submissions_sweep", connection=connection)
+
+
 @app.on_after_finalize.connect
 def schedule(sender: Celery, **_: object) -> None:
     """The beat. A poll that was not taken within its period is dropped: the next one knows more."""
@@ -34,6 +42,7 @@ def schedule(sender: Celery, **_: object) -> None:
         ("poll", "trading.tasks.orders_poll", settings.POLL_PERIOD),
         ("snapshots", "portfolio.tasks.equity_snapshot", settings.SNAPSHOT_PERIOD),
         ("ledger", "portfolio.tasks.ledger_check", settings.LEDGER_CHECK_PERIOD),
+        ("thin", "portfolio.tasks.snapshots_thin", settings.TIDY_PERIOD),
         ("families", "accounts.tasks.families_clean", settings.TOKEN_CLEANUP_PERIOD),
     ):
         seconds = period.total_seconds()

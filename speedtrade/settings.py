@@ -397,6 +397,7 @@ SWEEP_PERIOD = timedelta(seconds=5)
 POLL_PERIOD = timedelta(seconds=5)
 SNAPSHOT_PERIOD = timedelta(seconds=60)
 LEDGER_CHECK_PERIOD = timedelta(minutes=15)
+TIDY_PERIOD = timedelta(days=1)
 PORTFOLIO_PUSH_PERIOD = timedelta(seconds=1)
 LATER_INLINE = TESTING  # background wake-ups run at once where a test looks at them
 HEALTH_WORKER_AGE = timedelta(seconds=30)

@@ -4,8 +4,12 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from accounts import schema  # noqa: F401 - tells the API document how tokens look
 from speedtrade import health, views
 
+admin.autodiscover()  # here and not at start: the other processes have no use for admin modules
+
+READ = ["get", "head"]  # the views of the library answer OPTIONS with a fault
 api_v1 = [
     path("", include("accounts.api_urls")),
     path("", include("marketdata.api_urls")),
@@ -22,8 +26,12 @@ urlpatterns = [
     path("", include("portfolio.urls")),
     path("", include("trading.urls")),
     path("api/v1/", include((api_v1, "api"))),
-    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
+    path("api/schema", SpectacularAPIView.as_view(http_method_names=READ), name="schema"),
+    path(
+        "api/docs",
+        SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=READ),
+        name="api-docs",
+    ),
     path("admin/", admin.site.urls),
 ]
 handler400 = "speedtrade.views.bad_request"
