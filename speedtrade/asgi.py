@@ -6,7 +6,7 @@ request; threads of `a2wsgi` live on, and so do their connections (docs/adr has 
 
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "speedtrade.settings")
 
@@ -33,9 +33,9 @@ def without_underscores(app: App) -> App:
     return filtered
 
 
+# The packages type the same protocol differently.
+_pages: Any = WSGIMiddleware(cast(Any, wsgi_application), workers=settings.WEB_THREADS)
+
 application = ProtocolTypeRouter(
-    {
-        "http": without_underscores(WSGIMiddleware(wsgi_application, workers=settings.WEB_THREADS)),
-        "websocket": websocket_application,
-    }
+    {"http": without_underscores(_pages), "websocket": websocket_application}
 )

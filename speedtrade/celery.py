@@ -27,7 +27,7 @@ def use_house_logging(**_: object) -> None:
 
 @worker_ready.connect
 def sweep_at_start(sender: Any, **_: object) -> None:
-    """A worker that comes back looks at once for what the last one left, and shows that it lives."""
+    """A worker that starts looks at once for what the last one left, and shows that it lives."""
     with sender.app.connection_for_write() as connection:
         sender.app.send_task("trading.tasks.submissions_sweep", connection=connection)
 
