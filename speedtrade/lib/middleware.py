@@ -15,6 +15,7 @@ from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.http.request import QueryDict
 from django.shortcuts import render, resolve_url
+from django.template.loader import render_to_string
 from redis.exceptions import RedisError
 
 from speedtrade.lib.api import describe_problem, problem_response
@@ -69,7 +70,10 @@ class RequestFloorMiddleware:
             "retry_after": headers.get("Retry-After"),
             "request_id": body["request_id"],
         }
-        response = render(request, "error.html", context, status=body["status"])
+        if isinstance(error, OperationalError):  # the shell of a page would ask the database again
+            response = HttpResponse(render_to_string("500.html", context), status=body["status"])
+        else:
+            response = render(request, "error.html", context, status=body["status"])
         for name, value in headers.items():
             response.headers[name] = value
         return response

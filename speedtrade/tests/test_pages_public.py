@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django import forms
+from django.db import OperationalError
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
@@ -134,6 +135,18 @@ def test_the_page_for_a_fault_asks_neither_database_nor_user(rf: RequestFactory)
     text = response.content.decode()
     assert response.status_code == 500
     assert "abcdefgh-1" in text and ">PAPER<" in text and read(text).found == []
+
+
+def test_a_page_says_that_the_database_is_away_without_asking_it(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*args: Any, **kwargs: Any) -> None:
+        raise OperationalError("the server is gone")
+
+    monkeypatch.setattr("speedtrade.views.render", away)
+    response = client.get("/about/licences")
+    assert response.status_code == 503 and response.headers["Retry-After"]
+    assert html.escape(CATALOGUE["unavailable"].title) in response.content.decode()
 
 
 @pytest.mark.django_db
