@@ -1,13 +1,26 @@
 """Pages that belong to no app: the landing page, problems and errors."""
 
+from typing import Any
+
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from accounts.models import User
+from marketdata import selectors
+from marketdata.views import quote_rows
 from speedtrade.lib.api import problem_response
 from speedtrade.lib.errors import CATALOGUE, DomainError
+from speedtrade.lib.ratelimit import client_address
+
+DEMO = "demo"
+LOOPBACK = ("127.0.0.1", "::1")
+GLIMPSE_ROWS = 5
+GLIMPSE_BARS, GLIMPSE_LIMIT = "15m", 96  # one day
 
 
 @login_not_required
@@ -16,7 +29,27 @@ def home(request: HttpRequest) -> HttpResponseBase:
     """The landing page; whoever is logged in goes to the dashboard."""
     if request.user.is_authenticated:
         return redirect("portfolio:dashboard")
-    return render(request, "landing.html")
+    return render(request, "landing.html", {"demo": _demo(request), "rows": _market_glimpse()})
+
+
+def _demo(request: HttpRequest) -> dict[str, str]:
+    """The demo login for one click, only for whoever sits at the machine that made it."""
+    if settings.PRODUCTION or not settings.DEMO_PASSWORD:
+        return {}
+    if client_address(request) not in LOOPBACK or not User.objects.filter(username=DEMO).exists():
+        return {}
+    return {"username": DEMO, "password": settings.DEMO_PASSWORD}
+
+
+def _market_glimpse() -> list[dict[str, Any]]:
+    """A few symbols with their last day, as rows for `components/_quote_row.html`."""
+    now = timezone.now()
+    found, _ = selectors.instruments_split(settings.WATCHLIST_DEFAULT[:GLIMPSE_ROWS])
+    rows = quote_rows(found, now)
+    for row in rows:
+        day = selectors.bars(row["instrument"], GLIMPSE_BARS, now=now, limit=GLIMPSE_LIMIT)
+        row["spark"] = [bar.c for bar in day]
+    return rows
 
 
 @login_not_required

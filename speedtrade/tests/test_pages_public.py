@@ -11,10 +11,13 @@ from django import forms
 from django.db import OperationalError
 from django.test import Client, RequestFactory
 from django.urls import reverse
+from django.utils import timezone
 
 from speedtrade import views
 from speedtrade.lib.errors import CATALOGUE
+from speedtrade.testing.cast import PASSWORD, make_user
 from speedtrade.testing.headers import assert_safe_headers
+from speedtrade.testing.market import instrument, put_quote, quote
 
 PUBLIC = ["/", "/login", "/register", "/about/licences", "/problems/market-closed"]
 
@@ -57,6 +60,43 @@ def test_public_page_is_safe_and_says_paper(client: Client, path: str) -> None:
     assert read(text).found == []
     assert ">PAPER<" in text and 'href="#main"' in text
     assert re.findall(r"<h1", text) == ["<h1"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("address", "password", "production", "offered"),
+    [
+        ("127.0.0.1", PASSWORD, False, True),
+        ("203.0.113.7", PASSWORD, False, False),
+        ("127.0.0.1", "", False, False),
+        ("127.0.0.1", PASSWORD, True, False),
+    ],
+)
+def test_the_demo_login_is_offered_at_the_machine_itself_only(
+    client: Client, settings: Any, address: str, password: str, production: bool, offered: bool
+) -> None:
+    make_user("demo")
+    settings.DEMO_PASSWORD, settings.PRODUCTION = password, production
+    text = client.get("/", REMOTE_ADDR=address).content.decode()
+    assert ("Look around as demo" in text) is offered
+    assert (PASSWORD in text) is offered
+
+
+@pytest.mark.django_db
+def test_one_click_on_the_demo_login_is_enough(client: Client, settings: Any) -> None:
+    make_user("demo")
+    settings.DEMO_PASSWORD = PASSWORD
+    text = client.get("/").content.decode()
+    fields = dict(re.findall(r'type="hidden" name="(username|password)" value="([^"]+)"', text))
+    assert client.post("/login", fields).headers["Location"] == "/dashboard"
+
+
+@pytest.mark.django_db
+def test_the_landing_page_shows_the_market(client: Client) -> None:
+    instrument("AAPL")
+    put_quote(quote("AAPL", "101.99", "102.00", now=timezone.now(), prev_close="100.00"))
+    text = client.get("/").content.decode()
+    assert "$102.00" in text and "+2.00%" in text and 'class="spark' in text
 
 
 @pytest.mark.django_db
