@@ -87,13 +87,9 @@ def order_place(
         known = _known(placed_by, intent_key, digest)
         if known is not None:
             return Placed(known, False)
-        if (
-            intent.client_order_id
-            and Order.objects.filter(
-                brokerage_account=locked, client_order_id=intent.client_order_id
-            ).exists()
-        ):
-            raise ClientOrderIdTaken()
+        named = _named(locked, intent, key, digest)
+        if named is not None:
+            return Placed(named, False)
         crash_point("after_idempotency_row")
         funds, books = funds_now(account=locked, instrument=instrument, now=now)
         terms = assess(
@@ -146,6 +142,25 @@ def _known(user: User, intent_key: str, digest: str) -> Order | None:
     )
     if order is not None and order.intent_hash != digest:
         raise KeyReused()
+    return order
+
+
+def _named(
+    account: BrokerageAccount, intent: OrderIntent, key: str | None, digest: str
+) -> Order | None:
+    """The order that has the client order id already; raises ClientOrderIdTaken for another one.
+
+    Without a key the id is the key: a retry that lost its Idempotency-Key finds its order.
+    """
+    if not intent.client_order_id:
+        return None
+    order = (
+        Order.objects.select_related("instrument", "brokerage_account")
+        .filter(brokerage_account=account, client_order_id=intent.client_order_id)
+        .first()
+    )
+    if order is not None and (key or order.intent_hash != digest):
+        raise ClientOrderIdTaken()
     return order
 
 
