@@ -70,8 +70,9 @@ def _book_new_fills(order: Order, fills: Sequence[BrokerFill], now: datetime) ->
     if not fills:
         return 0
     known = set(Fill.objects.filter(order=order).values_list("trade_id", flat=True))
-    fresh = [fill for fill in fills if fill.trade_id not in known]
-    for fill in fresh:
+    # By id: an adapter that merges a stream with a poll may tell of one fill twice in one report.
+    fresh = {fill.trade_id: fill for fill in fills if fill.trade_id not in known}
+    for fill in fresh.values():
         # The order's money is rounded as a whole, so that splitting a fill changes no cent.
         before = order.filled_notional
         exact = times(fill.qty, fill.price)
@@ -97,6 +98,9 @@ def _book_new_fills(order: Order, fills: Sequence[BrokerFill], now: datetime) ->
             hold_left=order_hold(order),
             now=now,
         )
+    if order.qty is not None and order.filled_qty > order.qty:
+        # It happened at the broker, so it stands in the books; somebody has to look (I6).
+        logger.error("order_overfilled", extra={"order": order.pk, "qty": str(order.filled_qty)})
     return len(fresh)
 
 
