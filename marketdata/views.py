@@ -24,6 +24,7 @@ from speedtrade.lib.htmx import page
 from speedtrade.lib.money import percent
 
 MOVERS_ON_PAGE = 5
+SPARK_BARS, SPARK_LIMIT = "5m", 288  # a market that never closes has a day of so many
 
 
 def quote_rows(instruments: Iterable[Instrument], now: datetime) -> list[dict[str, Any]]:
@@ -36,6 +37,19 @@ def quote_rows(instruments: Iterable[Instrument], now: datetime) -> list[dict[st
 def _row(instrument: Instrument, quote: Quote | None, now: datetime) -> dict[str, Any]:
     stale = quote is None or selectors.is_stale(quote, now)
     return {"instrument": instrument, "quote": quote, "stale": stale}
+
+
+def with_sparks(rows: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    """Add `spark` to each row: the previous close and the prices of today's session."""
+    opened = {kind: state.session_open for kind, state in selectors.market_clock(now).items()}
+    for row in rows:
+        instrument, quote = row["instrument"], row["quote"]
+        if quote is None:
+            continue
+        start = opened[instrument.asset_type]
+        today = selectors.bars(instrument, SPARK_BARS, now=now, start=start, limit=SPARK_LIMIT)
+        row["spark"] = [quote.prev_close, *(bar.c for bar in today), quote.last]
+    return rows
 
 
 @require_safe
@@ -60,7 +74,8 @@ def _movers(direction: selectors.Direction, kind: str, now: datetime) -> list[di
     """Only what really moved in that direction: on a quiet day a list may be short or empty."""
     found = selectors.movers(direction, now, MOVERS_ON_PAGE, asset_type=kind)
     sign = 1 if direction == "gainers" else -1
-    return [_row(m.instrument, m.quote, now) for m in found if sign * m.quote.change_pct > 0]
+    rows = [_row(m.instrument, m.quote, now) for m in found if sign * m.quote.change_pct > 0]
+    return with_sparks(rows, now)
 
 
 @require_safe

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from marketdata import selectors
-from marketdata.views import quote_rows
+from marketdata.views import quote_rows, with_sparks
 from speedtrade.lib.api import problem_response
 from speedtrade.lib.errors import CATALOGUE, DomainError
 from speedtrade.lib.ratelimit import client_address
@@ -20,7 +20,6 @@ from speedtrade.lib.ratelimit import client_address
 DEMO = "demo"
 LOOPBACK = ("127.0.0.1", "::1")
 GLIMPSE_ROWS = 5
-GLIMPSE_BARS, GLIMPSE_LIMIT = "15m", 96  # one day
 
 
 @login_not_required
@@ -42,14 +41,10 @@ def _demo(request: HttpRequest) -> dict[str, str]:
 
 
 def _market_glimpse() -> list[dict[str, Any]]:
-    """A few symbols with their last day, as rows for `components/_quote_row.html`."""
+    """A few symbols with their day, as rows for `components/_quote_row.html`."""
     now = timezone.now()
     found, _ = selectors.instruments_split(settings.WATCHLIST_DEFAULT[:GLIMPSE_ROWS])
-    rows = quote_rows(found, now)
-    for row in rows:
-        day = selectors.bars(row["instrument"], GLIMPSE_BARS, now=now, limit=GLIMPSE_LIMIT)
-        row["spark"] = [bar.c for bar in day]
-    return rows
+    return with_sparks(quote_rows(found, now), now)
 
 
 @login_not_required
