@@ -10,7 +10,7 @@ from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import redirect
+from django.shortcuts import redirect, resolve_url
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
@@ -68,8 +68,10 @@ class SpeedTradeAdminSite(AdminSite):
     @login_not_required
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """To the one log-in page, whose counter of wrong passwords is everybody's."""
+        from django.contrib.auth.views import redirect_to_login
+
         wanted = request.GET.get(REDIRECT_FIELD_NAME) or reverse("admin:index")
-        return redirect("accounts:login", query={REDIRECT_FIELD_NAME: wanted})
+        return redirect_to_login(wanted, resolve_url("accounts:login"))
 
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """As on every other page: sockets end too."""

@@ -5,9 +5,11 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
+from accounts.services.staff import support_group_ensure
+
 
 class Command(BaseCommand):
-    help = "Migrate, load the instruments, and with --demo make the demo user."
+    help = "Migrate, load instruments, name support's rights, and with --demo make the demo user."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -16,5 +18,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=options["verbosity"])
         call_command("load_instruments")
+        support_group_ensure()
         if options["demo"]:
             call_command("seed_demo")

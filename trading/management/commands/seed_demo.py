@@ -3,15 +3,13 @@
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import Permission
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.services.staff import SUPPORT_GROUP, support_grant
 from accounts.services.users import user_register
 from marketdata.services.watchlists import watchlist_ensure_default
-
-SUPPORT_APPS = ("accounts", "marketdata", "portfolio", "trading")
 
 
 class Command(BaseCommand):
@@ -30,10 +28,7 @@ class Command(BaseCommand):
                     now=timezone.now(),
                 )
                 watchlist_ensure_default(user=user, now=timezone.now())
-            if staff and not user.is_staff:
-                user.is_staff = True
-                user.save(update_fields=["is_staff"])
-            if staff:
-                user.user_permissions.set(
-                    Permission.objects.filter(content_type__app_label__in=SUPPORT_APPS)
+            if staff and not user.groups.filter(name=SUPPORT_GROUP).exists():
+                support_grant(
+                    user=user, actor=None, reason="the demo's support login", now=timezone.now()
                 )

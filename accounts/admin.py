@@ -1,0 +1,276 @@
+"""Users, their accounts and log-ins, and what everybody did: read, and acted on with a reason."""
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from accounts.models import AuditEvent, BrokerageAccount, TokenFamily, User
+from accounts.services.accounts import account_freeze, account_unfreeze
+from accounts.services.families import token_family_revoke
+from accounts.services.staff import support_grant, support_revoke
+from accounts.services.users import user_deactivate, user_reactivate
+from speedtrade.lib.admin import SupportAdmin, SupportInline, list_link, row_link, support_action
+from speedtrade.lib.errors import DomainError
+
+# Rights are given by `support_grant`, with a reason and an audit row, not by a form of groups.
+admin.site.unregister(Group)
+
+
+def _may_touch(user: User, actor: User) -> None:
+    """Support acts on users; on colleagues only a superuser does, and nobody on themselves."""
+    if user.pk == actor.pk:
+        raise DomainError("Ask a colleague: nobody does this to themselves.", code="conflict")
+    if (user.is_staff or user.is_superuser) and not actor.is_superuser:
+        raise DomainError("Staff are a superuser's business.", code="permission_denied")
+
+
+def _deactivate(user: User, actor: User, reason: str, now: datetime) -> str:
+    _may_touch(user, actor)
+    user_deactivate(user=user, actor=actor, reason=reason, now=now)
+    return "closed; sessions, tokens and sockets have ended."
+
+
+def _reactivate(user: User, actor: User, reason: str, now: datetime) -> str:
+    _may_touch(user, actor)
+    user_reactivate(user=user, actor=actor, reason=reason, now=now)
+    return "open again; they log in anew."
+
+
+def _grant(user: User, actor: User, reason: str, now: datetime) -> str:
+    _may_touch(user, actor)
+    support_grant(user=user, actor=actor, reason=reason, now=now)
+    return "works at the support desk now."
+
+
+def _revoke(user: User, actor: User, reason: str, now: datetime) -> str:
+    _may_touch(user, actor)
+    support_revoke(user=user, actor=actor, reason=reason, now=now)
+    return "has left the support desk."
+
+
+class BrokerageAccountInline(SupportInline):
+    model = BrokerageAccount
+    fields = ("broker", "mode", "status", "status_reason", "is_default")
+    show_change_link = True
+    verbose_name_plural = "brokerage accounts"
+
+
+@admin.register(User)
+class UserAdmin(SupportAdmin):
+    """The hash of a password is no field here, and so on no page."""
+
+    list_display = ("id", "username", "email", "is_active", "is_staff", "date_joined", "last_login")
+    list_display_links = ("id", "username")
+    list_filter = ("is_active", "is_staff", "is_superuser")
+    search_fields = ("username", "email", "=id")
+    ordering = ("-id",)
+    fields = (
+        "id",
+        "username",
+        "email",
+        "is_active",
+        "is_staff",
+        "is_superuser",
+        "theme",
+        "date_joined",
+        "last_login",
+        "more",
+    )
+    inlines = (BrokerageAccountInline,)
+    actions = (
+        support_action(
+            name="deactivate",
+            label="Deactivate",
+            question="They cannot log in any more; sessions, tokens and sockets end at once. "
+            "Open orders stay open.",
+            perform=_deactivate,
+        ),
+        support_action(
+            name="reactivate",
+            label="Reactivate",
+            question="They can log in again.",
+            perform=_reactivate,
+        ),
+        support_action(
+            name="grant_support",
+            label="Make support staff",
+            question="They see every account and may do what support does.",
+            perform=_grant,
+            permission="appoint",
+        ),
+        support_action(
+            name="revoke_support",
+            label="Take support rights away",
+            question="The support desk closes to them at once.",
+            perform=_revoke,
+            permission="appoint",
+        ),
+    )
+
+    def has_appoint_permission(self, request: HttpRequest) -> bool:
+        """Who gives support rights can give them to himself; so it is not support."""
+        return bool(getattr(request.user, "is_superuser", False))
+
+    def row_words(self, row: User) -> str:
+        return f"{row.username} (#{row.pk})"
+
+    @admin.display(description="see also")
+    def more(self, user: User) -> SafeString:
+        return _links(
+            list_link("trading_order", "Orders", brokerage_account__user__id__exact=user.pk),
+            list_link("accounts_tokenfamily", "API log-ins", user__id__exact=user.pk),
+            list_link("accounts_auditevent", "Their acts", actor__id__exact=user.pk, kind="all"),
+        )
+
+
+def _freeze(account: BrokerageAccount, actor: User, reason: str, now: datetime) -> str:
+    account_freeze(account_id=account.pk, actor=actor, reason=reason, now=now)
+    return "frozen; new orders are refused, cancels pass."
+
+
+def _unfreeze(account: BrokerageAccount, actor: User, reason: str, now: datetime) -> str:
+    account_unfreeze(account_id=account.pk, actor=actor, reason=reason, now=now)
+    return "active again."
+
+
+@admin.register(BrokerageAccount)
+class BrokerageAccountAdmin(SupportAdmin):
+    list_display = ("id", "owner", "label", "broker", "mode", "status", "is_default", "created_at")
+    list_filter = ("status", "broker", "mode")
+    list_select_related = ("user",)
+    search_fields = ("user__username", "user__email", "label", "=id")
+    ordering = ("-id",)
+    fields = (
+        "id",
+        "owner",
+        "label",
+        "broker",
+        "exchange",
+        "mode",
+        "currency",
+        "status",
+        "status_reason",
+        "is_default",
+        "last_synced_at",
+        "created_at",
+        "more",
+    )
+    actions = (
+        support_action(
+            name="freeze",
+            label="Freeze",
+            question="New orders and paper transfers are refused; cancels pass, resting orders "
+            "stay. The owner sees the reason.",
+            perform=_freeze,
+        ),
+        support_action(
+            name="unfreeze",
+            label="Unfreeze",
+            question="The account may trade again.",
+            perform=_unfreeze,
+        ),
+    )
+
+    def row_words(self, row: BrokerageAccount) -> str:
+        return f"{row.label} (#{row.pk}) of {row.user.username}"
+
+    def audit_target(self, pk: object) -> str:
+        return f"account:{pk}"
+
+    @admin.display(description="user", ordering="user__username")
+    def owner(self, account: BrokerageAccount) -> SafeString | str:
+        return row_link(account.user, account.user.username)
+
+    @admin.display(description="see also")
+    def more(self, account: BrokerageAccount) -> SafeString:
+        mine = {"brokerage_account__id__exact": account.pk}
+        return _links(
+            list_link("trading_order", "Orders", **mine),
+            list_link("trading_fill", "Fills", **mine),
+            list_link("portfolio_position", "Positions", **mine),
+            list_link("portfolio_ledgeraccount", "Ledger accounts", **mine),
+            list_link("portfolio_journalentry", "Journal", **mine),
+            list_link(
+                "portfolio_hold", "Holds", ledger_account__brokerage_account__id__exact=account.pk
+            ),
+        )
+
+
+def _kill_family(family: TokenFamily, actor: User, reason: str, now: datetime) -> str:
+    token_family_revoke(family_id=family.pk, actor=actor, reason=reason, now=now)
+    return "dead; the next request with any of its tokens is refused."
+
+
+@admin.register(TokenFamily)
+class TokenFamilyAdmin(SupportAdmin):
+    """Log-ins of scripts. What could be used to forge or guess a token is not shown."""
+
+    list_display = ("id", "user", "created_at", "expires_at", "revoked_at", "revoke_reason")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter), "revoke_reason")
+    list_select_related = ("user",)
+    search_fields = ("user__username", "user__email")
+    ordering = ("-created_at",)
+    fields = (
+        "id",
+        "user",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+        "revoke_reason",
+    )
+    actions = (
+        support_action(
+            name="revoke",
+            label="Revoke",
+            question="Every token of these log-ins is refused from now on.",
+            perform=_kill_family,
+        ),
+    )
+
+    def row_words(self, row: TokenFamily) -> str:
+        return f"Log-in of {row.user.username}, {row.created_at:%Y-%m-%d %H:%M}"
+
+
+class KindFilter(admin.SimpleListFilter):
+    """Looking is written down too; it would bury what was done."""
+
+    title = "what"
+    parameter_name = "kind"
+    READS = ("admin.view", "admin.denied")
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("reads", "What staff looked at"), ("all", "All")]
+
+    def choices(self, changelist: Any) -> Any:
+        listed = iter(super().choices(changelist))
+        yield {**next(listed), "display": "What was done"}
+        yield from listed
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[AuditEvent]
+    ) -> QuerySet[AuditEvent]:
+        if self.value() == "all":
+            return queryset
+        if self.value() == "reads":
+            return queryset.filter(action__in=self.READS)
+        return queryset.exclude(action__in=self.READS)
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(SupportAdmin):
+    list_display = ("at", "actor", "action", "target", "reason", "request_id")
+    list_filter = (KindFilter, ("actor", admin.RelatedOnlyFieldListFilter), "action")
+    list_select_related = ("actor",)
+    search_fields = ("=target", "=request_id", "action", "reason", "actor__username")
+    ordering = ("-at", "-id")
+    fields = ("at", "actor", "action", "target", "reason", "request_id", "data")
+
+
+def _links(*links: SafeString) -> SafeString:
+    return format_html_join(" · ", "{}", ((link,) for link in links))

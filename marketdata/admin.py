@@ -1,0 +1,71 @@
+"""Instruments: read, halted and resumed. Their rules come from the data file."""
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+
+from marketdata.models import Instrument
+from marketdata.services.instruments import instrument_halt, instrument_resume
+from speedtrade.lib.admin import SupportAdmin, figure, support_action
+
+
+def _halt(instrument: Instrument, actor: Any, reason: str, now: datetime) -> str:
+    instrument_halt(symbol=instrument.symbol, actor=actor, reason=reason, now=now)
+    return "halted; new orders are refused, cancels pass."
+
+
+def _resume(instrument: Instrument, actor: Any, reason: str, now: datetime) -> str:
+    instrument_resume(symbol=instrument.symbol, actor=actor, reason=reason, now=now)
+    return "resumed."
+
+
+@admin.register(Instrument)
+class InstrumentAdmin(SupportAdmin):
+    list_display = (
+        "symbol",
+        "name",
+        "asset_type",
+        "exchange",
+        "tradable",
+        "halted_at",
+        "halt_reason",
+    )
+    list_filter = (("halted_at", admin.EmptyFieldListFilter), "asset_type", "exchange", "tradable")
+    search_fields = ("symbol", "name")
+    ordering = ("symbol",)
+    fields = (
+        "symbol",
+        "name",
+        "asset_type",
+        "exchange",
+        "sector",
+        figure("price_tick"),
+        figure("qty_step"),
+        figure("min_qty"),
+        figure("min_notional"),
+        "fractionable",
+        "tradable",
+        "shortable",
+        "halted_at",
+        "halt_reason",
+        "feed",
+    )
+    actions = (
+        support_action(
+            name="halt",
+            label="Halt",
+            question="New orders in these symbols are refused for everybody; cancels pass, "
+            "resting orders stay.",
+            perform=_halt,
+        ),
+        support_action(
+            name="resume",
+            label="Resume",
+            question="Orders in these symbols are taken again.",
+            perform=_resume,
+        ),
+    )
+
+    def row_words(self, row: Instrument) -> str:
+        return row.symbol
