@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.files.storage import FileSystemStorage
+
+from speedtrade.lib.staticfiles import HouseStaticStorage
 
 STATIC = Path(settings.BASE_DIR) / "static"
 ROWS: list[dict[str, Any]] = json.loads((STATIC / "vendor/MANIFEST.json").read_text())["files"]
@@ -46,3 +49,20 @@ def test_every_script_of_ours_is_short() -> None:
     scripts = sorted((STATIC / "js").glob("*.js"))
     assert scripts
     assert [s.name for s in scripts if len(s.read_text().splitlines()) > JS_LINES] == []
+
+
+def test_production_hashes_the_modules_that_scripts_import(tmp_path: Path) -> None:
+    storage = HouseStaticStorage(location=tmp_path, base_url="/static/")
+    source = FileSystemStorage(location=STATIC)
+    paths = {
+        f"js/{script.name}": (source, f"js/{script.name}") for script in STATIC.glob("js/*.js")
+    }
+    for path in paths:
+        storage.save(path, source.open(path))
+    list(storage.post_process(paths))
+    done = storage.hashed_files
+    text = (tmp_path / done["js/quotes.js"]).read_text()
+    assert f'from "./{Path(done["js/socket.js"]).name}"' in text
+    assert f'from "./{Path(done["js/format.js"]).name}"' in text
+    inner = (tmp_path / done["js/format.js"]).read_text()
+    assert f'from "./{Path(done["js/formats.js"]).name}"' in inner

@@ -52,6 +52,9 @@ class PriceChart {
     for (const series of this.series ?? []) this.chart.removeSeries(series);
     const look = colors();
     const places = format.priceDecimals(this.bars[0].text, this.tick);
+    this.chart.applyOptions({
+      localization: { priceFormatter: (value) => format.price(value.toFixed(places), this.tick) },
+    });
     const common = { priceFormat: { type: "price", precision: places, minMove: 10 ** -places }, priceLineStyle: LineStyle.Dotted };
     if (this.style === "candles") {
       this.main = this.chart.addSeries(CandlestickSeries, {

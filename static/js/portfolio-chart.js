@@ -5,13 +5,24 @@ import { BaselineSeries, LineStyle, load, moment, place, ranges, stage } from ".
 import { colors, faint } from "./theme-colors.js";
 
 const HOURS_ONLY = 3_600; // points of a portfolio are moments, not days
+const FLATTEST = 0.002; // the scale spans at least this share, or a cent would look like a cliff
+
+function atLeast(info, span) {
+  const range = info?.priceRange;
+  const missing = range ? span - (range.maxValue - range.minValue) : 0;
+  if (missing <= 0) return info;
+  return { ...info, priceRange: { minValue: range.minValue - missing / 2, maxValue: range.maxValue + missing / 2 } };
+}
 
 class EquityChart {
   constructor(frame) {
     this.frame = frame;
     this.box = frame.querySelector(".chart");
     this.chart = stage(this.box, () => this.draw());
-    this.chart.applyOptions({ rightPriceScale: { scaleMargins: { top: 0.12, bottom: 0.08 } } });
+    this.chart.applyOptions({
+      rightPriceScale: { scaleMargins: { top: 0.12, bottom: 0.08 } },
+      localization: { priceFormatter: (value) => format.money(value.toFixed(2)) },
+    });
     this.range = ranges(frame, (range) => { this.range = range; this.fetch(); });
     this.chart.subscribeCrosshairMove((at) => this.scrub(at));
     document.body.addEventListener("st:resync", () => this.fetch());
@@ -40,6 +51,7 @@ class EquityChart {
       topLineColor: look.gain, topFillColor1: faint(look.gain, 0.22), topFillColor2: faint(look.gain, 0.02),
       bottomLineColor: look.loss, bottomFillColor1: faint(look.loss, 0.02), bottomFillColor2: faint(look.loss, 0.22),
       priceFormat: { type: "price", precision: 2, minMove: 0.01 },
+      autoscaleInfoProvider: (fitted) => atLeast(fitted(), start * FLATTEST),
     });
     this.series.createPriceLine({ price: start, color: look["ink-2"], lineStyle: LineStyle.Dotted, lineWidth: 1, axisLabelVisible: false });
     this.series.setData(this.points.map(({ time, value }) => ({ time, value })));
