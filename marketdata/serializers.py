@@ -105,7 +105,7 @@ class QuotesShape(serializers.Serializer[Any]):
 
 class MoverShape(QuoteShape):
     name = serializers.CharField()
-    asset_type = serializers.ChoiceField(choices=AssetType.choices)
+    asset_type = serializers.ChoiceField(choices=AssetType.values)
 
 
 class MoversShape(serializers.Serializer[Any]):
@@ -131,7 +131,7 @@ class BarsShape(serializers.Serializer[Any]):
 class InstrumentShape(serializers.Serializer[Any]):
     symbol = serializers.CharField()
     name = serializers.CharField()
-    asset_type = serializers.ChoiceField(choices=AssetType.choices)
+    asset_type = serializers.ChoiceField(choices=AssetType.values)
     exchange = serializers.CharField()
     sector = serializers.CharField()
     price_tick = serializers.CharField()

@@ -6,7 +6,9 @@ A page that missed an event finds the truth when it refetches.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, TypedDict
 
 from asgiref.sync import async_to_sync
@@ -22,6 +24,23 @@ Kind = Literal["order", "portfolio", "alert", "account", "logout"]
 Renderer = Callable[[int, int], dict[str, Any] | None]
 
 _RENDERERS: dict[str, Renderer] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a user holds: symbols whose prices matter, and a book only its valuer understands."""
+
+    symbols: tuple[str, ...]
+    book: Any
+
+
+#: (user id, now) -> the holdings of the user's default account, or None. Reads the database.
+HoldingsLoader = Callable[[int, datetime], Holdings | None]
+#: (book, symbol -> Quote without depth, now) -> {"type": "portfolio", "portfolio": {…}}. Pure and
+#: cheap: it runs in the event loop. A held symbol may be missing from the quotes.
+HoldingsValuer = Callable[[Any, Mapping[str, Any], datetime], dict[str, Any]]
+
+_PORTFOLIO: list[tuple[HoldingsLoader, HoldingsValuer]] = []
 
 
 class LiveEvent(TypedDict):
@@ -45,6 +64,23 @@ def render_event(kind: str, user_id: int, thing_id: int) -> dict[str, Any] | Non
     """The message for a socket of `user_id`, or None where there is nothing to say."""
     renderer = _RENDERERS.get(kind)
     return renderer(user_id, thing_id) if renderer else None
+
+
+def register_portfolio(loader: HoldingsLoader, valuer: HoldingsValuer) -> None:
+    """Called once, from AppConfig.ready() of the portfolio: how its message is made."""
+    _PORTFOLIO[:] = [(loader, valuer)]
+
+
+def holdings_load(user_id: int, now: datetime) -> Holdings | None:
+    """What the user holds, from the database; None where nobody registered or there is nothing."""
+    return _PORTFOLIO[0][0](user_id, now) if _PORTFOLIO else None
+
+
+def holdings_value(
+    holdings: Holdings, quotes: Mapping[str, Any], now: datetime
+) -> dict[str, Any] | None:
+    """The portfolio message at these quotes; None where nobody registered."""
+    return _PORTFOLIO[0][1](holdings.book, quotes, now) if _PORTFOLIO else None
 
 
 def live_publish(*, user_id: int, kind: Kind, thing_id: int) -> None:
