@@ -4,7 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from speedtrade.lib.heartbeat import heartbeat
-from trading.services import submissions
+from trading.services import reconciliation, submissions
 
 
 @shared_task(name="trading.tasks.submission_send")
@@ -17,10 +17,10 @@ def submission_send(submission_id: int) -> None:
 def submissions_sweep() -> None:
     """Every few seconds: what was not taken, not answered or lost on the way."""
     heartbeat("worker", timezone.now())
-    submissions.submissions_sweep(now=timezone.now(), wake=submission_send.delay)
+    reconciliation.submissions_sweep(now=timezone.now(), wake=submission_send.delay)
 
 
 @shared_task(name="trading.tasks.orders_poll")
 def orders_poll() -> None:
     """Every few seconds: ask the brokers how our open orders are."""
-    submissions.orders_poll(now=timezone.now())
+    reconciliation.orders_poll(now=timezone.now())

@@ -26,7 +26,8 @@ from trading.domain.orders import FINAL_STATES, OrderIntent, OrderType, Side, Ti
 from trading.models import Order, PaperOrder, Submission, SubmissionAction
 from trading.services.executions import report_apply
 from trading.services.orders import Placed, order_cancel, order_place
-from trading.services.submissions import orders_poll, submission_process, submissions_sweep
+from trading.services.reconciliation import orders_poll, submissions_sweep
+from trading.services.submissions import submission_process
 
 D = Decimal
 

@@ -13,6 +13,7 @@ from django.db import DatabaseError, close_old_connections
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from speedtrade.lib.errors import InvariantBroken
 from speedtrade.lib.lease import LEASE_RETRY, Lease
 from trading.brokers.paper.venue import BrokerReport
 from trading.services.executions import report_apply
@@ -64,9 +65,16 @@ class Command(BaseCommand):
 def apply(reports: Iterable[BrokerReport]) -> None:
     """Bring each report into our books, in a transaction of its own."""
     for report in reports:
-        report_apply(
-            account_id=report.account_id, report=report.order, source="venue", now=timezone.now()
-        )
+        try:
+            report_apply(
+                account_id=report.account_id,
+                report=report.order,
+                source="venue",
+                now=timezone.now(),
+            )
+        except InvariantBroken:
+            # A report that cannot be: support must look at this order, the market goes on.
+            logger.exception("report_refused", extra={"account": report.account_id})
 
 
 class _Stop:

@@ -1,0 +1,159 @@
+"""Find what fell between two stools: nobody took it, nobody answered, the news got lost.
+
+The database says what there is to do, the broker how it is; `report_apply` does the rest.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import groupby, islice
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from portfolio.services.books import account_lock
+from speedtrade.lib.errors import InvariantBroken
+from speedtrade.lib.live import live_publish
+from trading.brokers.base import IdScope
+from trading.brokers.registry import broker_for
+from trading.domain.orders import FINAL_STATES, SENT_STATES, OrderState
+from trading.models import Order, Submission, SubmissionAction
+from trading.selectors import halt_open
+from trading.services.executions import report_apply
+from trading.services.moves import order_move
+from trading.services.submissions import order_adopt, order_submit, order_tell_cancel
+
+logger = logging.getLogger(__name__)
+SWEEP_BATCH = 200
+POLL_BATCH = 500  # orders asked for in one call
+LOST_REASON = "the broker does not know it; it was not sent again"
+
+
+def submissions_sweep(*, now: datetime, wake: Callable[[int], object]) -> int:
+    """Find what fell between two stools: wake what nobody took, look up what nobody answered.
+
+    The database alone is asked what there is to do; how many submissions were found.
+    """
+    waiting = Submission.objects.filter(
+        done_at__isnull=True,
+        claimed_at__isnull=True,
+        available_at__lte=now - settings.SUBMIT_WAKE_AFTER,
+    ).order_by("id")
+    unknown = (
+        Submission.objects.filter(
+            done_at__isnull=True, claimed_at__lte=now - settings.SUBMIT_UNKNOWN_AFTER
+        )
+        .select_related("order__brokerage_account", "order__instrument")
+        .order_by("id")
+    )
+    count = 0
+    for pk in waiting.values_list("pk", flat=True)[:SWEEP_BATCH]:
+        wake(pk)
+        count += 1
+    for submission in unknown[:SWEEP_BATCH]:
+        try:
+            _recover(submission, now)
+        except Exception:
+            # One order that cannot be mended must not keep the others from it.
+            logger.exception("recover_failed", extra={"submission": submission.pk})
+        count += 1
+    return count
+
+
+def _recover(submission: Submission, now: datetime) -> None:
+    """One look for a submission without an answer, and what follows from a miss."""
+    order = submission.order
+    broker = broker_for(order.brokerage_account)
+    if submission.action == SubmissionAction.CANCEL:
+        order_tell_cancel(order, submission)
+        return
+    if order_adopt(order, submission, broker) is not False:
+        return
+    Submission.objects.filter(pk=submission.pk).update(lookups=submission.lookups + 1)
+    waited = (
+        submission.claimed_at is not None
+        and now - submission.claimed_at >= settings.SUBMIT_LOST_AFTER
+    )
+    often = submission.lookups + 1 >= settings.SUBMIT_LOOKUPS
+    if order.state == OrderState.PENDING_CANCEL:
+        # Given up by its user: what never arrived is not sent after all, only to be canceled.
+        if waited and broker.caps.lookup_is_proof:
+            _move_unsent(order, OrderState.CANCELED, "it never reached the broker", now)
+        elif waited and often:
+            _move_unsent(order, OrderState.LOST, LOST_REASON, now)
+        return
+    if not (broker.caps.lookup_is_proof or (waited and often)):
+        return
+    if broker.caps.id_scope == IdScope.ALL_TIME:
+        # The same id again: a venue that has it after all answers "duplicate", and we adopt.
+        if halt_open() is None:
+            order_submit(order, submission)
+        return
+    _move_unsent(order, OrderState.LOST, LOST_REASON, now)
+
+
+def _move_unsent(order: Order, new: OrderState, reason: str, now: datetime) -> None:
+    """Move an order that the broker does not know, unless news of it came in meanwhile."""
+    with transaction.atomic():
+        account = account_lock(order.brokerage_account_id)
+        locked = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
+        locked.brokerage_account = account
+        if locked.state not in {OrderState.SUBMITTING, OrderState.PENDING_CANCEL}:
+            return
+        order_move(order=locked, new=new, source="sweep", reason=reason, now=now)
+        locked.updated_at = now
+        locked.save()
+        if new in FINAL_STATES:
+            Submission.objects.filter(order=locked).update(done_at=now)
+        live_publish(user_id=account.user_id, kind="order", thing_id=locked.pk)
+        live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
+
+
+def orders_poll(*, now: datetime) -> int:
+    """Ask brokers how our open orders are, in one call per account; how many reports were applied.
+
+    Streams tell sooner; this finds what they lost.
+    """
+    rows = (
+        Order.objects.filter(state__in=[state.value for state in SENT_STATES])
+        .filter(updated_at__lte=now - settings.POLL_PERIOD)
+        .select_related("brokerage_account")
+        .order_by("brokerage_account_id", "id")
+    )
+    applied = 0
+    for account_id, orders in groupby(
+        rows.iterator(chunk_size=POLL_BATCH), key=lambda o: o.brokerage_account_id
+    ):
+        for chunk in batched(orders, POLL_BATCH):
+            try:
+                applied += _poll_account(account_id, chunk)
+            except Exception:
+                # One account whose broker is away must not keep the others from their news.
+                logger.exception("poll_failed", extra={"account": account_id})
+    return applied
+
+
+def _poll_account(account_id: int, orders: Sequence[Order]) -> int:
+    broker = broker_for(orders[0].brokerage_account)
+    ours = {order.client_order_id: order for order in orders}
+    applied = 0
+    for report in broker.list_orders(list(ours)):
+        order = ours[report.client_order_id]
+        if report.filled_qty == order.filled_qty and report.state.value == order.state:
+            continue
+        try:
+            report_apply(account_id=account_id, report=report, source="poll", now=timezone.now())
+        except InvariantBroken:
+            # A report that cannot be: support must look at this order, the others go on.
+            logger.exception("report_refused", extra={"order": order.pk})
+        else:
+            applied += 1
+    return applied
+
+
+def batched(items: Iterable[Order], size: int) -> Iterator[list[Order]]:
+    """Lists of at most `size` (itertools.batched comes with Python 3.12)."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
