@@ -44,7 +44,7 @@ BEAT = Process(
     (*_CELERY, "beat", "--schedule={folder}/beat-schedule"),
     grace=3,
 )
-FEED = Process("feed", ("python", "manage.py", "run_feed"), grace=4)
+FEED = Process("feed", ("python", "manage.py", "run_feed"), grace=6)
 VENUE = Process("venue", ("python", "manage.py", "run_brokers"), grace=6)
 
 # What makes new work stops first; what people look at stops last.

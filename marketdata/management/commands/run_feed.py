@@ -14,6 +14,7 @@ from speedtrade.lib.lease import Lease
 
 class Command(BaseCommand):
     help = "Publish the quotes of MARKET_DATA_FEEDS until SIGTERM. A second copy waits its turn."
+    requires_system_checks: list[str] = []  # `prepare` has run them
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()

@@ -1,4 +1,7 @@
-"""`manage.py prepare`: bring a database up to this release; safe to run again at every start."""
+"""`manage.py prepare`: bring a database up to this release; safe to run again at every start.
+
+It is also where Django's system checks run, once: the processes that follow skip them.
+"""
 
 from typing import Any
 
@@ -10,7 +13,6 @@ from accounts.services.staff import support_group_ensure
 
 class Command(BaseCommand):
     help = "Migrate, load instruments, name support's rights, and with --demo make the demo user."
-    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--demo", action="store_true", help="make the demo user as well")

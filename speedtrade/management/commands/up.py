@@ -117,6 +117,7 @@ class Run:
             "SPEEDTRADE_DATA_DIR": str(self.folder),
             "PORT": str(self.port),
             "PYTHONUNBUFFERED": "1",
+            "CELERY_SKIP_CHECKS": "1",  # `prepare` has run them; each time costs seconds
         }
         addresses = {}
         for variable, kind in EMBEDDED.items():
