@@ -1,0 +1,98 @@
+"""The real product for browser tests and screenshots: `manage.py up` on a folder of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from speedtrade.datafolder import PROJECT
+from speedtrade.env import read_json
+from speedtrade.healthcheck import ask_health
+from speedtrade.testing.waiting import wait_until
+
+START = 120  # seconds for a start on a busy machine; alone it takes about ten
+STOP = 60
+#: What the tests set for themselves and the product must not inherit.
+NOT_INHERITED = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "SECRET_KEY",
+    "JWT_SIGNING_KEY",
+    "FIELD_KEYS",
+    "DJANGO_SETTINGS_MODULE",
+    "SPEEDTRADE_ENV",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A running copy: where it answers, and the log-in of its demo user."""
+
+    url: str
+    demo_name: str
+    demo_password: str
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def product_running(folder: Path, **settings: str) -> Iterator[Product]:
+    """Start it on `folder` (made if missing), wait until prices move, stop it at the end.
+
+    `settings` are environment variables. Raises AssertionError with its last lines when it does not
+    come up.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    port = free_port()
+    inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "up", "--port", str(port)],
+        cwd=PROJECT,
+        env=inherited | {"SPEEDTRADE_DATA_DIR": str(folder)} | settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    lines: list[str] = []
+    reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
+    reader.start()
+    try:
+        _wait_until_ready(process, port, lines)
+        secrets = read_json(folder / "secrets.json")
+        yield Product(f"http://127.0.0.1:{port}", "demo", str(secrets["DEMO_PASSWORD"]))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGTERM)  # the second one makes it hurry
+            process.wait(STOP)
+        reader.join(STOP)
+
+
+def _read(process: "subprocess.Popen[str]", lines: list[str]) -> None:
+    """Keep the pipe empty; the last lines tell what went wrong."""
+    for line in process.stdout or ():
+        lines.append(line)
+        del lines[:-200]
+
+
+def _wait_until_ready(process: "subprocess.Popen[str]", port: int, lines: list[str]) -> None:
+    def ready_or_over() -> bool:
+        told = ask_health("127.0.0.1", port)
+        well = told is not None and told.get("status") == "ok"
+        return well or process.poll() is not None
+
+    wait_until(ready_or_over, START, lambda: "it is not ready:\n" + "".join(lines[-60:]))
+    if process.poll() is not None:
+        raise AssertionError("it ended:\n" + "".join(lines))

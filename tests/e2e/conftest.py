@@ -1,0 +1,105 @@
+"""Real clicks on the real product: one copy of `manage.py up` for the whole session.
+
+Every page is watched: a violation of the CSP, an error on the console, an uncaught exception or a
+request to another host fails the test that caused it.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+
+from speedtrade.testing.product import Product, product_running
+
+CHROMIUM = Path("/usr/bin/chromium")
+PASSWORD = "correct-horse-9-battery"
+PATIENCE = 20_000  # milliseconds for what the worker and the venue do behind a page
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.e2e)
+            if not CHROMIUM.exists() and "CI" not in os.environ:
+                item.add_marker(pytest.mark.skip(reason=f"{CHROMIUM} is not here"))
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    with product_running(tmp_path_factory.mktemp("product") / "data") as running:
+        yield running
+
+
+@dataclass
+class Watch:
+    """What a page must never do, as it is seen to do it."""
+
+    host: str
+    wrong: list[str] = field(default_factory=list)
+    expected: tuple[str, ...] = ()
+
+    def on_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not any(part in message.text for part in self.expected):
+            self.wrong.append(f"console: {message.text}")
+
+    def on_request(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme in {"http", "https", "ws", "wss"} and parts.netloc != self.host:
+            self.wrong.append(f"another host: {request.url}")
+
+    def follow(self, page: Page) -> Page:
+        page.on("console", self.on_console)
+        page.on("pageerror", lambda error: self.wrong.append(f"exception: {error}"))
+        page.on("request", self.on_request)
+        return page
+
+
+class Person:
+    """Somebody with a browser of their own."""
+
+    def __init__(self, context: BrowserContext, product: Product) -> None:
+        self.context, self.product = context, product
+        self.watch = Watch(urlsplit(product.url).netloc)
+        self.page = self.watch.follow(context.new_page())
+        self.page.set_default_timeout(PATIENCE)
+        self.name = f"p{uuid.uuid4().hex[:10]}"
+
+    def go(self, path: str) -> Page:
+        self.page.goto(f"{self.product.url}{path}")
+        return self.page
+
+    def register(self) -> "Person":
+        self.go("/register")
+        self.page.get_by_label("Name").fill(self.name)
+        self.page.get_by_label("E-mail").fill(f"{self.name}@example.com")
+        self.page.get_by_label("Password").fill(PASSWORD)
+        self.page.get_by_role("button", name="Open account").click()
+        self.page.wait_for_url("**/dashboard")
+        return self
+
+    def expect_errors(self, *parts: str) -> None:
+        """Console lines with these words are part of the test (a 422 is one for Chromium)."""
+        self.watch.expected += parts
+
+
+@pytest.fixture
+def people(browser: Browser, product: Product) -> Iterator[Any]:
+    """A function that brings somebody in: `people(java_script_enabled=False)`."""
+    came: list[Person] = []
+
+    def bring(**options: Any) -> Person:
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
+        came.append(Person(context, product))
+        return came[-1]
+
+    yield bring
+    for person in came:
+        person.context.close()
+    assert [wrong for person in came for wrong in person.watch.wrong] == []
