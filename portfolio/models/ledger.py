@@ -93,11 +93,15 @@ class JournalEntry(models.Model):
                 fields=["brokerage_account", "reference"], name="journal_fact_once"
             ),
             models.CheckConstraint(
+                # A comparison with NULL is not false, so NULL would pass: it is named.
                 condition=~Q(kind="fill")
                 | Q(
                     side__in=["buy", "sell"],
+                    qty__isnull=False,
                     qty__gt=0,
+                    price__isnull=False,
                     price__gt=0,
+                    notional__isnull=False,
                     notional__gte=0,
                     fee__gte=0,
                     instrument__isnull=False,

@@ -406,15 +406,15 @@ class Migration(migrations.Migration):
                     (
                         "state__in",
                         [
-                            "pending",
-                            "suspended",
-                            "partially_filled",
-                            "lost",
                             "accepted",
+                            "lost",
                             "new",
+                            "partially_filled",
+                            "pending",
+                            "pending_cancel",
                             "pending_replace",
                             "submitting",
-                            "pending_cancel",
+                            "suspended",
                         ],
                     )
                 ),

@@ -80,7 +80,9 @@ class Order(models.Model):
                 fields=["brokerage_account", "client_order_id"], name="order_client_id_once"
             ),
             models.CheckConstraint(
-                condition=Q(qty__gt=0, notional__isnull=True) | Q(qty__isnull=True, notional__gt=0),
+                # A comparison with NULL is not false: neither of the two would pass without a name.
+                condition=Q(qty__isnull=False, qty__gt=0, notional__isnull=True)
+                | Q(qty__isnull=True, notional__isnull=False, notional__gt=0),
                 name="order_qty_xor_notional",
             ),
             models.CheckConstraint(
@@ -99,7 +101,8 @@ class Order(models.Model):
             models.Index(fields=["brokerage_account", "-created_at", "-id"], name="order_newest"),
             models.Index(
                 fields=["brokerage_account", "instrument"],
-                condition=Q(state__in=[s.value for s in OPEN_STATES]),
+                # Sorted: a set's order differs from process to process, a migration's must not.
+                condition=Q(state__in=sorted(s.value for s in OPEN_STATES)),
                 name="order_open",
             ),
         ]
