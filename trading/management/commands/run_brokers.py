@@ -25,9 +25,9 @@ BACKOFF_MAX = 5.0  # seconds
 
 class Command(BaseCommand):
     help = (
-    requires_system_checks: list[str] = []  # `prepare` has run them
         "Match paper orders against the market. One process at a time: others wait for the lease."
     )
+    requires_system_checks: list[str] = []  # `prepare` has run them
 
     def handle(self, *args: Any, **options: Any) -> None:
         stopping = _Stop()
