@@ -242,7 +242,7 @@ class KindFilter(admin.SimpleListFilter):
 
     title = "what"
     parameter_name = "kind"
-    READS = ("admin.view", "admin.denied")
+    READS = ("admin.view",)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("reads", "What staff looked at"), ("all", "All")]

@@ -1,9 +1,10 @@
 """The admin for support staff: one way in, one index page, and a note of who looked at what."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import update_wrapper
 from typing import Any
 
+import structlog
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import SimpleAdminConfig
 from django.contrib.auth import REDIRECT_FIELD_NAME
@@ -15,6 +16,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
+
+logger = structlog.get_logger(__name__)
 
 
 class SpeedTradeAdminConfig(SimpleAdminConfig):
@@ -31,34 +34,40 @@ class SpeedTradeAdminSite(AdminSite):
     index_template = "admin/index.html"
     enable_nav_sidebar = True
 
+    def get_urls(self) -> Any:
+        """Django's own, which ask strangers to the log-in page of the house at once."""
+        urls = super().get_urls()
+        for view in _views(urls):
+            if hasattr(view, "login_url"):
+                view.login_url = None  # the setting's
+        return urls
+
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
-        """Staff only. Whoever is logged in and is no staff is refused, not asked to log in."""
+        """Staff only; what a person of the staff may not do is refused and logged."""
         guarded = super().admin_view(view, cacheable)
 
         def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if request.user.is_authenticated and not self.has_permission(request):
-                raise PermissionDenied
             try:
                 response: HttpResponseBase = guarded(request, *args, **kwargs)
             except PermissionDenied:
-                self._note(request, "admin.denied", f"page:{request.path}")
+                logger.warning("admin_denied", user_id=request.user.pk, path=request.path)
                 raise
             return response
 
         return update_wrapper(inner, guarded)
 
     def seen(self, request: HttpRequest, target: str) -> None:
-        """Write down that somebody of the staff looked at `target` ('order:12', 'order:*')."""
-        self._note(request, "admin.view", target)
+        """Write down that somebody of the staff looked at `target` ('order:12', 'order:*').
 
-    def _note(self, request: HttpRequest, action: str, target: str) -> None:
+        The one thing that a GET writes here: without the row nothing is shown.
+        """
         from accounts.requests import user_of
         from accounts.services.audit import audit_record
 
         query = request.GET.urlencode()
         audit_record(
             actor=user_of(request),
-            action=action,
+            action="admin.view",
             target=target[:100],
             data={"query": query[:500]} if query else None,
             now=timezone.now(),
@@ -67,9 +76,14 @@ class SpeedTradeAdminSite(AdminSite):
     @method_decorator(never_cache)
     @login_not_required
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """To the one log-in page, whose counter of wrong passwords is everybody's."""
+        """To the one log-in page, whose counter of wrong passwords is everybody's.
+
+        Who is logged in and led here has no business at the desk.
+        """
         from django.contrib.auth.views import redirect_to_login
 
+        if request.user.is_authenticated and not self.has_permission(request):
+            raise PermissionDenied
         wanted = request.GET.get(REDIRECT_FIELD_NAME) or reverse("admin:index")
         return redirect_to_login(wanted, resolve_url("accounts:login"))
 
@@ -82,13 +96,13 @@ class SpeedTradeAdminSite(AdminSite):
     def password_change(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
-        """The settings page changes passwords, and counts wrong ones."""
-        return redirect("accounts:settings")
+        """The settings change passwords, and count wrong ones."""
+        return redirect("accounts:password")
 
     def password_change_done(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
-        return redirect("accounts:settings")
+        return redirect("accounts:password")
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """What needs a person, as far as this person may see it."""
@@ -98,3 +112,12 @@ class SpeedTradeAdminSite(AdminSite):
         user, now = user_of(request), timezone.now()
         context = {"cards": cards_for(user, now), "latest": latest_acts(user)}
         return super().index(request, {**context, **(extra_context or {})})
+
+
+def _views(entries: Iterable[Any]) -> Iterator[Any]:
+    """Every view under these addresses."""
+    for entry in entries:
+        if hasattr(entry, "url_patterns"):
+            yield from _views(entry.url_patterns)
+        else:
+            yield entry.callback
