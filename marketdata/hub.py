@@ -184,12 +184,18 @@ class Hub:
             await self._say_watched(wanted)
             await self._read_store(missing)
 
-    async def snapshot(self, reader: Reader) -> None:
-        """Send at once what is new to the reader, after what is being sent; maybe nothing."""
+    async def snapshot(self, reader: Reader, symbols: Collection[str]) -> None:
+        """Send at once what is new to the reader, maybe nothing, after what is being sent.
+
+        Only where a turn came first and sent these symbols already, no message is left to send.
+        """
         while reader.sending is not None:
             await asyncio.wait({reader.sending})
-        frame = self.take(reader) or frame_of([])
-        await asyncio.wait({self._deliver(reader, frame)})
+        frame = self.take(reader)
+        if frame is None and not any(reader.seen.get(symbol) for symbol in symbols):
+            frame = frame_of([])
+        if frame is not None:
+            await asyncio.wait({self._deliver(reader, frame)})
 
     def take(self, reader: Reader) -> str | None:
         """The message with everything new to this reader, counted as sent; None without news."""

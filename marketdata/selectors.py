@@ -64,19 +64,37 @@ def instrument_get(text: str) -> Instrument:
 
     Shared and at most settings.INSTRUMENT_CACHE old, its halt included. Not for changing.
     """
-    key, clock = text[:32], time.monotonic()
-    kept = _found.get(key)
-    if kept is not None and clock < kept[0]:
-        return kept[1]
-    candidates = symbol_candidates(text)
-    rows = {row.symbol: row for row in Instrument.objects.filter(symbol__in=candidates)}
-    for symbol in candidates:
-        if symbol in rows:
-            if len(_found) >= _FOUND_LIMIT:
-                _found.clear()
-            _found[key] = (clock + settings.INSTRUMENT_CACHE.total_seconds(), rows[symbol])
-            return rows[symbol]
-    raise UnknownSymbol(f"We do not know the symbol {key!r}.")
+    found = _find([text]).get(text)
+    if found is None:
+        raise UnknownSymbol(f"We do not know the symbol {text[:32]!r}.")
+    return found
+
+
+def _find(texts: Iterable[str]) -> dict[str, Instrument]:
+    """Text -> the instrument it names, for those that name one; at most one query for all."""
+    clock = time.monotonic()
+    found: dict[str, Instrument] = {}
+    asked: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        kept = _found.get(text)
+        if kept is not None and clock < kept[0]:
+            found[text] = kept[1]
+        elif candidates := symbol_candidates(text):
+            asked[text] = candidates
+    if not asked:
+        return found
+    symbols = {symbol for candidates in asked.values() for symbol in candidates}
+    rows = {row.symbol: row for row in Instrument.objects.filter(symbol__in=symbols)}
+    if len(_found) + len(asked) > _FOUND_LIMIT:
+        _found.clear()
+    until = clock + settings.INSTRUMENT_CACHE.total_seconds()
+    for text, candidates in asked.items():
+        for symbol in candidates:
+            if symbol in rows:
+                found[text] = rows[symbol]
+                _found[text] = (until, rows[symbol])
+                break
+    return found
 
 
 def instruments_forget() -> None:
@@ -86,16 +104,10 @@ def instruments_forget() -> None:
 
 def instruments_split(texts: Iterable[str]) -> tuple[list[Instrument], list[str]]:
     """(the instruments named, each once in the order given; the texts that name none)."""
-    known: dict[str, Instrument] = {}
-    unknown: list[str] = []
-    for text in texts:
-        try:
-            instrument = instrument_get(text)
-        except UnknownSymbol:
-            unknown.append(text[:32])
-        else:
-            known.setdefault(instrument.symbol, instrument)
-    return list(known.values()), unknown
+    named = list(texts)
+    found = _find(named)
+    known = {found[text].symbol: found[text] for text in named if text in found}
+    return list(known.values()), [text[:32] for text in named if text not in found]
 
 
 def instruments_get(texts: Iterable[str]) -> list[Instrument]:

@@ -70,7 +70,7 @@ async def join(hub, socket, *symbols):
     hub.attach(socket.reader)
     await hub.load(symbols)
     hub.follow(socket.reader, symbols)
-    await hub.snapshot(socket.reader)
+    await hub.snapshot(socket.reader, symbols)
 
 
 def put(symbol, last, at=None):

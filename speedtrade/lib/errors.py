@@ -178,6 +178,7 @@ CATALOGUE: dict[str, Problem] = {
         "The limit is too far from the market",
         "Bring it nearer to the price, or use a market order.",
     ),
+    "too_many_symbols": Problem("That is too many symbols", "Unsubscribe from some first."),
     "too_many_open_orders": Problem("There are too many open orders", "Cancel some first."),
     "insufficient_buying_power": Problem(
         "There is too little buying power", "Lower the order, cancel another one or add paper cash."

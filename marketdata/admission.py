@@ -1,0 +1,126 @@
+"""Who may open a socket, and whether those inside still may.
+
+A browser comes with its session cookie, and must come from a page of ours: browsers send cookies
+along with whatever opens the socket, so the cookie alone proves nothing. A program comes with
+`Authorization: Bearer`, which no page of a stranger can make a browser send. A token in the URL is
+never read: addresses end up in logs.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
+from django.http import HttpRequest, parse_cookie
+from django.http.request import split_domain_port, validate_host
+from django.utils.crypto import constant_time_compare
+
+from accounts.authentication import authenticate_token
+from accounts.models import User
+from speedtrade.lib.errors import DomainError
+
+LOG_IN: Final = 4401
+FORBIDDEN: Final = 4403
+
+
+class Refused(Exception):
+    """This socket may not be opened; `code` is what it would be closed with."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(str(code))
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Whom a socket belongs to, and what that rests on: a session, or else a token."""
+
+    user_id: int
+    session_key: str = ""
+    auth_hash: str = ""  # of the user's password, as it was when the socket opened
+    token: str = ""
+
+    @property
+    def browser(self) -> bool:
+        return not self.token
+
+
+def admit(headers: Iterable[tuple[bytes, bytes]]) -> Admission:
+    """Find out whose socket this is, by the headers of its handshake; raises Refused."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        key = name.decode("latin-1").lower()
+        if key in found and key in ("authorization", "origin", "host"):
+            raise Refused(LOG_IN)  # which of the two would a proxy before us have checked?
+        found[key] = value.decode("latin-1")
+    if "authorization" in found:
+        return _by_token(found["authorization"])
+    return _by_session(found)
+
+
+def origin_allowed(origin: str, host: str) -> bool:
+    """Whether a page of `origin` may open a socket at `host`: our pages, and the allowed ones."""
+    if origin in settings.ALLOWED_ORIGINS:
+        return True
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    domain, _ = split_domain_port(host)
+    if not domain or not validate_host(domain, settings.ALLOWED_HOSTS):
+        return False
+    return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
+
+
+def still_admitted(admissions: Iterable[Admission], now: datetime) -> set[Admission]:
+    """Those whose session or token, user and password are still what they were."""
+    asked = set(admissions)
+    ids = {admission.user_id for admission in asked}
+    users = {user.pk: user for user in User.objects.filter(pk__in=ids, is_active=True)}
+    keys = {admission.session_key for admission in asked if admission.browser}
+    alive = Session.objects.filter(session_key__in=keys, expire_date__gt=now)
+    sessions = set(alive.values_list("session_key", flat=True))
+    return {admission for admission in asked if _still(admission, users, sessions)}
+
+
+def _still(admission: Admission, users: Mapping[int, User], sessions: set[str]) -> bool:
+    user = users.get(admission.user_id)
+    if user is None:
+        return False
+    if admission.browser:
+        unchanged = constant_time_compare(admission.auth_hash, user.get_session_auth_hash())
+        return unchanged and admission.session_key in sessions
+    try:
+        return bool(authenticate_token(admission.token).pk == admission.user_id)
+    except DomainError:
+        return False
+
+
+def _by_token(header: str) -> Admission:
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise Refused(LOG_IN)
+    try:
+        user = authenticate_token(token.strip())
+    except DomainError as error:
+        raise Refused(LOG_IN) from error
+    return Admission(user_id=user.pk, token=token.strip())
+
+
+def _by_session(headers: Mapping[str, str]) -> Admission:
+    if not origin_allowed(headers.get("origin", ""), headers.get("host", "")):
+        raise Refused(FORBIDDEN)
+    key = parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME, "")
+    if not key:
+        raise Refused(LOG_IN)
+    holder: Any = SimpleNamespace(session=SessionStore(key))
+    user = get_user(cast(HttpRequest, holder))
+    if not isinstance(user, User) or not user.is_active:
+        raise Refused(LOG_IN)
+    return Admission(user_id=user.pk, session_key=key, auth_hash=user.get_session_auth_hash())

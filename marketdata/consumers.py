@@ -1,0 +1,291 @@
+"""The door at /ws: quotes, the user's events and the live value of the portfolio.
+
+Close codes: 4401 log in (again) · 4403 not yours, or not from one of our pages · 4408 too slow or
+too long silent · 4429 too many sockets or messages · 1009 message too large · 4000 connect anew.
+A refusal before the handshake is an HTTP 403. Browsers say something (a ping) at least every
+settings.WS_SILENCE; programs need not, their server's protocol pings find out who is gone.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.utils import timezone
+
+from marketdata.admission import FORBIDDEN, Admission, Refused, admit
+from marketdata.domain.symbols import symbol_candidates
+from marketdata.hub import Reader
+from marketdata.lobby import Lobby, lobby_here
+from marketdata.selectors import instruments_split
+from speedtrade.lib import live
+from speedtrade.lib.errors import title_of
+
+logger = logging.getLogger(__name__)
+
+CONNECT_ANEW: Final = 4000
+TOO_SLOW: Final = 4408
+TOO_MANY: Final = 4429
+TOO_LARGE: Final = 1009
+#: How many unknown symbols an error names.
+NAMED: Final = 5
+
+
+class MarketConsumer(AsyncWebsocketConsumer):
+    """One socket of one user."""
+
+    admission: Admission
+    lobby: Lobby
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._reader = Reader(self._send_text, lambda: self.expel(TOO_SLOW))
+        self._inside = self._closing = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._wake = asyncio.Event()
+        self._heard = self._allowance_at = self._ends = 0.0
+        self._allowance = float(settings.WS_MESSAGES_PER_SECOND)
+        self._wants_portfolio = self._book_is_old = False
+        self._holdings: live.Holdings | None = None
+        self._held_versions: list[int] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            # However it ends, also when its server cancels it.
+            self._leave()
+
+    # ── opening and closing ─────────────────────────────────────────────────
+
+    async def connect(self) -> None:
+        try:
+            self.admission = await database_sync_to_async(admit)(self.scope["headers"])
+        except Refused as error:
+            await self.close(code=error.code)
+            return
+        wanted = self.scope["url_route"]["kwargs"].get("user_id")
+        if wanted is not None and wanted != str(self.admission.user_id):
+            await self.close(code=FORBIDDEN)
+            return
+        self.lobby = lobby_here()
+        self._inside = self.lobby.enter(self)
+        if not self._inside:
+            # Accepted first: a browser learns no code from a handshake that fails.
+            await self.accept()
+            await self.close(code=TOO_MANY)
+            return
+        await self.channel_layer.group_add(
+            live.user_group(self.admission.user_id), self.channel_name
+        )
+        await self.accept()
+        clock = asyncio.get_running_loop().time()
+        self._heard = self._allowance_at = clock
+        # Not all at the same moment, should all have come at the same moment.
+        self._ends = clock + settings.WS_LIFETIME.total_seconds() * random.uniform(0.9, 1)  # noqa: S311
+        self.lobby.hub.attach(self._reader)
+        self._spawn(self._mind())
+
+    async def disconnect(self, code: int) -> None:
+        if self._inside:
+            group = live.user_group(self.admission.user_id)
+            await self.channel_layer.group_discard(group, self.channel_name)
+        self._leave()
+
+    def expel(self, code: int) -> None:
+        """Close it soon, with this code; nothing more is sent until then."""
+        if not self._closing:
+            self._closing = True
+            self.lobby.hub.detach(self._reader)
+            self._spawn(self.close(code=code))
+
+    def _leave(self) -> None:
+        if self._inside:
+            self._inside = False
+            self.lobby.leave(self)
+            self.lobby.hub.detach(self._reader)
+        for task in self._tasks:
+            task.cancel()
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # ── what the client says ────────────────────────────────────────────────
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        self._heard = asyncio.get_running_loop().time()
+        if not self._inside or self._closing:
+            return
+        if not self._may_speak(self._heard):
+            self.expel(TOO_MANY)
+            return
+        raw = text_data.encode() if text_data is not None else bytes_data or b""
+        if len(raw) > settings.WS_MAX_MESSAGE:
+            self.expel(TOO_LARGE)
+            return
+        try:
+            message = json.loads(raw, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            message = None
+        if not isinstance(message, dict):
+            await self._say_error("invalid", "Send a JSON object.")
+            return
+        match message.get("action"):
+            case "subscribe":
+                await self._subscribe(message)
+            case "unsubscribe":
+                await self._unsubscribe(message)
+            case "ping":
+                await self._say({"type": "pong"})
+            case _:
+                await self._say_error("invalid", "The action is subscribe, unsubscribe or ping.")
+
+    def _may_speak(self, clock: float) -> bool:
+        """A bucket of WS_MESSAGES_PER_SECOND that refills as fast."""
+        most = float(settings.WS_MESSAGES_PER_SECOND)
+        refilled = self._allowance + (clock - self._allowance_at) * most
+        self._allowance, self._allowance_at = min(most, refilled) - 1, clock
+        return self._allowance >= 0
+
+    async def _subscribe(self, message: dict[str, Any]) -> None:
+        texts = await self._symbols(message)
+        if texts is None:
+            return
+        rows, unknown = await database_sync_to_async(instruments_split)(texts)
+        known = [row.symbol for row in rows]
+        if len(self._reader.seen.keys() | set(known)) > settings.WS_MAX_SYMBOLS:
+            await self._say_error("too_many_symbols", f"At most {settings.WS_MAX_SYMBOLS}.")
+            return
+        hub = self.lobby.hub
+        await hub.load(known)
+        symbols = list(dict.fromkeys([*self._reader.seen, *known]))
+        await self._say({"type": "subscribed", "symbols": symbols})
+        if known:
+            # Nothing waits between the two: the first quotes of the new symbols are the snapshot.
+            hub.follow(self._reader, known)
+            await hub.snapshot(self._reader, known)
+        if unknown:
+            named = ", ".join(unknown[:NAMED]) + (" …" if len(unknown) > NAMED else "")
+            await self._say_error("unknown_symbol", f"{title_of('unknown_symbol')}: {named}.")
+        if message.get("portfolio") is True:
+            self._wants_portfolio = self._book_is_old = True
+            self._wake.set()
+
+    async def _unsubscribe(self, message: dict[str, Any]) -> None:
+        texts = await self._symbols(message)
+        if texts is None:
+            return
+        named = {symbol for text in texts for symbol in symbol_candidates(text)}
+        self.lobby.hub.unfollow(self._reader, named)
+        if message.get("portfolio") is True:
+            self._wants_portfolio, self._holdings = False, None
+            self.lobby.hub.hold(self._reader, ())
+        await self._say({"type": "subscribed", "symbols": list(self._reader.seen)})
+
+    async def _symbols(self, message: dict[str, Any]) -> list[str] | None:
+        """The symbols of a message; None, after an error was said, for what is no list of texts."""
+        symbols = message.get("symbols", [])
+        if not isinstance(symbols, list) or not all(isinstance(s, str) for s in symbols):
+            await self._say_error("invalid", "symbols is a list of texts.")
+            return None
+        if len(symbols) > settings.WS_MAX_SYMBOLS:
+            await self._say_error("too_many_symbols", f"At most {settings.WS_MAX_SYMBOLS}.")
+            return None
+        return symbols
+
+    # ── what happens to the user ────────────────────────────────────────────
+
+    async def live_event(self, event: dict[str, Any]) -> None:
+        """An id from the channel layer; the owning app turns it into a message."""
+        kind = event["kind"]
+        if self._closing:
+            return
+        if kind == "logout":
+            await self.lobby.recheck([self])
+            return
+        if self._wants_portfolio and kind in ("order", "portfolio"):
+            self._book_is_old = True
+            self._wake.set()
+            if kind == "portfolio" and self._holdings is not None:
+                return  # the fresh book says it
+        try:
+            message = await database_sync_to_async(live.render_event)(
+                kind, self.admission.user_id, event["id"]
+            )
+            if message is not None:
+                await self._say(message)
+        except Exception:
+            # The page finds the truth when it refetches; the socket must not die of it.
+            logger.exception("event_not_rendered", extra={"kind": kind})
+
+    async def _mind(self) -> None:
+        """Every second, or when woken: time limits, and the portfolio if its prices moved."""
+        period = settings.PORTFOLIO_PUSH_PERIOD.total_seconds()
+        while not self._closing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(period):
+                    await self._wake.wait()
+            self._wake.clear()
+            clock = asyncio.get_running_loop().time()
+            if clock > self._ends:
+                self.expel(CONNECT_ANEW)
+            elif (
+                self.admission.browser and clock - self._heard > settings.WS_SILENCE.total_seconds()
+            ):
+                self.expel(TOO_SLOW)
+            elif self._wants_portfolio and not self._closing:
+                try:
+                    await self._push_portfolio()
+                except Exception:
+                    logger.exception("portfolio_not_pushed")
+
+    async def _push_portfolio(self) -> None:
+        hub, now = self.lobby.hub, timezone.now()
+        if self._book_is_old:
+            self._book_is_old = False
+            load = database_sync_to_async(live.holdings_load)
+            self._holdings = await load(self.admission.user_id, now)
+            symbols = self._holdings.symbols if self._holdings else ()
+            await hub.load(symbols)
+            hub.hold(self._reader, symbols)
+            self._held_versions = []
+        if self._holdings is None:
+            return
+        versions = hub.versions(self._holdings.symbols) or [0]
+        if versions == self._held_versions:
+            return
+        self._held_versions = versions
+        quotes = hub.quotes(self._holdings.symbols)
+        message = live.holdings_value(self._holdings, quotes, timezone.now())
+        if message is not None:
+            await self._say(message)
+
+    # ── what the server says ────────────────────────────────────────────────
+
+    async def _send_text(self, text: str) -> None:
+        await self.send(text_data=text)
+
+    async def _say(self, message: dict[str, Any]) -> None:
+        await self.send(text_data=json.dumps(message, separators=(",", ":")))
+
+    async def _say_error(self, code: str, detail: str) -> None:
+        await self._say({"type": "error", "code": code, "detail": detail})
+
+
+class NowhereConsumer(AsyncWebsocketConsumer):
+    """Every other address: refused, without a traceback of the router."""
+
+    async def connect(self) -> None:
+        await self.close(code=FORBIDDEN)
+
+
+def _refuse(text: str) -> Callable[[], None]:
+    raise ValueError(f"{text} is no number")
