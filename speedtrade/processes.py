@@ -21,7 +21,7 @@ class Process:
 
 
 _DAPHNE = ("python", "-m", "daphne", "-b", "{bind}", "-p", "{port}", "-v", "0", "--no-server-name")
-_CELERY = ("python", "-m", "celery", "-A", "speedtrade")
+_CELERY = ("python", "-m", "celery", "-q", "-A", "speedtrade")
 
 WEB = Process(
     "web",

@@ -117,6 +117,8 @@ class Run:
             "SPEEDTRADE_DATA_DIR": str(self.folder),
             "PORT": str(self.port),
             "PYTHONUNBUFFERED": "1",
+            # On one's own machine root is no news; what Celery fears of it (pickle) is not in use.
+            "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
             "CELERY_SKIP_CHECKS": "1",  # `prepare` has run them; each time costs seconds
         }
         addresses = {}
