@@ -19,12 +19,12 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.utils import timezone
 
-from marketdata.admission import FORBIDDEN, Admission, Refused, admit
 from marketdata.domain.symbols import symbol_candidates
 from marketdata.hub import Reader
 from marketdata.lobby import Lobby, lobby_here
 from marketdata.selectors import instruments_split
 from speedtrade.lib import live
+from speedtrade.lib.admission import FORBIDDEN, Admission, Refused, admit
 from speedtrade.lib.errors import title_of
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from marketdata.admission import LOG_IN, Admission, still_admitted
 from marketdata.hub import Hub
+from speedtrade.lib.admission import LOG_IN, Admission, still_admitted
 
 logger = logging.getLogger(__name__)
 

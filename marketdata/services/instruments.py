@@ -5,10 +5,10 @@ from typing import Any
 
 from django.db import transaction
 
-from accounts.services.audit import audit_record
 from marketdata.feeds.simulated.profiles import InstrumentSpec, load_instruments
 from marketdata.models import Instrument
 from marketdata.selectors import UnknownSymbol, instruments_forget
+from speedtrade.lib.audit import audit_record
 from speedtrade.lib.errors import Conflict, InvalidInput
 
 REASON_MAX = 200

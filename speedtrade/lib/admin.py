@@ -17,7 +17,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.utils import flatten_fieldsets, quote
+from django.contrib.admin.utils import flatten_fieldsets, quote, unquote
 from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.db import OperationalError
 from django.db.models import Model, QuerySet
@@ -70,9 +70,18 @@ class DeskAct:
 
 
 def support_action(
-    *, name: str, label: str, question: str, perform: RowPerform, permission: str = "act"
+    *,
+    name: str,
+    label: str,
+    question: str,
+    perform: RowPerform,
+    permission: str = "act",
+    fits: Callable[[Any], bool] = lambda row: True,
 ) -> Callable[..., Any]:
-    """An admin action that asks for a reason first; `permission` names a has_…_permission."""
+    """An admin action that asks for a reason first; `permission` names a has_…_permission.
+
+    The page of a row offers it where it `fits`; the service has the last word.
+    """
 
     def act(
         modeladmin: "SupportAdmin", request: HttpRequest, queryset: QuerySet[Any]
@@ -80,6 +89,7 @@ def support_action(
         return modeladmin.act_on_rows(request, queryset, name, label, question, perform)
 
     act.__name__ = name
+    act.fits = fits  # type: ignore[attr-defined]
     decorated: Callable[..., Any] = admin.action(description=label, permissions=[permission])(act)
     return decorated
 
@@ -175,9 +185,11 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
+        row = self.get_object(request, unquote(object_id)) if object_id else None
         acts = [
             {"name": name, "label": label}
-            for _function, name, label in filter(None, self.get_actions(request).values())
+            for function, name, label in filter(None, self.get_actions(request).values())
+            if row is not None and getattr(function, "fits", bool)(row)
         ]
         context = {"row_acts": acts, **(extra_context or {})}
         response = super().changeform_view(request, object_id, form_url, context)
@@ -309,10 +321,10 @@ def figure(name: str, label: str = "") -> Any:
     A callable (row) -> text. Typed loosely: the stubs know only names as fields, Django both.
     """
 
-    @admin.display(description=label or name.replace("_", " "), ordering=name, empty_value="–")
-    def shown(row: Any) -> str | None:
+    @admin.display(description=label or name.replace("_", " "), ordering=name)
+    def shown(row: Any) -> str:
         value: Decimal | None = getattr(row, name)
-        return None if value is None else plain(value)
+        return "–" if value is None else plain(value)
 
     shown.__name__ = f"{name}_figure"
     return shown

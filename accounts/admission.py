@@ -7,10 +7,9 @@ never read: addresses end up in logs.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from types import SimpleNamespace
-from typing import Any, Final, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -23,32 +22,8 @@ from django.utils.crypto import constant_time_compare
 
 from accounts.authentication import authenticate_token
 from accounts.models import User
+from speedtrade.lib.admission import FORBIDDEN, LOG_IN, Admission, Refused
 from speedtrade.lib.errors import DomainError
-
-LOG_IN: Final = 4401
-FORBIDDEN: Final = 4403
-
-
-class Refused(Exception):
-    """This socket may not be opened; `code` is what it would be closed with."""
-
-    def __init__(self, code: int) -> None:
-        self.code = code
-        super().__init__(str(code))
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """Whom a socket belongs to, and what that rests on: a session, or else a token."""
-
-    user_id: int
-    session_key: str = ""
-    auth_hash: str = ""  # of the user's password, as it was when the socket opened
-    token: str = ""
-
-    @property
-    def browser(self) -> bool:
-        return not self.token
 
 
 def admit(headers: Iterable[tuple[bytes, bytes]]) -> Admission:
