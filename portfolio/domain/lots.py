@@ -57,11 +57,12 @@ class OpenLot:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """Lots in order, and what was realised and paid on the way."""
+    """Lots in order, what was realised and paid on the way, and since when it is not flat."""
 
     lots: tuple[OpenLot, ...] = ()
     realized_pl: Decimal = ZERO
     fees: Decimal = ZERO
+    opened_at: datetime | None = None
 
     @property
     def qty(self) -> Decimal:
@@ -87,9 +88,11 @@ def apply(holding: Holding, fill: FillFact) -> Holding:
             fill.qty,
             fill.notional,
         )
-        return Holding((*holding.lots, lot), holding.realized_pl, fees)
+        opened_at = holding.opened_at or fill.executed_at
+        return Holding((*holding.lots, lot), holding.realized_pl, fees, opened_at)
     lots, cost = _consume(holding.lots, fill.qty)
-    return Holding(lots, holding.realized_pl + fill.notional - cost, fees)
+    realized = holding.realized_pl + fill.notional - cost
+    return Holding(lots, realized, fees, holding.opened_at if lots else None)
 
 
 def _consume(lots: tuple[OpenLot, ...], qty: Decimal) -> tuple[tuple[OpenLot, ...], Decimal]:

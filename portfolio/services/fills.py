@@ -76,7 +76,10 @@ def position_add(
     if position.last_fill_at and fact.key < (position.last_fill_at, position.last_fill_reference):
         return position_rebuild(position=position, now=now)
     before = Holding(
-        tuple(_open_lots(position)), realized_pl=position.realized_pl, fees=position.fees
+        tuple(_open_lots(position)),
+        realized_pl=position.realized_pl,
+        fees=position.fees,
+        opened_at=position.opened_at,
     )
     _write_lots(position, before, after := apply(before, fact))
     _write_position(position, after, fact, now)
@@ -175,14 +178,9 @@ def _write_lots(position: Position, before: Holding, after: Holding) -> None:
 def _write_position(
     position: Position, after: Holding, last: FillFact | None, now: datetime
 ) -> None:
-    was_flat = position.qty == 0
     position.qty, position.cost_basis = after.qty, after.cost_basis
     position.realized_pl, position.fees = after.realized_pl, after.fees
     if last is not None:
         position.last_fill_at, position.last_fill_reference = last.executed_at, last.reference
-    if position.qty == 0:
-        position.opened_at = None
-    elif was_flat or position.opened_at is None:
-        position.opened_at = after.lots[0].opened_at
-    position.updated_at = now
+    position.opened_at, position.updated_at = after.opened_at, now
     position.save()

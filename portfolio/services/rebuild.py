@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import connection, transaction
 
 from portfolio.domain.lots import SoldTooMuch, replay
-from portfolio.models import LedgerCheck, Lot, Position
+from portfolio.models import EntryKind, JournalEntry, LedgerCheck, Lot, Position
 from portfolio.services.books import account_lock
 from portfolio.services.fills import fill_facts, position_rebuild
 from speedtrade.lib.money import plain
@@ -77,6 +77,15 @@ _QUERIES: list[tuple[str, str]] = [
            WHERE p.qty <> coalesce(a.balance, 0)""",
     ),
     (
+        "I7 shares have a position",
+        """SELECT 'pocket ' || a.id, '0', a.balance::text
+           FROM portfolio_ledgeraccount a
+           LEFT JOIN marketdata_instrument i ON i.symbol = a.asset
+           LEFT JOIN portfolio_position p
+             ON p.instrument_id = i.id AND p.brokerage_account_id = a.brokerage_account_id
+           WHERE a.kind = 'position' AND a.balance <> 0 AND p.id IS NULL""",
+    ),
+    (
         "journal cash is the transfers",
         """SELECT 'journal ' || j.id, j.amount::text, coalesce(t.total, 0)::text
            FROM portfolio_journalentry j LEFT JOIN (
@@ -87,6 +96,17 @@ _QUERIES: list[tuple[str, str]] = [
              JOIN portfolio_ledgeraccount source ON source.id = t.source_id
              WHERE target.kind = 'cash' OR source.kind = 'cash' GROUP BY 1) t ON t.journal_id = j.id
            WHERE j.amount <> coalesce(t.total, 0)""",
+    ),
+    (
+        "journal shares are the transfers",
+        """SELECT 'journal ' || j.id, j.qty::text, coalesce(t.total, 0)::text
+           FROM portfolio_journalentry j LEFT JOIN (
+             SELECT t.journal_id, sum(t.amount) AS total FROM portfolio_transfer t
+             JOIN portfolio_ledgeraccount target ON target.id = t.target_id
+             JOIN portfolio_ledgeraccount source ON source.id = t.source_id
+             WHERE target.kind = 'position' OR source.kind = 'position' GROUP BY 1) t
+             ON t.journal_id = j.id
+           WHERE j.kind = 'fill' AND j.qty <> coalesce(t.total, 0)""",
     ),
 ]
 
@@ -126,11 +146,18 @@ def _position_differences(position: Position) -> Iterator[Difference]:
         found, expected = getattr(position, name), getattr(holding, name)
         if found != expected:
             yield Difference(invariant, f"{where} {name}", plain(found), plain(expected))
+    if position.opened_at != holding.opened_at:
+        yield Difference(
+            "I7 position is its fills",
+            f"{where} opened_at",
+            str(position.opened_at),
+            str(holding.opened_at),
+        )
     stored = {
-        row.reference: (row.remaining, row.cost)
+        row.reference: (row.qty, row.price, row.remaining, row.cost)
         for row in Lot.objects.filter(position=position, remaining__gt=0)
     }
-    wanted = {lot.reference: (lot.remaining, lot.cost) for lot in holding.lots}
+    wanted = {lot.reference: (lot.qty, lot.price, lot.remaining, lot.cost) for lot in holding.lots}
     if stored != wanted:
         yield Difference("I7 lots are its fills", where, str(stored), str(wanted))
 
@@ -144,13 +171,20 @@ def ledger_check(*, now: datetime) -> LedgerCheck:
 
 
 def positions_rebuild(*, now: datetime) -> int:
-    """Write lots and positions anew from the journal; how many positions there are."""
+    """Write lots and positions anew from the journal, lost ones too; how many there are."""
+    filled = JournalEntry.objects.filter(kind=EntryKind.FILL)
+    pairs = filled.values_list("brokerage_account_id", "instrument_id").union(
+        Position.objects.values_list("brokerage_account_id", "instrument_id")
+    )
     count = 0
-    for pk, account_id in list(
-        Position.objects.order_by("id").values_list("pk", "brokerage_account_id")
-    ):
+    for account_id, instrument_id in list(pairs):
         with transaction.atomic():
             account_lock(account_id)
-            position_rebuild(position=Position.objects.get(pk=pk), now=now)
+            position, _ = Position.objects.get_or_create(
+                brokerage_account_id=account_id,
+                instrument_id=instrument_id,
+                defaults={"updated_at": now},
+            )
+            position_rebuild(position=position, now=now)
         count += 1
     return count

@@ -17,7 +17,7 @@ from speedtrade.testing.market import NOON
 from speedtrade.testing.oracle import Answer, Trade, solve
 
 D = Decimal
-BULK = 12_000
+BULK = 10_000
 #: (decimals of a quantity, decimals of a price): together at most eight, so that money is exact.
 GRIDS = [(0, 2), (6, 2), (3, 5), (0, 8), (8, 0), (4, 4)]
 
