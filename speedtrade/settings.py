@@ -133,7 +133,7 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
-DATETIME_FORMAT = "Y-m-d H:i:s"  # in the admin; pages have a filter of their own
+FORMAT_MODULE_PATH = ["speedtrade.dateformats"]  # in the admin; pages have a filter of their own
 APPEND_SLASH = False  # pages have no trailing slash; a wrong one is redirected by the 404 handler
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
@@ -300,7 +300,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = env_str("STATIC_ROOT", str(DATA_DIR / "static"))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = not PRODUCTION
-WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_AUTOREFRESH = DEBUG or TESTING  # or each test client reads every static file
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
