@@ -282,9 +282,9 @@ class Hub:
                             self._take_ticks(message["data"])
                 # Silence alone is no loss: nobody need fetch anything anew.
                 self._subscribed = False
-            except AWAY:
+            except AWAY as error:
                 if not self._away:
-                    logger.warning("hub_without_redis", exc_info=True)
+                    logger.warning("hub_without_redis", extra={"error": str(error)})
                 self._away = True
                 await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
                 pause = min(longest, pause * 2)
