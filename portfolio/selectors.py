@@ -183,7 +183,7 @@ def hold_of(order_ref: int) -> Decimal:
 def equity_curve(
     *, account: BrokerageAccount, period: str, now: datetime, equity_now: Summary
 ) -> list[EquityPoint]:
-    """Equity over a period, oldest first, thinned to HISTORY_POINTS; its last point is now.
+    """Equity over a period, oldest first, at most HISTORY_POINTS; its last point is now.
 
     `period` is a key of PERIODS. Raises InvalidInput for any other.
     """
@@ -191,10 +191,11 @@ def equity_curve(
         raise InvalidInput.field("period", f"Choose one of {', '.join(PERIODS)}.")
     length = PERIODS[period]
     since = now - length if length is not None else account.created_at
+    # Two places are kept for the newest snapshot and for now.
     points = [
         EquityPoint(row.at, row.cash + row.positions_value, row.net_deposits)
         for row in EquitySnapshot.objects.raw(
-            _THINNED, [account.pk, since, HISTORY_POINTS, HISTORY_POINTS]
+            _THINNED, [account.pk, since, HISTORY_POINTS - 2, HISTORY_POINTS - 2]
         )
     ]
     points.append(EquityPoint(now, equity_now.portfolio_value, equity_now.net_deposits))

@@ -1,0 +1,183 @@
+"""The equity curve: its points, how they are kept, and how they are thinned."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from portfolio.domain.pnl import EquityPoint
+from portfolio.models import EquitySnapshot
+from portfolio.selectors import HISTORY_POINTS, PERIODS, equity_curve, summary_get
+from portfolio.services.snapshots import KEEP_MINUTES, equity_snapshot, snapshots_thin
+from portfolio.tests.ledger import Ledger
+from speedtrade.lib.errors import InvalidInput
+from speedtrade.testing.cast import account_of
+from speedtrade.testing.market import put_quote, quote
+
+D = Decimal
+
+
+def snap(ledger: Ledger) -> int:
+    return equity_snapshot(now=ledger.now)
+
+
+def rows(ledger: Ledger) -> list[EquitySnapshot]:
+    return list(EquitySnapshot.objects.filter(brokerage_account=ledger.account).order_by("at"))
+
+
+def curve(ledger: Ledger, period: str = "ALL") -> list[EquityPoint]:
+    now = summary_get(account=ledger.account, now=ledger.now)
+    return equity_curve(account=ledger.account, period=period, now=ledger.now, equity_now=now)
+
+
+def plant(ledger: Ledger, *ages: timedelta) -> None:
+    """Snapshots of the past, each a dollar richer than the one before."""
+    EquitySnapshot.objects.bulk_create(
+        EquitySnapshot(
+            brokerage_account=ledger.account,
+            at=ledger.now - age,
+            cash=100_000 + number,
+            positions_value=0,
+            net_deposits=100_000,
+        )
+        for number, age in enumerate(ages)
+    )
+
+
+# ── taking them ──────────────────────────────────────────────────────────────
+def test_a_snapshot_is_what_the_page_shows(ledger: Ledger):
+    ledger.fill("buy", "10", "100", "1")
+    ledger.fill("buy", "0.5", "50000", "25", symbol="BTC/USD")  # no price: it counts at cost
+    put_quote(quote("AAPL", "104.99", "105.00", now=ledger.now))
+    assert snap(ledger) == 1
+    [row] = rows(ledger)
+    page = summary_get(account=ledger.account, now=ledger.now)
+    assert (row.cash, row.positions_value) == (page.cash_balance, page.positions_value)
+    assert (row.positions_value, row.net_deposits) == (D(1050) + D(25_000), D(100_000))
+    assert row.at == ledger.now.replace(second=0, microsecond=0)
+
+
+def test_a_minute_has_one_row_and_the_last_word_counts(ledger: Ledger):
+    snap(ledger)
+    ledger.wait(30)
+    ledger.deposit("50")
+    snap(ledger)
+    [row] = rows(ledger)
+    assert (row.cash, row.net_deposits) == (D(100_050), D(100_050))
+
+
+def test_an_account_that_stands_still_gets_one_row_a_day(ledger: Ledger):
+    assert snap(ledger) == 1
+    ledger.wait(60)
+    assert snap(ledger) == 0
+    ledger.wait(24 * 3600)
+    assert snap(ledger) == 1
+    ledger.wait(60)
+    ledger.deposit("1")
+    assert snap(ledger) == 1
+
+
+def test_an_account_that_holds_something_gets_one_each_minute(ledger: Ledger):
+    ledger.fill("buy", "1", "100")
+    for _ in range(3):
+        assert snap(ledger) == 1
+        ledger.wait(60)
+    assert len(rows(ledger)) == 3
+
+
+def test_every_account_is_taken_in_one_statement(
+    ledger: Ledger, charlie, django_assert_num_queries
+):
+    with django_assert_num_queries(1):
+        assert snap(ledger) == 2
+    assert EquitySnapshot.objects.filter(brokerage_account=account_of(charlie)).count() == 1
+
+
+def test_one_account_alone_can_be_taken(ledger: Ledger, charlie):
+    assert equity_snapshot(now=ledger.now, account_id=ledger.account.pk) == 1
+    assert not EquitySnapshot.objects.filter(brokerage_account=account_of(charlie)).exists()
+
+
+def test_the_tasks_do_what_they_say(ledger: Ledger):
+    from portfolio import tasks
+    from portfolio.models import LedgerCheck
+
+    tasks.equity_snapshot()
+    assert len(rows(ledger)) == 1
+    plant(ledger, KEEP_MINUTES + timedelta(minutes=1))
+    tasks.snapshots_thin()
+    assert len(rows(ledger)) == 1
+    tasks.ledger_check()
+    assert LedgerCheck.objects.get().differences == 0
+
+
+def test_every_periodic_duty_of_the_portfolio_is_on_the_beat():
+    from speedtrade.celery import app
+
+    app.finalize()
+    beat = {entry["task"] for entry in app.conf.beat_schedule.values()}
+    ours = {name for name in app.tasks if name.startswith("portfolio.tasks.")}
+    assert ours == {f"portfolio.tasks.{name}" for name in DUTIES}
+    assert ours <= beat
+
+
+DUTIES = ("equity_snapshot", "snapshots_thin", "ledger_check")
+
+
+# ── thinning ─────────────────────────────────────────────────────────────────
+def test_old_points_thin_out_and_young_ones_stay(ledger: Ledger):
+    old = KEEP_MINUTES + timedelta(hours=1)
+    plant(ledger, *(old + timedelta(minutes=n) for n in range(60)))
+    plant(ledger, *(timedelta(minutes=n) for n in range(1, 60)))
+    assert snapshots_thin(now=ledger.now) == 56
+    kept = [row.at.minute for row in rows(ledger) if row.at < ledger.now - KEEP_MINUTES]
+    assert sorted(kept) == [0, 15, 30, 45]
+    assert snapshots_thin(now=ledger.now) == 0
+
+
+def test_the_edge_of_what_is_kept_is_kept(ledger: Ledger):
+    plant(ledger, KEEP_MINUTES, KEEP_MINUTES + timedelta(minutes=1))
+    assert snapshots_thin(now=ledger.now) == 1
+    assert [row.at for row in rows(ledger)] == [ledger.now - KEEP_MINUTES]
+
+
+# ── reading them ─────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("period", PERIODS)
+def test_a_curve_begins_within_its_period_and_ends_now(ledger: Ledger, period: str):
+    ledger.account.created_at = ledger.now - timedelta(days=2000)
+    ledger.account.save()
+    plant(ledger, *(timedelta(hours=12 * n) for n in range(2000, 0, -1)))
+    points = curve(ledger, period)
+    since = ledger.now - (PERIODS[period] or timedelta(days=2000))
+    assert points[0].at >= since
+    assert points[-1] == EquityPoint(ledger.now, D(100_000), D(100_000))
+    assert [point.at for point in points] == sorted(point.at for point in points)
+    assert 2 <= len(points) <= HISTORY_POINTS
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 297, 298, 299, 300, 301, 597, 600, 601, 899, 5000])
+def test_a_curve_never_has_more_points_than_it_promises(ledger: Ledger, count: int):
+    """First and last snapshot are always among them."""
+    ledger.account.created_at = ledger.now - timedelta(days=30)
+    ledger.account.save()
+    plant(ledger, *(timedelta(minutes=n) for n in range(count, 0, -1)))
+    points = curve(ledger)
+    assert len(points) <= HISTORY_POINTS
+    if count <= HISTORY_POINTS - 2:
+        assert len(points) == count + 1
+    if count:
+        assert points[0].at == ledger.now - timedelta(minutes=count)
+        assert points[-2].at == ledger.now - timedelta(minutes=1)
+        assert len(points) > min(count, HISTORY_POINTS) // 2
+
+
+def test_the_curve_of_a_strangers_account_is_not_mixed_in(ledger: Ledger, charlie):
+    other = Ledger(charlie, account_of(charlie), ledger.clock)
+    plant(other, timedelta(hours=1))
+    assert len(curve(ledger)) == 1
+
+
+def test_a_period_that_is_none_is_refused(ledger: Ledger):
+    with pytest.raises(InvalidInput) as refusal:
+        curve(ledger, "2D")
+    assert refusal.value.errors[0].field == "period"
