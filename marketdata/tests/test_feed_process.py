@@ -1,11 +1,16 @@
 """The feed process, on a clock that nobody waits for."""
 
 import json
+import os
+import signal
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import psycopg
 import pytest
+from django.core.management import call_command
 from django.db import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -16,6 +21,7 @@ from marketdata.services.publishing import QuotePublisher
 from marketdata.tests.factories import StillClock, make_instrument, make_quote
 from speedtrade.lib.lease import Lease
 from speedtrade.lib.redis import redis_client
+from speedtrade.testing.waiting import wait_until
 
 START = datetime(2026, 3, 2, 15, 0, 0, 100_000, tzinfo=UTC)
 SYMBOLS = [f"S{number:02}" for number in range(16)]
@@ -269,3 +275,28 @@ def test_a_tick_reaches_the_channel_in_its_window(publisher, feed, table):
     wires = json.loads(pubsub.get_message(timeout=2)["data"])
     assert wires
     pubsub.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_publishes_until_sigterm_and_gives_the_lease_back():
+    make_instrument("AAPL")
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    killed_at = []
+
+    def kill_when_it_beats():
+        wait_until(lambda: quote_store.quote_get("AAPL"), 30, "the feed publishes")
+        killed_at.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    killer = threading.Thread(target=kill_when_it_beats)
+    killer.start()
+    try:
+        call_command("run_feed")
+    finally:
+        killer.join()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert time.monotonic() - killed_at[0] < 5
+    with Lease("feed") as lease:
+        assert lease.take()
+    assert quote_store.quote_get("AAPL").source == "simulated"
