@@ -37,9 +37,9 @@ lint-code: $(DEV_STAMP)
 
 # Under production settings with secrets of the moment; no server is asked.
 lint-django: export SPEEDTRADE_ENV := production
-lint-django: export SECRET_KEY = $(call random)
-lint-django: export JWT_SIGNING_KEY = $(call random)
-lint-django: export FIELD_KEYS = $(call random)
+lint-django: export SECRET_KEY = $(call random,48)
+lint-django: export JWT_SIGNING_KEY = $(call random,48)
+lint-django: export FIELD_KEYS = $(call random,32)
 lint-django: export ALLOWED_HOSTS := speedtrade.example
 lint-django: export DATABASE_URL := postgresql://nobody@127.0.0.1:1/none
 lint-django: export REDIS_URL := redis://127.0.0.1:1/0
@@ -47,7 +47,7 @@ lint-django: $(DEV_STAMP)
 	$(PY) manage.py check --deploy --fail-level WARNING
 	$(PY) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 
-random = $(shell $(PYTHON) -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())')
+random = $(shell $(PYTHON) -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom($(1))).decode())')
 
 fmt: $(DEV_STAMP)
 	$(BIN)/ruff check --fix-only --quiet .

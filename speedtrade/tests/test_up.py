@@ -160,8 +160,12 @@ class Product:
 
     def child(self, part: str) -> psutil.Process:
         """The eldest process of this run whose command line holds `part`."""
-        found = [p for p in of_folder(self.folder) if part in " ".join(p.cmdline())]
-        return min(found, key=lambda process: process.create_time())
+        found = []
+        for process in of_folder(self.folder):
+            with contextlib.suppress(psutil.NoSuchProcess):  # a connection's process comes and goes
+                if part in " ".join(process.cmdline()):
+                    found.append((process.create_time(), process.pid, process))
+        return min(found)[2]
 
     def database(self, sql: str) -> Any:
         address = read_json(self.folder / "runtime.json")["DATABASE_URL"]
