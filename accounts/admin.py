@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from accounts.models import AuditEvent, BrokerageAccount, TokenFamily, User
+from accounts.models import AccountStatus, AuditEvent, BrokerageAccount, TokenFamily, User
 from accounts.services.accounts import account_freeze, account_unfreeze
 from accounts.services.families import token_family_revoke
 from accounts.services.staff import support_grant, support_revoke
@@ -86,22 +86,25 @@ class UserAdmin(SupportAdmin):
     actions = (
         support_action(
             name="deactivate",
-            label="Deactivate",
+            label="Deactivate user",
             question="They cannot log in any more; sessions, tokens and sockets end at once. "
             "Open orders stay open.",
             perform=_deactivate,
+            fits=lambda user: user.is_active,
         ),
         support_action(
             name="reactivate",
-            label="Reactivate",
+            label="Reactivate user",
             question="They can log in again.",
             perform=_reactivate,
+            fits=lambda user: not user.is_active,
         ),
         support_action(
             name="grant_support",
             label="Make support staff",
             question="They see every account and may do what support does.",
             perform=_grant,
+            fits=lambda user: not user.is_staff,
             permission="appoint",
         ),
         support_action(
@@ -109,6 +112,7 @@ class UserAdmin(SupportAdmin):
             label="Take support rights away",
             question="The support desk closes to them at once.",
             perform=_revoke,
+            fits=lambda user: user.is_staff,
             permission="appoint",
         ),
     )
@@ -164,24 +168,26 @@ class BrokerageAccountAdmin(SupportAdmin):
     actions = (
         support_action(
             name="freeze",
-            label="Freeze",
+            label="Freeze account",
             question="New orders and paper transfers are refused; cancels pass, resting orders "
             "stay. The owner sees the reason.",
             perform=_freeze,
+            fits=lambda account: account.status == AccountStatus.ACTIVE,
         ),
         support_action(
             name="unfreeze",
-            label="Unfreeze",
+            label="Unfreeze account",
             question="The account may trade again.",
             perform=_unfreeze,
+            fits=lambda account: account.status == AccountStatus.FROZEN,
         ),
     )
 
     def row_words(self, row: BrokerageAccount) -> str:
         return f"{row.label} (#{row.pk}) of {row.user.username}"
 
-    def audit_target(self, pk: object) -> str:
-        return f"account:{pk}"
+    def audit_target(self, row: BrokerageAccount) -> str:
+        return f"account:{row.pk}"
 
     @admin.display(description="user", ordering="user__username")
     def owner(self, account: BrokerageAccount) -> SafeString | str:
@@ -227,9 +233,10 @@ class TokenFamilyAdmin(SupportAdmin):
     actions = (
         support_action(
             name="revoke",
-            label="Revoke",
+            label="Revoke log-in",
             question="Every token of these log-ins is refused from now on.",
             perform=_kill_family,
+            fits=lambda family: family.revoked_at is None,
         ),
     )
 

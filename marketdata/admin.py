@@ -54,18 +54,23 @@ class InstrumentAdmin(SupportAdmin):
     actions = (
         support_action(
             name="halt",
-            label="Halt",
+            label="Halt symbol",
             question="New orders in these symbols are refused for everybody; cancels pass, "
             "resting orders stay.",
             perform=_halt,
+            fits=lambda instrument: instrument.halted_at is None,
         ),
         support_action(
             name="resume",
-            label="Resume",
+            label="Resume symbol",
             question="Orders in these symbols are taken again.",
             perform=_resume,
+            fits=lambda instrument: instrument.halted_at is not None,
         ),
     )
 
     def row_words(self, row: Instrument) -> str:
         return row.symbol
+
+    def audit_target(self, row: Instrument) -> str:
+        return f"instrument:{row.symbol}"

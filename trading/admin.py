@@ -183,10 +183,11 @@ class OrderAdmin(SupportAdmin):
     actions = (
         support_action(
             name="cancel",
-            label="Cancel",
+            label="Cancel order",
             question="Orders that were not sent end at once; for the others the broker is asked, "
             "and a fill that is under way still counts. The owner sees the reason.",
             perform=_cancel,
+            fits=lambda order: order.is_open,
         ),
     )
 
@@ -389,5 +390,5 @@ class TradingHaltAdmin(SupportAdmin):
         ),
     )
 
-    def audit_target(self, pk: object) -> str:
-        return f"halt:{pk}"
+    def audit_target(self, row: TradingHalt) -> str:
+        return f"halt:{row.pk}"

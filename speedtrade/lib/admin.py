@@ -21,7 +21,13 @@ from django.contrib.admin.utils import flatten_fieldsets, quote, unquote
 from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.db import OperationalError
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect, QueryDict
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    QueryDict,
+)
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -146,9 +152,9 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
         """How a row is called on the page that asks for a reason."""
         return f"{self.opts.verbose_name} {row}"
 
-    def audit_target(self, pk: object) -> str:
-        """The audit's name of a row: 'order:12'."""
-        return f"{self.opts.model_name}:{pk}"
+    def audit_target(self, row: Any) -> str:
+        """The audit's name of a row: 'order:12'. The services use the same names."""
+        return f"{self.opts.model_name}:{row.pk}"
 
     # ── pages ───────────────────────────────────────────────────────────────
     def get_urls(self) -> list[URLPattern]:
@@ -175,7 +181,7 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
         ]
         response = super().changelist_view(request, {"desk_acts": acts, **(extra_context or {})})
         if request.method == "GET" and response.status_code == 200:
-            self._seen(request, self.audit_target("*"))
+            self._seen(request, f"{self.opts.model_name}:*")
         return response
 
     def changeform_view(
@@ -193,8 +199,8 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
         ]
         context = {"row_acts": acts, **(extra_context or {})}
         response = super().changeform_view(request, object_id, form_url, context)
-        if request.method == "GET" and response.status_code == 200:
-            self._seen(request, self.audit_target(object_id))
+        if request.method == "GET" and response.status_code == 200 and row is not None:
+            self._seen(request, self.audit_target(row))
         return response
 
     def history_view(
@@ -203,7 +209,10 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
         """What happened to a row is in the audit, not in a log of forms."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        query = urlencode({"target": self.audit_target(object_id), "kind": "all"})
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404
+        query = urlencode({"target": self.audit_target(row), "kind": "all"})
         return HttpResponseRedirect(f"{reverse('admin:accounts_auditevent_changelist')}?{query}")
 
     def _url_name(self, page: str) -> str:

@@ -381,6 +381,8 @@ def test_an_act_asks_for_a_reason_and_leaves_an_audit_row(
     assert {field: getattr(fresh, field) for field in after} == after
     shown = client.get(page(model, "changelist")).content.decode()
     assert 'class="success"' in shown
+    history = client.get(page(model, "history", row.pk), follow=True).content.decode()
+    assert action in history and REASON in history
     desk.check()
 
 
