@@ -48,7 +48,7 @@ function options(look) {
     },
     grid: { vertLines: { visible: false }, horzLines: { color: look.line, style: LineStyle.Dotted } },
     rightPriceScale: { borderVisible: false, scaleMargins: { top: 0.1, bottom: 0.22 } },
-    timeScale: { borderVisible: false, timeVisible: true, tickMarkFormatter: tick, fixLeftEdge: true, fixRightEdge: true },
+    timeScale: { borderVisible: false, timeVisible: true, tickMarkFormatter: tick, fixLeftEdge: true, rightOffset: 1 },
     crosshair: { mode: 0, vertLine: { ...still, style: LineStyle.Solid }, horzLine: { ...still, style: LineStyle.Dashed } },
     handleScroll: { vertTouchDrag: false, mouseWheel: false },
     handleScale: { mouseWheel: false },

@@ -40,8 +40,9 @@ class PriceChart {
     const data = await load(this.box, url, this.loading.signal, () => this.fetch());
     if (!data) return;
     // Floats only here, where they become pixels; the numbers in words stay text.
+    let before = -Infinity; // the hour that New York's autumn repeats must still come later
     this.bars = data.bars.map((bar) => ({
-      time: place(bar.t, this.length), open: Number(bar.o), high: Number(bar.h), low: Number(bar.l),
+      time: (before = Math.max(place(bar.t, this.length), before + 1)), open: Number(bar.o), high: Number(bar.h), low: Number(bar.l),
       close: Number(bar.c), volume: Number(bar.v), text: bar.c,
     }));
     this.draw();

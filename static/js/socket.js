@@ -10,6 +10,8 @@ const NOTICE_AFTER = 3_000;
 const BACK_FOR = 2_000;
 const LOGGED_OUT = 4401;
 const FINAL = new Set([LOGGED_OUT, 4403]);
+const TOO_MANY = 4429; // come back, but slowly: as after PATIENT failures
+const PATIENT = 5;
 
 const bar = document.getElementById("connection");
 const dot = document.getElementById("live-dot");
@@ -80,7 +82,7 @@ function received(event) {
   if (message.type === "quote") onQuotes(message.quotes);
   else if (message.type === "order") emit("st:order", message.order);
   else if (message.type === "portfolio") emit("st:portfolio", message.portfolio);
-  else if (message.type === "alert") emit("st:alert", message);
+  else if (["alert", "resync"].includes(message.type)) emit(`st:${message.type}`, message);
   else if (message.type === "pong") schedulePing();
 }
 
@@ -91,8 +93,7 @@ function lost(event) {
   shine("off", "Not live");
   if (FINAL.has(event.code)) {
     onLost();
-    say(event.code === LOGGED_OUT ? "You are logged out. Reload the page to log in again." : "Live prices are off.");
-    return;
+    return say(event.code === LOGGED_OUT ? "You are logged out. Reload the page to log in." : "Live prices are off.");
   }
   if (failures === 0) {
     timers.notice = setTimeout(() => {
@@ -100,6 +101,7 @@ function lost(event) {
       say("Live prices paused, reconnecting…", { retry: true });
     }, NOTICE_AFTER);
   }
+  if (event.code === TOO_MANY) failures = Math.max(failures, PATIENT);
   const wait = Math.min(WAIT_MOST, WAIT_FIRST * 2 ** failures) * (0.5 + Math.random() / 2);
   failures += 1;
   timers.retry = setTimeout(open, wait);

@@ -12,10 +12,15 @@ document.addEventListener("click", (event) => {
 });
 
 // Buy and Sell of the phone's dock, and the keys b and s: the ticket that is on the page already.
-function choose(side) {
+// With a price (a row of the order book) it becomes a limit order at that price.
+function choose(side, price) {
   const radio = document.querySelector(`#ticket input[name=side][value=${side}]`);
-  if (!radio || radio.disabled) return false;
+  if (!radio || radio.matches(":disabled")) return false;
   radio.checked = true;
+  if (price) {
+    document.getElementById("id_order_type").value = "limit";
+    document.getElementById("id_limit_price").value = price;
+  }
   radio.dispatchEvent(new Event("change", { bubbles: true }));
   document.getElementById("ticket").scrollIntoView({ block: "start" });
   document.getElementById("id_amount").focus({ preventScroll: true });
@@ -24,7 +29,7 @@ function choose(side) {
 
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.("a[data-side]");
-  if (link && choose(link.dataset.side)) event.preventDefault();
+  if (link && choose(link.dataset.side, link.dataset.price)) event.preventDefault();
 });
 
 document.addEventListener("keydown", (event) => {
