@@ -6,7 +6,9 @@ from typing import Any
 
 from django.utils import timezone
 
+from accounts.models import BrokerageAccount
 from accounts.services.openings import register_opener
+from marketdata.services.watchlists import watchlist_ensure_default
 from portfolio.presenters import portfolio_payload
 from speedtrade.lib import live
 
@@ -16,13 +18,18 @@ def register() -> None:
     from portfolio.services.transfers import account_fund
 
     register_opener(account_fund)
+    register_opener(_watchlist)
     live.register_renderer("portfolio", _render)
     live.register_portfolio(_holdings, _value)
 
 
+def _watchlist(account: BrokerageAccount, now: datetime) -> None:
+    """The first page finds a list to show, so that no GET has to make one."""
+    watchlist_ensure_default(user=account.user, now=now)
+
+
 def _render(user_id: int, account_id: int) -> dict[str, Any] | None:
     """The portfolio message for one of the user's accounts, or None where it is not theirs."""
-    from accounts.models import BrokerageAccount
     from portfolio.selectors import summary_get
 
     account = BrokerageAccount.objects.filter(pk=account_id, user_id=user_id).first()
@@ -33,7 +40,6 @@ def _render(user_id: int, account_id: int) -> dict[str, Any] | None:
 
 def _holdings(user_id: int, now: datetime) -> live.Holdings | None:
     """What the user's default account holds, to be valued at every price that moves."""
-    from accounts.models import BrokerageAccount
     from portfolio.selectors import book_load
 
     account = BrokerageAccount.objects.filter(user_id=user_id, is_default=True).first()

@@ -122,7 +122,7 @@ ROUTES: dict[str, list[Case]] = {
     "api/v1/auth/me": [api("auth/me", GET=200)],
     "api/v1/accounts": [
         api("accounts", GET=200, POST=400),
-        api("accounts", {"POST": {"broker": "alpaca"}}, POST=422),
+        api("accounts", {"POST": {"broker": "alpaca"}}, GET=200, POST=422),
     ],
     "api/v1/accounts/<int:account_id>": [
         api("accounts/{account}", GET=mine(200), PATCH=mine(200), DELETE=mine(409)),
