@@ -382,7 +382,7 @@ RISK_COLLAR_WARN = Decimal("0.10")  # a limit so far beyond the quote is a quest
 RISK_COLLAR_DENY = Decimal("0.20")  # and so far beyond it is refused
 RISK_MARKET_BAND = Decimal("0.05")  # a market order never pays more than this over the quote
 RISK_DUPLICATE_WINDOW = timedelta(seconds=5)
-REVIEW_LIFETIME = timedelta(seconds=60)  # a review that waited longer is shown again, at the new price
+REVIEW_LIFETIME = timedelta(seconds=60)  # older, a review is shown again at the new price
 REVIEW_PRICE_DRIFT = Decimal("0.005")  # and so is one whose price has moved by more than this
 REVIEW_CLIENT_LIFETIME = timedelta(hours=12)  # older still, it is forgotten: the ticket starts anew
 PAGE_SIZE = 50  # orders, activity

@@ -4,6 +4,7 @@ For wake-ups only (Celery messages, live events): all that they announce is in t
 sweeper finds what a lost one would have told. So a full queue drops, and an error is only logged.
 """
 
+import contextvars
 import logging
 import queue
 import threading
@@ -15,19 +16,23 @@ from django.conf import settings
 logger = logging.getLogger(__name__)
 QUEUE_LIMIT = 10_000
 
-_jobs: "queue.Queue[tuple[Callable[..., Any], tuple[Any, ...]]]" = queue.Queue(QUEUE_LIMIT)
+Job = tuple[contextvars.Context, Callable[..., Any], tuple[Any, ...]]
+_jobs: "queue.Queue[Job]" = queue.Queue(QUEUE_LIMIT)
 _start = threading.Lock()
 _thread: threading.Thread | None = None
 
 
 def later(job: Callable[..., Any], *args: Any) -> None:
-    """Run `job(*args)` soon. In tests it runs at once, so that they can see what it did."""
+    """Run `job(*args)` soon, in the context of the caller: its request id goes along to Celery.
+
+    In tests it runs at once, so that they can see what it did.
+    """
     if settings.LATER_INLINE:
         _run(job, args)
         return
     _ensure_thread()
     try:
-        _jobs.put_nowait((job, args))
+        _jobs.put_nowait((contextvars.copy_context(), job, args))
     except queue.Full:
         logger.warning("later_dropped", extra={"job": getattr(job, "__qualname__", str(job))})
 
@@ -45,8 +50,8 @@ def _ensure_thread() -> None:
 
 def _work() -> None:
     while True:
-        job, args = _jobs.get()
-        _run(job, args)
+        context, job, args = _jobs.get()
+        context.run(_run, job, args)
 
 
 def _run(job: Callable[..., Any], args: tuple[Any, ...]) -> None:
