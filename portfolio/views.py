@@ -15,7 +15,7 @@ from accounts.requests import UserRequest
 from accounts.selectors import account_for_user
 from marketdata.selectors import market_clock, movers, watchlist_instruments
 from marketdata.services.watchlists import watchlist_ensure_default
-from marketdata.views import quote_rows
+from marketdata.views import quote_rows, with_sparks
 from portfolio.forms import TransferForm
 from portfolio.models import EntryKind
 from portfolio.panels import dashboard_context
@@ -36,6 +36,7 @@ from speedtrade.lib.htmx import page, see_other
 
 RECENT = 5  # facts on the dashboard
 MOVERS = 4  # of each direction
+SPARKS = 8  # symbols of the watchlist that get a line of their day
 CASH_KINDS = [EntryKind.DEPOSIT, EntryKind.WITHDRAWAL]
 CASH_RECENT = 10
 
@@ -68,9 +69,11 @@ def _mine(account: BrokerageAccount, now: datetime) -> dict[str, Any]:
 def _market(request: UserRequest, now: datetime) -> dict[str, Any]:
     """What the market does: the watchlist, and what moved most."""
     watchlist_ensure_default(user=request.user, now=now)
+    watched = quote_rows(watchlist_instruments(request.user), now)
+    with_sparks(watched[:SPARKS], now)
     ups, downs = movers("gainers", now, MOVERS), movers("losers", now, MOVERS)
     return {
-        "watched": quote_rows(watchlist_instruments(request.user), now),
+        "watched": watched,
         "gainers": quote_rows([row.instrument for row in ups if row.quote.change > 0], now),
         "losers": quote_rows([row.instrument for row in downs if row.quote.change < 0], now),
         "states": market_clock(now),

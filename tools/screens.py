@@ -5,10 +5,13 @@ show, and writes docs/screens/<page>-<width>-<theme>.png. `--url` photographs a 
 """
 
 import argparse
+import base64
 import contextlib
 import re
+import struct
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +39,7 @@ PAGES = {
     "symbol": "/markets/AAPL",
     "coin": "/markets/BTC-USD",
     "ticket": "/markets/NVDA/ticket?amount=3",
+    "review": "/markets/NVDA/ticket?amount=3#review",
     "orders-open": "/orders",
     "orders-all": "/orders?status=all",
     "order": "/orders/{order}",
@@ -46,6 +50,7 @@ PAGES = {
     "not-found": "/nowhere",
     "problem": "/problems/insufficient-buying-power",
 }
+REVIEW = "#review"  # the ticket of this address is reviewed before the picture is taken
 STRANGERS = {"landing", "login", "register", "problem"}
 TRADES = [
     ("AAPL", {"amount": "12"}),
@@ -147,11 +152,67 @@ def _trade(page: Page, url: str, symbol: str, fields: dict[str, str], *, wait: b
 def _photograph(context: BrowserContext, address: str, file: Path) -> None:
     page = context.new_page()
     page.goto(address)
-    page.wait_for_load_state("networkidle")
+    if address.endswith(REVIEW):
+        page.get_by_role("button", name=re.compile("^Review")).last.click()
+        page.locator(".sentence").wait_for()
+    if page.locator("#live-dot").count():
+        page.locator("#live-dot.on").wait_for()
     for chart in page.locator("[data-price-chart] .chart, [data-equity-chart] .chart").all():
         chart.locator("canvas").first.wait_for()
-    page.screenshot(path=file, full_page=True)
+    page.wait_for_load_state("networkidle")
+    # As tall as the page: then the bar at the bottom of a phone is at the bottom of the picture.
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": page.viewport_size["width"], "height": height})
+    page.wait_for_function("new Promise(done => requestAnimationFrame(() => done(true)))")
+    file.write_bytes(_small(page.screenshot(), context.new_page()))
     print(file.relative_to(PROJECT) if file.is_relative_to(PROJECT) else file)
+
+
+#: In a page of its own: the 256 commonest colours of a picture, and each pixel's nearest of them.
+_PALETTE = """async (source) => {
+  const image = await createImageBitmap(await (await fetch(source)).blob());
+  const { width, height } = image;
+  const canvas = new OffscreenCanvas(width, height).getContext("2d");
+  canvas.drawImage(image, 0, 0);
+  const pixels = new Uint32Array(canvas.getImageData(0, 0, width, height).data.buffer);
+  const counts = new Map();
+  for (const pixel of pixels) counts.set(pixel, (counts.get(pixel) ?? 0) + 1);
+  const common = [...counts].sort(([, a], [, b]) => b - a).slice(0, 256).map(([pixel]) => pixel);
+  const place = new Map(common.map((pixel, index) => [pixel, index]));
+  const apart = (a, b, shift) => (((a >> shift) & 255) - ((b >> shift) & 255)) ** 2;
+  const nearest = (pixel) => {
+    let best = 0, least = Infinity;
+    common.forEach((other, index) => {
+      const far = apart(pixel, other, 0) + apart(pixel, other, 8) + apart(pixel, other, 16);
+      if (far < least) { least = far; best = index; }
+    });
+    place.set(pixel, best);
+    return best;
+  };
+  const rows = new Uint8Array((width + 1) * height);
+  for (let y = 0, from = 0; y < height; y += 1)
+    for (let x = 0; x < width; x += 1, from += 1)
+      rows[y * (width + 1) + 1 + x] = place.get(pixels[from]) ?? nearest(pixels[from]);
+  let text = "";
+  for (let at = 0; at < rows.length; at += 32768)
+    text += String.fromCharCode(...rows.subarray(at, at + 32768));
+  return { width, height, common, rows: btoa(text) };
+}"""
+
+
+def _small(png: bytes, page: Page) -> bytes:
+    """The picture with at most 256 colours: a third of the bytes, to be kept in the repository."""
+    found = page.evaluate(_PALETTE, f"data:image/png;base64,{base64.b64encode(png).decode()}")
+    page.close()
+    palette = b"".join(struct.pack("<I", pixel)[:3] for pixel in found["common"])
+    header = struct.pack(">IIBBBBB", found["width"], found["height"], 8, 3, 0, 0, 0)
+    rows = zlib.compress(base64.b64decode(found["rows"]), 9)
+    chunks = [(b"IHDR", header), (b"PLTE", palette), (b"IDAT", rows), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, data) for name, data in chunks)
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def people(browser: Browser, product: Product) -> Iterator[Any]:
     came: list[Person] = []
 
     def bring(**options: Any) -> Person:
-        context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         came.append(Person(context, product))
         return came[-1]
 

@@ -6,10 +6,16 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from hypothesis import given
+from hypothesis import strategies as st
 
 from accounts.services.accounts import account_freeze
 from marketdata.services.instruments import instrument_halt
+from speedtrade.lib.money import CENT
 from speedtrade.testing.cast import make_superuser, page_client
+from trading.domain.estimates import share_in_money, share_in_units
+from trading.domain.orders import Side
+from trading.domain.risk import Funds, Remaining, Rules, hold_left
 from trading.models import Order
 from trading.tests.desk import Desk
 
@@ -424,3 +430,56 @@ def test_no_page_of_trading_asks_the_database_too_often(
     ):
         with django_assert_max_num_queries(25):
             assert web.get(address).status_code == 200, address
+
+
+# ── words for what is not ordinary ───────────────────────────────────────────
+def test_while_the_market_is_closed_an_order_is_queued_and_each_step_says_until_when(
+    desk: Desk, web: Client, settings: Any
+):
+    settings.SIMULATED_MARKET_HOURS = "nyse"  # NOON is 7:00 in New York, a Wednesday
+    until = "queued until Wed 9:30 ET"
+    assert until in text(web.get("/markets/AAPL/ticket"))
+    review = web.post("/markets/AAPL/review", MARKET_BUY)
+    assert until in text(review) and "Queue buy order" in text(review)
+    place(web, token_of(review))
+    order = desk.send(Order.objects.get())
+    page = text(web.get(f"/orders/{order.pk}"))
+    assert until in page and "Queued" in page
+
+
+def test_a_partial_fill_says_how_much_of_how_much(desk: Desk, web: Client):
+    desk.quote("99.99", "100.00", "40")
+    order = desk.trade(qty="100", limit="100")
+    assert "Partially filled 40 of 100" in text(web.get("/orders"))
+    page = text(web.get(f"/orders/{order.pk}"))
+    assert "Filling 40 of 100" in page and "Filled 40 of 100 shares" in page
+    desk.cancel(order, send=False)
+    assert "Canceling, may still fill" in text(web.get(f"/orders/{order.pk}"))
+    assert "Cancel</" not in web.get(f"/orders/{order.pk}").content.decode()
+
+
+def test_an_order_in_dollars_counts_in_dollars(desk: Desk, web: Client):
+    desk.quote("99.99", "100.00", "2")
+    order = desk.trade(notional="500")
+    assert "Partially filled $200.00 of $500.00" in text(web.get(f"/orders/{order.pk}"))
+    assert "Buy $500.00 of AAPL" in text(web.get("/orders"))
+
+
+@given(
+    power=st.decimals("0", "10000000", places=8),
+    price=st.decimals("0.01", "100000", places=2),
+    share=st.sampled_from([Decimal("0.25"), Decimal("0.5"), Decimal("0.75"), Decimal(1)]),
+    fee=st.sampled_from([Decimal(0), Decimal("0.001")]),
+)
+def test_a_part_of_the_buying_power_never_holds_more_than_that_part(power, price, share, fee):
+    rules = Rules("X", CENT, Decimal("0.000001"), Decimal(0), Decimal(0), True, False, fee)
+    funds = Funds(power, Decimal(0), Decimal(0), Decimal(0), 0)
+
+    def hold(qty: Decimal | None, notional: Decimal | None) -> Decimal:
+        return hold_left(Remaining(Side.BUY, qty, notional, None, price, fee))
+
+    units = share_in_units(Side.BUY, share, funds, rules, price)
+    assert hold(units, None) <= power * share
+    assert hold(units + 2 * rules.qty_step, None) > power * share  # and it is no needless step less
+    money = share_in_money(share, funds, rules)
+    assert hold(None, money) <= power * share < hold(None, money + 2 * CENT)
