@@ -6,6 +6,8 @@ Files come from static/ on disk and the page from a template: no server, no wait
 import json
 import mimetypes
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from playwright.sync_api import Page, Route, WebSocketRoute, expect
 pytestmark = pytest.mark.e2e
 ORIGIN = "http://speedtrade.test"
 STATIC = Path(settings.BASE_DIR) / "static"
-CSP = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws://speedtrade.test"
+POLICY = settings.CONTENT_SECURITY_POLICY["DIRECTIVES"]
+CSP = "; ".join(f"{name} {' '.join(values)}" for name, values in POLICY.items())
 BODY = """{% load static %}<!doctype html><html lang="en" data-theme="system"><head>
 <title>Live</title><link rel="stylesheet" href="{% static 'css/components.css' %}">
 <script type="module" src="{% static 'js/quotes.js' %}"></script>
@@ -30,6 +33,14 @@ BODY = """{% load static %}<!doctype html><html lang="en" data-theme="system"><h
 {% change "10.00" "2.00" symbol="AAPL" field="pl" qty="5" cost="490.00" %}</p>
 <p>{% live_money "cash_balance" "10.00" %}{% change "0" "0" field="day_pl" %}</p>
 </body></html>"""
+CHART = """{% load static %}<!doctype html><html lang="en" data-theme="dark"><head>
+<title>Chart</title><link rel="stylesheet" href="{% static 'css/tokens.css' %}">
+<link rel="stylesheet" href="{% static 'css/components.css' %}">
+<script defer src="{% static 'vendor/lightweight-charts/lightweight-charts.js' %}"></script>
+<script type="module" src="{% static 'js/quotes.js' %}"></script>
+<script type="module" src="{% static 'js/chart.js' %}"></script></head><body>
+<p>{% live "AAPL" "107.00" tick="0.01" hero=True %}<span data-hero-when="Today">Today</span></p>
+{% include "components/_price_chart.html" %}</body></html>"""
 QUOTE = {
     "symbol": "AAPL",
     "bid": "101.49",
@@ -41,6 +52,13 @@ QUOTE = {
     "stale": False,
 }
 
+# Over the night in which New York turns its clocks back: 05:30 and 06:30 UTC are both 01:30 there.
+STARTS = [datetime(2026, 11, 1, 0, 30, tzinfo=UTC) + timedelta(hours=n) for n in range(12)]
+BARS = [
+    {"t": t.isoformat(), "o": "100", "h": "108", "l": "99", "c": f"{100 + n}.00", "v": "1000"}
+    for n, t in enumerate(STARTS)
+]
+
 
 class Server:
     """Our end of the socket: what the browser said, and a way to answer or hang up."""
@@ -48,6 +66,8 @@ class Server:
     def __init__(self) -> None:
         self.sockets: list[WebSocketRoute] = []
         self.heard: list[dict[str, Any]] = []
+        self.asked: list[str] = []
+        self.broken = False
 
     def accept(self, socket: WebSocketRoute) -> None:
         self.sockets.append(socket)
@@ -66,8 +86,15 @@ def server(page: Page) -> Server:
 
     def answer(route: Route) -> None:
         path = route.request.url.removeprefix(ORIGIN)
-        if path == "/":
-            html = Template(BODY).render(Context())
+        if path.startswith("/markets/"):
+            made.asked.append(path)
+            status, body = (503, "") if made.broken else (200, json.dumps({"bars": BARS}))
+            route.fulfill(status=status, body=body, content_type="application/json")
+            return
+        if path in ("/", "/chart"):
+            instrument = {"symbol": "AAPL", "price_tick": Decimal("0.01")}
+            context = {"instrument": instrument, "hours": "always", "summary": "It rose."}
+            html = Template(BODY if path == "/" else CHART).render(Context(context))
             headers = {"Content-Security-Policy": CSP}
             route.fulfill(body=html, content_type="text/html", headers=headers)
             return
@@ -202,3 +229,55 @@ def test_nothing_breaks_the_policy_and_nothing_leaves_the_host(page: Page, serve
     expect(page.locator('[data-f="last"]')).to_have_text("$101.50")
     assert said == []
     assert [url for url in asked if not url.startswith(ORIGIN)] == []
+
+
+MANY_COLOURS = """() => [...document.querySelectorAll(".chart canvas")].some((canvas) => {
+  if (!canvas.width) return false;
+  const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return new Set(new Uint32Array(pixels.data.buffer)).size > 2;
+})"""
+
+
+def test_a_chart_is_drawn_over_the_hour_that_comes_twice(page: Page, server: Server) -> None:
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda message: wrong.append(message.text))
+    page.goto(ORIGIN + "/chart")
+    page.click("[data-range='1M']")
+    expect(page.locator(".chart")).not_to_have_attribute("aria-busy", "true")
+    page.wait_for_function("() => document.querySelector('.chart canvas')")
+    page.click("[data-style='candles']")
+    expect(page.locator("[data-style='candles']")).to_have_attribute("aria-pressed", "true")
+    page.wait_for_function(MANY_COLOURS)
+    assert wrong == []
+    assert server.asked == [
+        "/markets/AAPL/bars?timeframe=5m&limit=288",
+        "/markets/AAPL/bars?timeframe=1h&limit=720",
+    ]
+
+
+def test_the_crosshair_speaks_through_the_price_and_gives_it_back(
+    page: Page, server: Server
+) -> None:
+    page.goto(ORIGIN + "/chart")
+    page.wait_for_function("() => document.querySelector('.chart canvas')")
+    box = page.locator(".chart").bounding_box()
+    assert box is not None
+    hero, when = page.locator("[data-hero]"), page.locator("[data-hero-when]")
+    page.mouse.move(box["x"] + 4, box["y"] + box["height"] / 3)
+    expect(hero).to_have_text("$100.00")
+    expect(when).to_have_text("Oct 31, 20:30 ET")
+    server.say(type="quote", quotes=[QUOTE])
+    expect(hero).to_have_text("$100.00")
+    page.mouse.move(0, 0)
+    expect(when).to_have_text("Today")
+
+
+def test_a_chart_that_fails_says_so_and_tries_again(page: Page, server: Server) -> None:
+    server.broken = True
+    page.goto(ORIGIN + "/chart")
+    expect(page.locator(".chart-message")).to_contain_text("could not be loaded")
+    server.broken = False
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator(".chart-message")).to_have_count(0)
+    page.wait_for_function(MANY_COLOURS)
