@@ -29,7 +29,7 @@ from speedtrade.testing.cast import (
     make_user,
     page_client,
 )
-from speedtrade.testing.headers import assert_safe_headers
+from speedtrade.testing.headers import assert_nothing_inline, assert_safe_headers
 from speedtrade.testing.routes import ADMIN_PAGES, METHODS, ROUTES, SAFE, Case
 from trading.tests.desk import Desk
 
@@ -188,6 +188,7 @@ def test_each_method_answers_everybody_as_declared(case, world):
             if response.status_code != expected:
                 wrong.append(f"{method} by {who}: {response.status_code}, declared {expected}")
             assert_safe_headers(response, case.address)
+            assert_nothing_inline(response, case.address)
             if who != "owner":
                 assert b"alice" not in text_of(response), f"{method} tells {who} of Alice"
             if expected == 302 and who == "nobody":
