@@ -112,7 +112,7 @@ def symbol_page(request: HttpRequest, symbol: str) -> HttpResponseBase:
 
 @require_safe
 def book(request: HttpRequest, symbol: str) -> HttpResponse:
-    """The order book of a symbol, for its page to fetch again and again."""
+    """The order book of a symbol; its page fetches it again and again."""
     instrument = selectors.instrument_get(symbol)
     quote = selectors.quote_of(instrument)
     sizes = [level.size for level in (*quote.bids, *quote.asks)]
@@ -125,7 +125,7 @@ def book(request: HttpRequest, symbol: str) -> HttpResponse:
         for side, rows in (("bids", quote.bids), ("asks", quote.asks))
     }
     context = {"instrument": instrument, "quote": quote, **levels}
-    return render(request, "marketdata/partials/_book.html", context)
+    return page(request, "marketdata/book.html", context, partial="marketdata/partials/_book.html")
 
 
 def _summary(instrument: Instrument, quote: Quote | None) -> str:

@@ -143,8 +143,14 @@ def test_other_apps_add_to_the_page_of_a_symbol(
 def test_the_order_book_shows_both_sides(reader: Client) -> None:
     instrument("AAPL")
     put_quote(quote("AAPL", now=timezone.now(), sizes=("100", "50")))
-    text = text_of(reader.get("/markets/AAPL/book"))
-    assert text.count("<tr><td") == 4 and "$99.98" in text and "$100.01" in text
+    assert "AAPL order book</h1>" in text_of(reader.get("/markets/AAPL/book"))
+    text = text_of(reader.get("/markets/AAPL/book", headers=HTMX))
+    assert (
+        "<html" not in text
+        and text.count("<tr><td") == 4
+        and "$99.98" in text
+        and "$100.01" in text
+    )
     assert 'width="50.0"' in text and "style=" not in text
 
 
