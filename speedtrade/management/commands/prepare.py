@@ -3,23 +3,32 @@
 It is also where Django's system checks run, once: the processes that follow skip them.
 """
 
+import os
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
-from accounts.services.staff import support_group_ensure
-
 
 class Command(BaseCommand):
-    help = "Migrate, load instruments, name support's rights, and with --demo make the demo user."
+    help = "Migrate, load the instruments, and with --demo make the demo user."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--demo", action="store_true", help="make the demo user as well")
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=options["verbosity"])
-        call_command("load_instruments")
-        support_group_ensure()
+        call_command("load_instruments", stdout=self.stdout)
         if options["demo"]:
-            call_command("seed_demo")
+            call_command("seed_demo", stdout=self.stdout)
+        if settings.PRODUCTION:
+            self._collect_static()
+
+    def _collect_static(self) -> None:
+        """Each release brings its own files; an image has them already and cannot be written."""
+        folder = Path(settings.STATIC_ROOT)
+        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+        if os.access(nearest, os.W_OK):
+            call_command("collectstatic", interactive=False, verbosity=0)
