@@ -20,10 +20,10 @@ from speedtrade.lib.errors import InvalidInput, NotFound
 from speedtrade.lib.ratelimit import limit_orders
 from speedtrade.lib.requests import idempotency_key, whole_number
 from trading import selectors
-from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
 from trading.intents import changes_parse, intent_parse
 from trading.presenters import order_payload
 from trading.serializers import ChangesSerializer, OrderInputSerializer, OrderSerializer
+from trading.services.closing import position_close
 from trading.services.orders import Placed, order_cancel, order_place
 from trading.services.replacements import order_replace
 
@@ -156,26 +156,13 @@ class PositionView(APIView):
 
     @extend_schema(responses={201: OrderSerializer})
     def delete(self, request: Request, position_id: int) -> Response:
-        limit_orders(user_of(request).pk)
-        row = position_for_user(user=user_of(request), position_id=position_id)
-        symbol = row.instrument.symbol
-        intent = OrderIntent(
-            symbol=symbol,
-            side=Side.SELL,
-            order_type=OrderType.MARKET,
-            time_in_force=TimeInForce.GTC
-            if row.instrument.asset_type == "crypto"
-            else TimeInForce.DAY,
-            qty=row.qty,
-            asset_type=row.instrument.asset_type,
-        )
-        placed = order_place(
-            account=row.brokerage_account,
-            instrument=row.instrument,
-            intent=intent,
-            quote=quote_store.quote_get(symbol),
+        """Sell all of it. The same Idempotency-Key gives the same order."""
+        user = user_of(request)
+        limit_orders(user.pk)
+        placed = position_close(
+            user=user,
+            position_id=position_id,
             key=idempotency_key(request._request),
-            placed_by=user_of(request),
             source="api",
             now=timezone.now(),
         )

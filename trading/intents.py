@@ -13,6 +13,7 @@ from trading.domain.orders import Changes, OrderIntent, OrderType, Side, TimeInF
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 _STOPS = ("stop_price", "trail_price", "trail_percent")
+PRICE_BELOW = Decimal(10) ** 10  # what a price column holds
 TYPE_WORDS = "market or limit"
 
 
@@ -29,7 +30,7 @@ def intent_parse(data: Mapping[str, Any]) -> tuple[OrderIntent, Instrument]:
     order_type = reader.choice("order_type", tuple(t.value for t in OrderType))
     tif = reader.choice("time_in_force", tuple(t.value for t in TimeInForce), required=False)
     qty, notional = reader.number("qty"), reader.number("notional")
-    limit_price = reader.number("limit_price")
+    limit_price = reader.number("limit_price", below=PRICE_BELOW)
     client_order_id = reader.text("client_order_id")
     extended = reader.flag("extended_hours")
     _check_amounts(reader, qty, notional)
@@ -63,7 +64,7 @@ def intent_parse(data: Mapping[str, Any]) -> tuple[OrderIntent, Instrument]:
 def changes_parse(data: Mapping[str, Any]) -> Changes:
     """What a replacement asks for; raises InvalidInput with one message per field."""
     reader = _Reader(data)
-    qty, limit_price = reader.number("qty"), reader.number("limit_price")
+    qty, limit_price = reader.number("qty"), reader.number("limit_price", below=PRICE_BELOW)
     tif = reader.choice("time_in_force", tuple(t.value for t in TimeInForce), required=False)
     for name in _STOPS:
         if reader.given(name):
@@ -129,7 +130,7 @@ class _Reader:
             return ""
         return value
 
-    def number(self, field: str) -> Decimal | None:
+    def number(self, field: str, *, below: Decimal | None = None) -> Decimal | None:
         value = self._data.get(field)
         if value is None or value == "":
             return None
@@ -142,6 +143,9 @@ class _Reader:
             return None
         if number <= 0:
             self.wrong(field, "This must be more than zero.")
+            return None
+        if below is not None and number >= below:
+            self.wrong(field, f"This must be less than {below:,f}.")
             return None
         return number
 
