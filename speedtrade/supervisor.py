@@ -89,7 +89,10 @@ class Supervisor:
 
     async def keep_server(self, server: EmbeddedServer) -> None:
         """Keep an embedded server and return when it answers; raises CannotStart."""
-        await asyncio.to_thread(server.prepare)  # what cannot be made ready is said at once
+        try:
+            await asyncio.to_thread(server.prepare)  # what cannot be made ready is said at once
+        except OSError as error:
+            raise CannotStart(f"{server.name} cannot use its folder: {error}.") from error
         child = Child.of_server(server)
         self.keep(child)
         deadline = time.monotonic() + START_TIMEOUT

@@ -210,6 +210,19 @@ def test_a_missing_wheel_is_one_sentence(
         kind(folder)
 
 
+def test_root_without_a_user_to_become_is_one_sentence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("read-only file system")
+
+    monkeypatch.setattr(embedded.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(embedded, "SERVER_USER", "nobody-has-this-name")
+    monkeypatch.setattr(embedded.subprocess, "run", refuse)
+    with pytest.raises(CannotStart, match="start SpeedTrade as an ordinary user"):
+        EmbeddedValkey(folder)
+
+
 def test_a_folder_of_another_major_release_is_refused_before_it_is_touched(folder: Path) -> None:
     home = folder / "postgres"
     home.mkdir()

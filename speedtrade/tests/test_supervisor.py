@@ -14,6 +14,7 @@ import pytest
 
 from speedtrade import supervisor as module
 from speedtrade.datafolder import PROJECT, CannotStart
+from speedtrade.embedded import EmbeddedServer, EmbeddedValkey
 from speedtrade.supervisor import MARK, Child, Supervisor
 from speedtrade.testing.waiting import wait_until
 
@@ -181,6 +182,42 @@ async def test_what_a_killed_run_left_is_ended_and_other_folders_are_left_alone(
     assert other.poll() is None
     other.kill()
     other.wait()
+
+
+class Broken(EmbeddedServer):
+    """A server whose folder belongs to somebody else."""
+
+    name = "broken"
+    program = "broken"
+    stop_signal = signal.SIGTERM
+
+    def prepare(self) -> None:
+        raise PermissionError(13, "Permission denied", str(self.home))
+
+
+async def test_a_server_that_may_not_use_its_folder_is_one_sentence(
+    keeper: Supervisor, tmp_path: Path
+) -> None:
+    with pytest.raises(CannotStart, match=r"broken cannot use its folder: .*Permission denied"):
+        await keeper.keep_server(Broken(tmp_path))
+    assert keeper.children == []
+
+
+async def test_an_embedded_server_is_kept_and_comes_back_on_its_address(
+    keeper: Supervisor, console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BACKOFF_FIRST", 0.05)
+    server = EmbeddedValkey(tmp_path)
+    await keeper.keep_server(server)
+    address = server.url()
+    keeper.children[0].process.kill()
+    await console.until("was ended by SIGKILL")
+    async with asyncio.timeout(20):
+        while not await asyncio.to_thread(server.answers):
+            await asyncio.sleep(0.02)
+    assert server.url() == address
+    await keeper.stop()
+    assert not server.answers()
 
 
 SUPERVISE = """
