@@ -37,7 +37,12 @@ def trouble(page: Page, *, rules: bool) -> list[str]:
     found = [f"{page.url}: {wide} px too wide"] if wide > 0 else []
     if not rules:
         return found
+    # As tall as the page: what the bar at the bottom happens to cover is no small target.
+    window = page.viewport_size or {"width": 390, "height": 844}
+    height: int = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": window["width"], "height": height})
     told: Any = Axe().run(page, options={"runOnly": {"type": "tag", "values": RULES}}).response
+    page.set_viewport_size(window)
     for broken in told["violations"]:
         nodes = "; ".join(node["html"][:160] for node in broken["nodes"][:3])
         found.append(f"{page.url}: {broken['id']}: {broken['help']}: {nodes}")
@@ -67,4 +72,4 @@ def test_every_page_fits_its_window_and_keeps_the_rules_of_access(
     found += trouble(page, rules=rules)
     for path in PRIVATE:
         found += trouble(person.go(path), rules=rules)
-    assert found == []
+    assert not found, "\n".join(found)
