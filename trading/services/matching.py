@@ -76,7 +76,7 @@ class VenueRunner:
                     break
                 wait = 0.0
                 if message["channel"] == VENUE_CHANNEL:
-                    wakes.append(int(message["data"]))
+                    wakes.extend(_woken(message["data"]))
                 else:
                     moved.update(dict.fromkeys(self._reached(message["data"])))
         except (RedisError, OSError) as error:
@@ -87,11 +87,32 @@ class VenueRunner:
 
     def _reached(self, batch: str) -> Iterator[str]:
         """Symbols of a batch of ticks whose bid or ask some resting order accepts."""
-        for wire in json.loads(batch):
+        for wire in _wires(batch):
             try:
                 symbol, bid, ask = wire["symbol"], Decimal(wire["bid"]), Decimal(wire["ask"])
-            except (KeyError, TypeError, ArithmeticError):
+                reached = self.venue.reached(symbol, bid, ask)
+            except (KeyError, TypeError, ValueError, ArithmeticError):
                 logger.warning("venue_bad_tick")
                 continue
-            if self.venue.reached(symbol, bid, ask):
+            if reached:
                 yield symbol
+
+
+def _wires(batch: str) -> list[Any]:
+    """The ticks of a message; none, with a log line, where it is no list in JSON."""
+    try:
+        wires = json.loads(batch)
+    except ValueError:
+        wires = None
+    if not isinstance(wires, list):
+        logger.warning("venue_bad_tick")
+        return []
+    return wires
+
+
+def _woken(text: str) -> list[int]:
+    """The order that a wake-up names; none where it names none: the poll finds every order."""
+    if not text.isdecimal():
+        logger.warning("venue_bad_wake")
+        return []
+    return [int(text)]
