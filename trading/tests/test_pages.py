@@ -14,9 +14,10 @@ from marketdata.services.instruments import instrument_halt
 from speedtrade.lib.money import CENT
 from speedtrade.testing.cast import make_superuser, page_client
 from trading.domain.estimates import share_in_money, share_in_units
-from trading.domain.orders import Side
+from trading.domain.orders import Changes, Side
 from trading.domain.risk import Funds, Remaining, Rules, hold_left
 from trading.models import Order
+from trading.services.replacements import order_replace
 from trading.tests.desk import Desk
 
 MARKET_BUY = {
@@ -483,3 +484,17 @@ def test_a_part_of_the_buying_power_never_holds_more_than_that_part(power, price
     assert hold(units + 2 * rules.qty_step, None) > power * share  # and it is no needless step less
     money = share_in_money(share, funds, rules)
     assert hold(None, money) <= power * share < hold(None, money + 2 * CENT)
+
+
+def test_a_replaced_order_and_its_successor_name_each_other(desk: Desk, web: Client):
+    old = desk.trade(qty="5", limit="90")
+    new = order_replace(
+        order=old,
+        changes=Changes(limit_price=Decimal("91")),
+        quote=None,
+        actor=desk.user,
+        source="api",
+        now=desk.now,
+    )
+    assert f"Its place takes order {new.pk}" in text(web.get(f"/orders/{old.pk}"))
+    assert f"It replaces order {old.pk}" in text(web.get(f"/orders/{new.pk}"))
