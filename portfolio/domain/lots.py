@@ -1,7 +1,8 @@
 """Lots first in, first out: what a history of fills leaves in the hand. Plain Python.
 
 A holding is a function of the *set* of its fills: `replay` drops repeats and sorts by time, so
-that no order of arrival changes the result (I5). Cost and P&L are before fees; fees stand beside.
+that no order of arrival changes the result (I5), as long as the times make sense. Cost and P&L are
+before fees; fees stand beside.
 """
 
 from collections.abc import Iterable
@@ -114,9 +115,20 @@ def _consume(lots: tuple[OpenLot, ...], qty: Decimal) -> tuple[tuple[OpenLot, ..
 
 
 def replay(fills: Iterable[FillFact]) -> Holding:
-    """The holding that a set of fills leaves, whatever their order and however often each comes."""
+    """The holding that a set of fills leaves, whatever their order and however often each comes.
+
+    They count in the order of their times. Where that sells what was not there yet, a clock ran
+    backwards between a purchase and its sale: then they count in the order in which they came.
+    """
     once = {fill.reference: fill for fill in fills}
+    try:
+        return _apply_all(sorted(once.values(), key=lambda fill: fill.key))
+    except SoldTooMuch:
+        return _apply_all(once.values())
+
+
+def _apply_all(fills: Iterable[FillFact]) -> Holding:
     holding = Holding()
-    for fill in sorted(once.values(), key=lambda fill: fill.key):
+    for fill in fills:
         holding = apply(holding, fill)
     return holding

@@ -102,12 +102,12 @@ def position_rebuild(*, position: Position, now: datetime) -> Position:
 
 
 def fill_facts(position: Position) -> list[FillFact]:
-    """Every booked fill of a position, from the journal."""
+    """Every booked fill of a position, from the journal, in the order in which they came."""
     rows = JournalEntry.objects.filter(
         brokerage_account_id=position.brokerage_account_id,
         instrument_id=position.instrument_id,
         kind=EntryKind.FILL,
-    )
+    ).order_by("id")
     return [fact_of(row) for row in rows]
 
 

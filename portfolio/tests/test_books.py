@@ -109,6 +109,21 @@ def test_a_late_fill_takes_its_place_in_time(ledger: Ledger):
     assert ledger.differences() == []
 
 
+def test_a_clock_that_ran_backwards_stops_no_booking(ledger: Ledger):
+    """The venue's clock was set back by a minute between a purchase and its sale."""
+    ledger.fill("buy", "2", "100")
+    ledger.wait(-60)
+    ledger.fill("sell", "1", "110")
+    assert (ledger.position().qty, ledger.position().realized_pl) == (1, D(10))
+    ledger.wait(120)
+    ledger.fill("buy", "1", "105")
+    ledger.fill("sell", "2", "120")
+    assert (ledger.position().qty, ledger.position().realized_pl) == (0, D(45))
+    assert ledger.differences() == []
+    positions_rebuild(now=ledger.now)
+    assert ledger.differences() == []
+
+
 def test_a_coin_and_a_share_do_not_mix(ledger: Ledger):
     ledger.fill("buy", "1", "100")
     ledger.fill("buy", "0.5", "50000", "25", symbol="BTC/USD")

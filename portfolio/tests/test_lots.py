@@ -230,6 +230,14 @@ def test_a_late_fill_takes_its_place_in_time():
     assert replay([early, sale, late]).realized_pl == D(20)  # the older, cheaper one went first
 
 
+def test_a_clock_that_ran_backwards_does_not_unsell_what_was_sold():
+    """The sale bears an earlier time than its purchase: the order of arrival counts."""
+    facts = [fill(1, "buy", "2", "100", day=5), fill(2, "sell", "2", "110", day=4)]
+    holding = replay(facts)
+    assert (holding.qty, holding.realized_pl) == (0, D(20))
+    assert replay([*facts, fill(3, "buy", "1", "90", day=6)]).qty == 1
+
+
 def test_nothing_is_sold_that_is_not_held():
     with pytest.raises(SoldTooMuch):
         replay([fill(1, "buy", "1", "100"), fill(2, "sell", "1.000001", "100")])
