@@ -109,7 +109,7 @@ def assess(
     _check_size(intent, rules, notional, reference)
     _check_caps(rules, notional, funds, limits)
     questions = _check_collar(intent, reference, limits)
-    hold, max_qty = _hold(intent, rules, bound)
+    hold, max_qty = _hold(intent, rules, bound, reference, funds.free_qty)
     _check_funds(intent, rules, funds, hold)
     _check_position(intent, notional, reference, funds, limits)
     return Terms(bound, reference, notional, hold, max_qty, questions)
@@ -233,11 +233,16 @@ def _check_collar(intent: OrderIntent, reference: Decimal, limits: Limits) -> tu
     return ()
 
 
-def _hold(intent: OrderIntent, rules: Rules, bound: Decimal) -> tuple[Decimal, Decimal | None]:
+def _hold(
+    intent: OrderIntent, rules: Rules, bound: Decimal, reference: Decimal, free_qty: Decimal
+) -> tuple[Decimal, Decimal | None]:
     """(what to put on hold, the most a sale in dollars may sell)."""
     max_qty = None
     if intent.side == Side.SELL and intent.notional is not None:
         max_qty = ceil_to(intent.notional / bound, rules.qty_step)
+        # What is free is worth the amount now: all of it may go, if the price should fall a little.
+        if max_qty > free_qty and times(free_qty, reference) >= intent.notional:
+            max_qty = free_qty
     ask = Remaining(intent.side, intent.qty, intent.notional, max_qty, bound, rules.fee_rate)
     return hold_left(ask), max_qty
 

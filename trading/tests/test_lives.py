@@ -220,6 +220,18 @@ def test_an_amount_of_money_is_sold_for_no_more(desk: Desk):
     desk.check()
 
 
+def test_all_that_a_position_is_worth_can_be_sold_in_dollars(desk: Desk):
+    """The price falls before it trades: all shares go, for a little less, and none is short."""
+    desk.trade("buy", "10")
+    order = desk.place("sell", notional="999.90")
+    assert desk.hold(order) == 10
+    desk.quote("98.00", "98.01")
+    order = desk.work(order)
+    assert (order.state, order.filled_qty, order.filled_notional) == ("filled", 10, D("980"))
+    assert desk.shares() == 0
+    desk.check()
+
+
 def test_an_amount_is_spent_over_several_ticks(desk: Desk):
     order = desk.trade("buy", notional="20000", limit="100.00")
     assert (order.state, order.filled_notional) == ("partially_filled", D("10000"))

@@ -338,6 +338,19 @@ def test_a_sale_in_dollars_holds_the_shares_that_its_worst_price_needs():
     assert terms.max_qty == terms.hold == D("1.064")  # 100 / 94.05, up to a step
 
 
+@pytest.mark.parametrize(
+    "notional, expected",
+    [("4702.50", "50.000"), ("4950.00", "50"), ("4950.01", "insufficient_position")],
+)
+def test_a_sale_in_dollars_may_take_all_that_it_is_worth_now(notional: str, expected: str):
+    """50 shares at 99: 4,950 can be sold, though five per cent lower they would not make it."""
+    intent = order("sell", None, notional=D(notional))
+    if expected == "insufficient_position":
+        assert code(intent) == expected
+    else:
+        assert judge(intent).hold == judge(intent).max_qty == D(expected)
+
+
 @pytest.mark.parametrize("bid", ["0.01", "0.02"])
 def test_the_worst_price_of_a_sale_is_at_least_a_tick(bid: str):
     rules = {"rules__min_notional": D("0.01")}
