@@ -144,6 +144,20 @@ def test_a_resting_order_is_cancelled_from_the_list_without_a_reload(people: Peo
     assert page.evaluate("window.notReloaded") is True
 
 
+def test_a_fill_is_told_and_shown_on_a_page_that_only_waits(people: People) -> None:
+    person = people().register()
+    waiting = person.watch.follow(person.context.new_page())
+    waiting.goto(f"{person.product.url}/dashboard")
+    expect(waiting.locator("#live-dot.on")).to_be_visible(timeout=PATIENCE)
+    waiting.evaluate("window.notReloaded = true")
+    person.go("/markets/AAPL/ticket?amount=2")
+    person.page.get_by_role("button", name="Review order").last.click()
+    confirm(person.page, "buy", live=True)
+    expect(waiting.locator("#toasts")).to_contain_text("Bought 2 AAPL at $", timeout=PATIENCE)
+    expect(waiting.locator("#mine")).to_contain_text("2 at $")
+    assert waiting.evaluate("window.notReloaded") is True
+
+
 def test_a_stranger_sees_none_of_it(people: People) -> None:
     owner, stranger, nobody = people().register(), people().register(), people()
     owner.go("/markets/AAPL/ticket?amount=2")
