@@ -253,9 +253,8 @@ SESSION_COOKIE_AGE = 7 * 24 * 3600
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "speedtrade.views.csrf_failure"
-CSRF_TRUSTED_ORIGINS: list[
-    str
-] = []  # forms come from our own pages; ALLOWED_ORIGINS is for the API
+# Forms come from our own pages alone; ALLOWED_ORIGINS is for the API.
+CSRF_TRUSTED_ORIGINS: list[str] = []
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
