@@ -163,6 +163,13 @@ def test_an_amount_of_money_buys_whole_steps_and_never_one_too_many():
     assert outcome.complete, "the five cents that are left buy no step"
 
 
+def test_a_rounded_division_never_pays_for_a_step_too_many():
+    """Two dollars less a hair, divided by one, round to two: the second unit cannot be paid for."""
+    order = buy(notional=D("1." + "9" * 30), qty_step=D(1))
+    outcome = match(order, [Offer(1, D(1), D(5))])
+    assert [found.qty for found in outcome.matches] == [D(1)]
+
+
 def test_an_amount_that_buys_not_one_share_is_not_called_complete():
     """TSM trades in whole shares: fifty dollars of it must not come back as filled with nothing."""
     order = buy(notional=D("50"), qty_step=D(1))
