@@ -168,7 +168,7 @@ def _photograph(context: BrowserContext, address: str, file: Path) -> None:
     print(file.relative_to(PROJECT) if file.is_relative_to(PROJECT) else file)
 
 
-#: In a page of its own: the 256 commonest colours of a picture, and each pixel's nearest of them.
+#: In a page of its own: 256 common colours of a picture, and each pixel's nearest of them.
 _PALETTE = """async (source) => {
   const image = await createImageBitmap(await (await fetch(source)).blob());
   const { width, height } = image;
@@ -177,14 +177,16 @@ _PALETTE = """async (source) => {
   const pixels = new Uint32Array(canvas.getImageData(0, 0, width, height).data.buffer);
   const counts = new Map();
   for (const pixel of pixels) counts.set(pixel, (counts.get(pixel) ?? 0) + 1);
-  const common = [...counts].sort(([, a], [, b]) => b - a).slice(0, 256).map(([pixel]) => pixel);
-  const place = new Map(common.map((pixel, index) => [pixel, index]));
   const apart = (a, b, shift) => (((a >> shift) & 255) - ((b >> shift) & 255)) ** 2;
+  const far = (a, b) => apart(a, b, 0) + apart(a, b, 8) + apart(a, b, 16);
+  const common = []; // the commonest first, but none too near to one that is in already
+  for (const [pixel] of [...counts].sort(([, a], [, b]) => b - a))
+    if (common.length < 256 && common.every((other) => far(pixel, other) > 48)) common.push(pixel);
+  const place = new Map(common.map((pixel, index) => [pixel, index]));
   const nearest = (pixel) => {
     let best = 0, least = Infinity;
     common.forEach((other, index) => {
-      const far = apart(pixel, other, 0) + apart(pixel, other, 8) + apart(pixel, other, 16);
-      if (far < least) { least = far; best = index; }
+      if (far(pixel, other) < least) { least = far(pixel, other); best = index; }
     });
     place.set(pixel, best);
     return best;
