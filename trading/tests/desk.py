@@ -206,7 +206,8 @@ class Desk:
         """The promises that hold after every step, whatever happened (I1-I8, I11, I12)."""
         found = [str(difference) for difference in ledger_differences()]
         assert found == []
-        for order in Order.objects.select_related("instrument"):
+        holds = dict(Hold.objects.values_list("order_ref", "amount"))
+        for order in Order.objects.prefetch_related("fills"):
             fills = list(order.fills.all())
             assert order.filled_qty == sum((fill.qty for fill in fills), D(0))
             assert order.fees == sum((fill.fee for fill in fills), D(0))
@@ -219,4 +220,4 @@ class Desk:
                 buys = order.side == "buy"
                 assert fill.price <= order.price_bound if buys else fill.price >= order.price_bound
             if order.state in {state.value for state in FINAL_STATES}:
-                assert self.hold(order) == 0, f"{order} is {order.state} and holds something"
+                assert holds[order.pk] == 0, f"{order} is {order.state} and holds something"
