@@ -31,6 +31,7 @@ LOOKS = [(390, "dark"), (1280, "light"), (320, "light")]
 
 def trouble(page: Page, *, rules: bool) -> list[str]:
     """What is wrong with the page as it stands, in words."""
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
     wide: int = page.evaluate(
         "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     )
