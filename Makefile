@@ -20,10 +20,12 @@ COVERAGE_LEAST := 85
 run: $(RUN_STAMP)
 	@exec $(PY) manage.py up
 
+# The browser tests come after, in a process of their own: Playwright leaves an event loop running.
 test: lint $(CHROMIUM)
 	@rm -f .coverage .coverage.*
-	$(PY) -m pytest -n 2 --dist loadgroup -q --cov --cov-report=term:skip-covered \
+	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e" --cov --cov-report=term:skip-covered \
 		--cov-fail-under=$(COVERAGE_LEAST)
+	$(PY) -m pytest -q -m e2e
 
 lint: lint-code lint-django
 

@@ -1,10 +1,12 @@
 """The Celery application and its beat: every periodic duty of the house in one table."""
 
+import logging.config
 import os
 from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging, worker_ready
+from django.conf import settings
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "speedtrade.settings")
@@ -18,10 +20,6 @@ app.steps["worker"].add(DjangoStructLogInitStep)
 @setup_logging.connect
 def use_house_logging(**_: object) -> None:
     """Celery must not put its own format over ours."""
-    import logging.config
-
-    from django.conf import settings
-
     logging.config.dictConfig(settings.LOGGING)
 
 
@@ -32,22 +30,23 @@ def sweep_at_start(sender: Any, **_: object) -> None:
         sender.app.send_task("trading.tasks.submissions_sweep", connection=connection)
 
 
-@app.on_after_finalize.connect
-def schedule(sender: Celery, **_: object) -> None:
+def beat_schedule() -> dict[str, Any]:
     """The beat. A poll that was not taken within its period is dropped: the next one knows more."""
-    from django.conf import settings
-
-    for name, task, period in (
-        ("sweep", "trading.tasks.submissions_sweep", settings.SWEEP_PERIOD),
-        ("poll", "trading.tasks.orders_poll", settings.POLL_PERIOD),
-        ("snapshots", "portfolio.tasks.equity_snapshot", settings.SNAPSHOT_PERIOD),
-        ("ledger", "portfolio.tasks.ledger_check", settings.LEDGER_CHECK_PERIOD),
-        ("thin", "portfolio.tasks.snapshots_thin", settings.TIDY_PERIOD),
-        ("families", "accounts.tasks.families_clean", settings.TOKEN_CLEANUP_PERIOD),
-    ):
-        seconds = period.total_seconds()
-        sender.conf.beat_schedule[name] = {
+    return {
+        name: {
             "task": task,
-            "schedule": seconds,
-            "options": {"expires": seconds},
+            "schedule": period.total_seconds(),
+            "options": {"expires": period.total_seconds()},
         }
+        for name, task, period in (
+            ("sweep", "trading.tasks.submissions_sweep", settings.SWEEP_PERIOD),
+            ("poll", "trading.tasks.orders_poll", settings.POLL_PERIOD),
+            ("snapshots", "portfolio.tasks.equity_snapshot", settings.SNAPSHOT_PERIOD),
+            ("ledger", "portfolio.tasks.ledger_check", settings.LEDGER_CHECK_PERIOD),
+            ("thin", "portfolio.tasks.snapshots_thin", settings.TIDY_PERIOD),
+            ("families", "accounts.tasks.families_clean", settings.TOKEN_CLEANUP_PERIOD),
+        )
+    }
+
+
+app.conf.beat_schedule = beat_schedule()

@@ -95,7 +95,8 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
 def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
     # Pages have no trailing slash; who types one means the page without it.
     bare = request.path_info.rstrip("/")
-    if bare != request.path_info and request.method in ("GET", "HEAD") and is_valid_path(bare):
+    asked = request.method in ("GET", "HEAD") and not is_valid_path(request.path_info)
+    if asked and bare != request.path_info and is_valid_path(bare):
         query = request.META.get("QUERY_STRING", "")
         return HttpResponsePermanentRedirect(f"{bare}?{query}" if query else bare)
     return _error(request, "not_found", 404, "404.html")

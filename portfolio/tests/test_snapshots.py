@@ -114,7 +114,7 @@ def test_the_tasks_do_what_they_say(ledger: Ledger):
 def test_every_periodic_duty_of_the_portfolio_is_on_the_beat():
     from speedtrade.celery import app
 
-    app.finalize()
+    app.loader.import_default_modules()  # as a worker does when it starts
     beat = {entry["task"] for entry in app.conf.beat_schedule.values()}
     ours = {name for name in app.tasks if name.startswith("portfolio.tasks.")}
     assert ours == {f"portfolio.tasks.{name}" for name in DUTIES}

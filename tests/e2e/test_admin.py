@@ -30,7 +30,7 @@ def desk(people: Any, **options: Any) -> Any:
 def test_the_desk_is_read_under_the_strict_policy_in_both_themes(people: Any, scheme: Any):
     person = desk(people, color_scheme=scheme)
     page = person.page
-    assert page.get_by_text("Kill switch").is_visible()
+    page.get_by_text("Kill switch").wait_for()
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert colour == ("rgb(28, 28, 30)" if scheme == "dark" else "rgb(255, 255, 255)")
     for name in LISTS:
@@ -52,13 +52,13 @@ def test_support_halts_and_resumes_a_symbol_with_a_reason(people: Any):
     page.get_by_label("Reason").fill("A drill.")
     page.get_by_role("button", name="Halt symbol").click()
     page.wait_for_url("**/change/")
-    assert page.get_by_text(re.compile("KO: halted")).is_visible()
+    page.get_by_text(re.compile("KO: halted")).wait_for()
     page.get_by_role("button", name="Resume symbol").click()
     page.get_by_label("Reason").fill("The drill is over.")
     page.get_by_role("button", name="Resume symbol").click()
-    assert page.get_by_text("KO: resumed.").is_visible()
+    page.get_by_text("KO: resumed.").wait_for()
     page.get_by_role("link", name="History").click()
-    assert page.get_by_text("The drill is over.").is_visible()
+    page.get_by_text("The drill is over.").wait_for()
 
 
 def test_the_desk_works_without_javascript(people: Any):
@@ -70,12 +70,12 @@ def test_the_desk_works_without_javascript(people: Any):
     page.get_by_role("button", name="Go").click()
     page.get_by_label("Reason").fill("A drill.")
     page.get_by_role("button", name="Halt symbol").click()
-    assert page.get_by_text("PEP: halted").is_visible()
+    page.get_by_text("PEP: halted").wait_for()
     page.get_by_role("link", name="PEP", exact=True).click()
     page.get_by_role("button", name="Resume symbol").click()
     page.get_by_label("Reason").fill("The drill is over.")
     page.get_by_role("button", name="Resume symbol").click()
-    assert page.get_by_text("PEP: resumed.").is_visible()
+    page.get_by_text("PEP: resumed.").wait_for()
 
 
 def test_the_demo_trader_does_not_come_in(people: Any):
