@@ -127,16 +127,6 @@ def summary_get(*, account: BrokerageAccount, now: datetime) -> Summary:
     return value_book(book, price_points(quotes, now), now)
 
 
-def position_of(*, account: BrokerageAccount, symbol: str) -> Position:
-    """The open position in a symbol; raises NotFound where there is none."""
-    row = Position.objects.filter(
-        brokerage_account=account, instrument__symbol=symbol, qty__gt=0
-    ).first()
-    if row is None:
-        raise NotFound(f"There is no position in {symbol}.")
-    return row
-
-
 def position_for_user(*, user: User, position_id: int) -> Position:
     """A position by id with its account; raises NotFound for what is not theirs or is flat."""
     row = (

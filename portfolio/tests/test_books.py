@@ -21,6 +21,7 @@ from portfolio.models import (
     Position,
     Transfer,
 )
+from portfolio.services.holds import InsufficientFunds, InsufficientPosition
 from portfolio.services.rebuild import ledger_differences, positions_rebuild
 from portfolio.tests.ledger import Ledger
 from portfolio.tests.test_lots import assert_agrees, dice_history, trades
@@ -129,6 +130,25 @@ def test_a_coin_and_a_share_do_not_mix(ledger: Ledger):
     ledger.fill("buy", "0.5", "50000", "25", symbol="BTC/USD")
     assert ledger.position("AAPL").qty == 1
     assert ledger.position("BTC/USD").cost_basis == D(25_000)
+    assert ledger.differences() == []
+
+
+# ── holds ────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    "asset, free, error",
+    [("USD", "99000", InsufficientFunds), ("AAPL", "10", InsufficientPosition)],
+)
+def test_no_more_is_put_on_hold_than_is_free(
+    ledger: Ledger, asset: str, free: str, error: type[Exception]
+):
+    """The last word under the lock, for whoever comes past the risk checks."""
+    ledger.fill("buy", "10", "100")
+    with pytest.raises(error):
+        ledger.hold(str(D(free) + D("0.00000001")), order_ref=1, asset=asset)
+    ledger.hold(free, order_ref=2, asset=asset)
+    with pytest.raises(error):
+        ledger.hold("0.00000001", order_ref=3, asset=asset)
+    assert [hold.order_ref for hold in Hold.objects.all()] == [2]
     assert ledger.differences() == []
 
 

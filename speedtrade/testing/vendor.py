@@ -44,6 +44,7 @@ class Vendor:
     caps: Capabilities = CAPS
     script: list[Any] = field(default_factory=list)
     lookups: list[Exception] = field(default_factory=list)
+    blind: int = 0  # so many look-ups do not see yet what is there
     cancels: list[Exception] = field(default_factory=list)
     book: dict[str, BrokerOrder] = field(default_factory=dict)
     sent: list[str] = field(default_factory=list)
@@ -73,6 +74,9 @@ class Vendor:
         self.asked.append(client_order_id)
         if self.lookups:
             raise self.lookups.pop(0)
+        if self.blind:
+            self.blind -= 1
+            return None
         return self.book.get(client_order_id)
 
     def cancel_order(self, client_order_id: str) -> None:

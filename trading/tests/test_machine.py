@@ -26,7 +26,7 @@ from trading.tests.desk import Desk
 
 D = Decimal
 SYMBOLS = ["AAPL", "BTC/USD"]
-EXAMPLES, STEPS = 40, 30
+EXAMPLES, STEPS = 60, 30
 submit = PaperBroker.submit_order
 
 

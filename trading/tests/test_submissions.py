@@ -266,6 +266,48 @@ def test_a_broker_that_knows_its_ids_but_answers_late_is_sent_the_same_id(
     assert desk.fresh(order).state == "new"
 
 
+def test_a_broker_that_has_it_after_all_says_so_and_is_believed(desk: Desk, vendor: Vendor):
+    """Its list is late: six look-ups miss the order, the same id again is a duplicate, adopted."""
+    vendor.caps = UNSURE
+    vendor.script = [(True, UNKNOWN)]
+    vendor.blind = 6
+    order = desk.send(desk.place("buy", "10"))
+    vendor.fill(order.client_order_id, "10", "100.00", done=True)
+    for _ in range(6):
+        desk.wait(5)
+        desk.sweep()
+    assert vendor.sent == [order.client_order_id] * 2
+    assert list(vendor.book) == [order.client_order_id], "one order there, whatever was sent"
+    assert desk.fresh(order).state == "filled"
+    desk.check()
+
+
+def test_the_paper_venue_refuses_an_id_that_it_has_seen(desk: Desk):
+    from trading.brokers.base import DuplicateClientOrderId
+    from trading.brokers.paper.adapter import PaperBroker
+    from trading.services.submissions import request_of
+
+    order = desk.trade("buy", "10")
+    with pytest.raises(DuplicateClientOrderId):
+        PaperBroker(desk.account.pk).submit_order(request_of(order))
+    assert PaperOrder.objects.count() == 1
+    assert PaperBroker(desk.account.pk).find_order("nobody's") is None
+
+
+def test_an_order_reaches_the_venues_table_while_redis_is_away(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    from redis.exceptions import ConnectionError as RedisAway
+
+    from trading.brokers.paper import adapter
+
+    def away() -> None:
+        raise RedisAway("no redis")
+
+    monkeypatch.setattr(adapter, "redis_client", away)
+    assert desk.send(desk.place("buy", "10")).state == "accepted"
+
+
 # ── canceling what may or may not be there ───────────────────────────────────
 def test_a_cancel_without_an_answer_is_asked_again(desk: Desk, vendor: Vendor):
     order = desk.send(desk.place("buy", "10", limit="90.00"))
