@@ -233,6 +233,8 @@ class EmbeddedPostgres(EmbeddedServer):
         # We hold the folder and nothing runs in it. A number left in this file may by now be that
         # of another process of ours, and PostgreSQL would then refuse to start for good.
         (self.home / "postmaster.pid").unlink(missing_ok=True)
+        for left in self.socket_folder.glob(".s.PGSQL.*"):  # the socket's lock holds one as well
+            left.unlink(missing_ok=True)
 
     def _initialise(self) -> None:
         half_made = self.folder / "postgres.new"  # renamed when whole, so a kill here harms nothing

@@ -104,10 +104,14 @@ def test_what_was_stored_survives_kill_9_of_everything_and_a_pid_file_that_lies(
     database.process.wait()
     store.process.wait()
     wait_until(lambda: working_in(folder) == [], 10, "all server processes gone")
-    # After a restart of the machine this number may belong to any process of ours.
-    pid_file = folder / "postgres" / "postmaster.pid"
-    lines = pid_file.read_text().splitlines()
-    pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+    # After a restart of the machine these numbers may belong to any process of the same user: here
+    # the server of this test session. Fails without the unlinking of both files in `prepare`.
+    taken = next(p.pid for p in psutil.process_iter(["name"]) if p.info["name"] == "postgres")
+    lies = [folder / "postgres" / "postmaster.pid", *database.socket_folder.glob("*.lock")]
+    assert len(lies) == 2
+    for pid_file in lies:
+        lines = pid_file.read_text().splitlines()
+        pid_file.write_text("\n".join([str(taken), *lines[1:]]) + "\n")
 
     with running(EmbeddedPostgres(folder)) as again:
         assert one(again.url(), "SELECT answer FROM kept") == 42
