@@ -1,7 +1,7 @@
 from accounts.models.audit import AuditEvent
 from accounts.models.brokerage import AccountStatus, BrokerageAccount, BrokerKind, Mode
 from accounts.models.tokens import TokenFamily
-from accounts.models.users import Theme, User
+from accounts.models.users import OrderUnit, Palette, Theme, User
 
 __all__ = [
     "AccountStatus",
@@ -9,6 +9,8 @@ __all__ = [
     "BrokerKind",
     "BrokerageAccount",
     "Mode",
+    "OrderUnit",
+    "Palette",
     "Theme",
     "TokenFamily",
     "User",

@@ -17,6 +17,21 @@ class Theme(models.TextChoices):
     DARK = "dark", "Dark"
 
 
+class Palette(models.TextChoices):
+    """Which colours say gain and loss; sign, arrow and word say it too."""
+
+    STANDARD = "", "Green up, red down"
+    BLUE = "cb", "Blue up, orange down (colour-blind)"
+    RED_UP = "red-up", "Red up, green down (East Asia)"
+
+
+class OrderUnit(models.TextChoices):
+    """What the amount of a new ticket counts."""
+
+    SHARES = "shares", "Shares or coins"
+    DOLLARS = "dollars", "Dollars"
+
+
 class User(AbstractUser):
     """A person. Name and e-mail are unique whatever their case; the id is an integer."""
 
@@ -29,6 +44,15 @@ class User(AbstractUser):
     )
     email = models.EmailField("e-mail", max_length=254)
     theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.SYSTEM)
+    palette = models.CharField(
+        max_length=8, choices=Palette.choices, default=Palette.STANDARD, blank=True
+    )
+    flashes = models.BooleanField("flash a price that moves", default=True)
+    paused = models.BooleanField("pause live prices", default=False)
+    shortcuts = models.BooleanField("single-key shortcuts", default=True)
+    order_unit = models.CharField(max_length=8, choices=OrderUnit.choices, default=OrderUnit.SHARES)
+    order_type = models.CharField("last order type", max_length=16, default="market")
+    indicators = models.JSONField("lines on the price chart", default=list, blank=True)
 
     class Meta(AbstractUser.Meta):
         constraints = [
