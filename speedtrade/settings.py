@@ -308,7 +308,19 @@ STATICFILES_FINDERS = [
 STATIC_JOINED: dict[str, tuple[list[str], str]] = {
     "css/app.css": (["tokens.css", "base.css", "layout.css", "components.css", "pages.css"], ""),
     "js/guest.js": (["ui.js"], ""),
-    "js/app.js": (["ui.js", "quotes.js", "orders.js", "ticket.js", "pulse.js"], ""),
+    "js/app.js": (
+        [
+            "ui.js",
+            "calm.js",
+            "quotes.js",
+            "title.js",
+            "orders.js",
+            "ticket.js",
+            "pulse.js",
+            "keys.js",
+        ],
+        "",
+    ),
     "js/charts.js": (["chart.js", "portfolio-chart.js"], "js/app.js"),
 }
 STATIC_JOINED_ROOT = str(DATA_DIR / "joined")
