@@ -5,7 +5,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from accounts import schema  # noqa: F401 - tells the API document how tokens look
-from speedtrade import health, views
+from speedtrade import health, learn, views
 
 admin.autodiscover()  # here and not at start: the other processes have no use for admin modules
 
@@ -20,6 +20,9 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("health", health.health, name="health"),
     path("about/licences", views.licences, name="licences"),
+    path("learn", learn.index, name="learn"),
+    path("learn/terms", learn.terms, name="learn-terms"),
+    path("learn/<slug:slug>", learn.page, name="learn-page"),
     path("problems/<slug:slug>", views.problem_page, name="problem"),
     path("", include("accounts.urls")),
     path("", include("marketdata.urls")),

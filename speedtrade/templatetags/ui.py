@@ -12,11 +12,13 @@ from zoneinfo import ZoneInfo
 
 from django import template
 from django.templatetags.static import static
+from django.utils.crypto import get_random_string
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from speedtrade.lib import formats
 from speedtrade.lib.money import plain
+from speedtrade.lib.terms import TERMS
 
 register = template.Library()
 
@@ -204,6 +206,23 @@ def _live_attributes(
         field,
         format_html_join("", ' data-{}="{}"', ((name, plain(n)) for name, n in known)),
     )
+
+
+# ── words ───────────────────────────────────────────────────────────────────
+@register.inclusion_tag("components/_term.html")
+def term(key: str, words: str = "") -> dict[str, Any]:
+    """Words with a "?" that explains them: {% term "buying-power" "Buying power" %}.
+
+    Keys are those of `speedtrade/lib/terms.py`; without words it is the term's own title. The id is
+    drawn, because a fragment that htmx brings later must not repeat one of its page.
+    """
+    known = TERMS[key]
+    return {
+        "key": key,
+        "term": known,
+        "words": words or known.title,
+        "id": f"term-{key}-{get_random_string(6)}",
+    }
 
 
 # ── times ───────────────────────────────────────────────────────────────────

@@ -98,6 +98,12 @@ ROUTES: dict[str, list[Case]] = {
     "": [open_page("/", GET=IN_ALREADY)],
     "health": [open_page("/health", GET=200)],
     "about/licences": [open_page("/about/licences", GET=200)],
+    "learn": [open_page("/learn", GET=200)],
+    "learn/terms": [open_page("/learn/terms", GET=200)],
+    "learn/<slug:slug>": [
+        open_page("/learn/order", GET=200),
+        open_page("/learn/no-such-page", GET=404),
+    ],
     "problems/<slug:slug>": [
         open_page("/problems/not-found", GET=200),
         open_page("/problems/no-such-problem", GET=404),
