@@ -5,7 +5,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from accounts import schema  # noqa: F401 - tells the API document how tokens look
-from speedtrade import health, learn, views
+from speedtrade import health, learn, styleguide, views
 
 admin.autodiscover()  # here and not at start: the other processes have no use for admin modules
 
@@ -19,6 +19,9 @@ api_v1 = [
 urlpatterns = [
     path("", views.home, name="home"),
     path("health", health.health, name="health"),
+    path("status", views.status_page, name="status"),
+    path("offline", views.offline, name="offline"),
+    path("styleguide", styleguide.styleguide, name="styleguide"),
     path("about/licences", views.licences, name="licences"),
     path("learn", learn.index, name="learn"),
     path("learn/terms", learn.terms, name="learn-terms"),

@@ -260,6 +260,15 @@ def dt(value: Any, style: str = "datetime") -> SafeString:
     )
 
 
+@register.filter
+def wait(seconds: int | str) -> str:
+    """How long to wait, in one unit and never too short: '4 minutes'; door.js says the same."""
+    seconds = int(seconds)
+    size, unit = (60, "minute") if seconds >= 60 else (1, "second")
+    count = -(-seconds // size)
+    return f"{count} {unit}{'' if count == 1 else 's'}"
+
+
 def _day(value: date) -> str:
     return f"{value:%b} {value.day}, {value.year}"
 

@@ -97,6 +97,9 @@ ROUTES: dict[str, list[Case]] = {
     # ── pages that belong to no app ─────────────────────────────────────────
     "": [open_page("/", GET=IN_ALREADY)],
     "health": [open_page("/health", GET=200)],
+    "status": [open_page("/status", GET=200)],
+    "offline": [open_page("/offline", GET=200)],
+    "styleguide": [page("/styleguide", GET=(302, 404, 404, 200))],
     "about/licences": [open_page("/about/licences", GET=200)],
     "learn": [open_page("/learn", GET=200)],
     "learn/terms": [open_page("/learn/terms", GET=200)],
@@ -111,6 +114,7 @@ ROUTES: dict[str, list[Case]] = {
     # ── accounts ────────────────────────────────────────────────────────────
     "login": [open_page("/login", GET=IN_ALREADY, POST=422)],
     "register": [open_page("/register", GET=IN_ALREADY, POST=422)],
+    "register/check": [open_page("/register/check", POST=200)],
     "logout": [page("/logout", POST=302)],
     "settings": [page("/settings", GET=200)],
     "settings/profile": [
