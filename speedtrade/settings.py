@@ -240,6 +240,7 @@ SIMPLE_JWT = {
 # Rates are `limits` notations, several joined by ";", each counted on its own.
 RATE_LOGIN_PER_ADDRESS = env_str("RATE_LOGIN_PER_ADDRESS", "60/minute")
 RATE_REGISTER_PER_ADDRESS = env_str("RATE_REGISTER_PER_ADDRESS", "60/minute")
+RATE_REGISTER_CHECK_PER_ADDRESS = env_str("RATE_REGISTER_CHECK_PER_ADDRESS", "240/minute")
 RATE_WRONG_PASSWORD = env_str("RATE_WRONG_PASSWORD", "5/5minute")
 RATE_API_PER_USER = env_str("RATE_API_PER_USER", "600/minute;100/second")
 RATE_ORDERS_PER_USER = env_str("RATE_ORDERS_PER_USER", "300/minute;100/second")
@@ -307,7 +308,7 @@ STATICFILES_FINDERS = [
 # file -> (its parts in order, the file of the same page that brings shared modules)
 STATIC_JOINED: dict[str, tuple[list[str], str]] = {
     "css/app.css": (["tokens.css", "base.css", "layout.css", "components.css", "pages.css"], ""),
-    "js/guest.js": (["ui.js"], ""),
+    "js/guest.js": (["ui.js", "door.js"], ""),
     "js/app.js": (
         [
             "ui.js",
@@ -442,6 +443,14 @@ SUPPORT_ACTS = [  # and does what these allow; each asks for a reason
     "trading.add_tradinghalt",  # the kill switch
     "trading.change_order",  # cancel
     "trading.change_tradinghalt",  # and back
+]
+SUPPORT_VIEW_AS = [  # who looks at an account as its owner does needs all of these
+    "accounts.view_user",
+    "accounts.view_brokerageaccount",
+    "portfolio.view_position",
+    "portfolio.view_journalentry",
+    "portfolio.view_ledgeraccount",
+    "trading.view_order",
 ]
 
 # ── logs ────────────────────────────────────────────────────────────────────

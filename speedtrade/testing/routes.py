@@ -99,7 +99,15 @@ ROUTES: dict[str, list[Case]] = {
     "health": [open_page("/health", GET=200)],
     "offline": [open_page("/offline", GET=200)],
     "sw.js": [open_page("/sw.js", GET=200)],
+    "status": [open_page("/status", GET=200)],
+    "styleguide": [page("/styleguide", GET=(302, 404, 404, 200))],
     "about/licences": [open_page("/about/licences", GET=200)],
+    "learn": [open_page("/learn", GET=200)],
+    "learn/terms": [open_page("/learn/terms", GET=200)],
+    "learn/<slug:slug>": [
+        open_page("/learn/order", GET=200),
+        open_page("/learn/no-such-page", GET=404),
+    ],
     "problems/<slug:slug>": [
         open_page("/problems/not-found", GET=200),
         open_page("/problems/no-such-problem", GET=404),
@@ -107,6 +115,7 @@ ROUTES: dict[str, list[Case]] = {
     # ── accounts ────────────────────────────────────────────────────────────
     "login": [open_page("/login", GET=IN_ALREADY, POST=422)],
     "register": [open_page("/register", GET=IN_ALREADY, POST=422)],
+    "register/check": [open_page("/register/check", POST=200)],
     "logout": [page("/logout", POST=302)],
     "settings": [page("/settings", GET=200)],
     "settings/profile": [
