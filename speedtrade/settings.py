@@ -318,6 +318,7 @@ STATIC_JOINED: dict[str, tuple[list[str], str]] = {
             "orders.js",
             "ticket.js",
             "pulse.js",
+            "watchlist.js",
             "keys.js",
         ],
         "",
@@ -387,7 +388,10 @@ BARS_LIMIT_DEFAULT = 300
 QUOTES_LIMIT = 100  # symbols in one request
 SEARCH_LIMIT = 20
 MOVERS_LIMIT = 10
-WATCHLIST_LIMIT = 100
+WATCHLIST_LIMIT = 100  # symbols in one list
+WATCHLISTS_LIMIT = 20  # lists of one user
+WATCHLIST_IMPORT_LIMIT = 500  # words in one import
+MARKETS_PAGE_SIZE = 50
 WATCHLIST_DEFAULT = ["AAPL", "MSFT", "NVDA", "SPY", "BTC/USD", "ETH/USD"]  # of a new user
 # How long a process believes what it read about an instrument, a halt included. Tests roll back
 # and must not remember.

@@ -149,6 +149,39 @@ ROUTES: dict[str, list[Case]] = {
     "search": [page("/search?q=app", GET=200)],
     "watchlist/add": [page("/watchlist/add", {"POST": {"symbol": "AAPL"}}, POST=302)],
     "watchlist/remove": [page("/watchlist/remove", {"POST": {"symbol": "AAPL"}}, POST=302)],
+    "watchlist/choose": [
+        page(
+            "/watchlist/choose", {"POST": {"symbol": "AAPL", "list": "{watchlist}"}}, POST=mine(302)
+        ),
+    ],
+    "watchlists": [page("/watchlists", GET=302)],
+    "watchlists/new": [
+        page("/watchlists/new", GET=200, POST=422),
+        page("/watchlists/new", {"POST": {"name": "Two"}}, GET=200, POST=303),
+    ],
+    "watchlists/<int:watchlist_id>": [page("/watchlists/{watchlist}", GET=mine(200))],
+    "watchlists/<int:watchlist_id>/find": [
+        page("/watchlists/{watchlist}/find?q=app", GET=mine(200)),
+    ],
+    "watchlists/<int:watchlist_id>/put": [
+        page("/watchlists/{watchlist}/put", {"POST": {"symbol": "AAPL"}}, POST=mine(303)),
+    ],
+    "watchlists/<int:watchlist_id>/rows": [page("/watchlists/{watchlist}/rows", POST=mine(400))],
+    "watchlists/<int:watchlist_id>/edit": [
+        page("/watchlists/{watchlist}/edit", GET=mine(200), POST=mine(422)),
+    ],
+    "watchlists/<int:watchlist_id>/move": [
+        page("/watchlists/{watchlist}/move", {"POST": {"position": "0"}}, POST=mine(303)),
+    ],
+    "watchlists/<int:watchlist_id>/delete": [
+        page("/watchlists/{watchlist}/delete", GET=mine(200), POST=mine(303)),
+    ],
+    "watchlists/<int:watchlist_id>/export": [
+        page("/watchlists/{watchlist}/export", GET=mine(200)),
+    ],
+    "watchlists/<int:watchlist_id>/import": [
+        page("/watchlists/{watchlist}/import", GET=mine(200), POST=mine(422)),
+    ],
     "api/v1/market/quotes": [api("market/quotes?symbols=AAPL", GET=200)],
     "api/v1/market/quotes/<path:symbol>": [
         api("market/quotes/AAPL", GET=200),
