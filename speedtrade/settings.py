@@ -416,6 +416,10 @@ REVIEW_LIFETIME = timedelta(seconds=60)  # older, a review is shown again at the
 REVIEW_PRICE_DRIFT = Decimal("0.005")  # and so is one whose price has moved by more than this
 REVIEW_CLIENT_LIFETIME = timedelta(hours=12)  # older still, it is forgotten: the ticket starts anew
 PAGE_SIZE = 50  # orders, activity
+ORDER_FILLS_SHOWN = 50  # newest fills on an order's page; the export of activity has all of them
+ORDER_EVENTS_SHOWN = 200
+ORDER_ANSWER_EXPECTED = timedelta(seconds=5)  # later than this the page says that it is checked
+CONCENTRATION_WARN = Decimal("0.25")  # a purchase that makes one symbol more of the account than so
 PAGE_FRESH = timedelta(seconds=60)  # without JavaScript a young open order reloads itself so long
 LOTS_SHOWN = 20  # of one holding, on the portfolio page
 GTC_LIFETIME = timedelta(days=90)

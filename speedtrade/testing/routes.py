@@ -243,6 +243,12 @@ ROUTES: dict[str, list[Case]] = {
     "orders": [page("/orders", GET=200)],
     "orders/place": [page("/orders/place", POST=400)],
     "orders/<int:order_id>": [page("/orders/{order}", GET=mine(200))],
+    "orders/cancel-all": [
+        page("/orders/cancel-all", GET=200, POST=422),
+        page("/orders/cancel-all", {"POST": {"confirm": "CANCEL"}}, GET=200, POST=303),
+    ],
+    "orders/<int:order_id>/events": [page("/orders/{order}/events", GET=mine(200))],
+    "orders/<int:order_id>/replace": [page("/orders/{order}/replace", POST=mine(422))],
     "orders/<int:order_id>/cancel": [page("/orders/{order}/cancel", POST=mine(303))],
     "api/v1/orders": [
         api("orders", GET=200, POST=400),
