@@ -74,8 +74,9 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "form": _form(),
         "pages": Paginator(range(30), 10).page(2),
         "rows": [
-            _row("AAPL", "Apple Inc.", "184.32"),
-            _row("BTC/USD", "Bitcoin", None, stale=True),
+            _row("SMPL", "Sample Inc.", "184.32"),
+            _row("OLD", "Price is stale", "97.5", stale=True),
+            _row("NEW/USD", "No price yet", None, stale=True),
         ],
     }
     return render(request, "styleguide.html", context)
