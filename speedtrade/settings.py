@@ -309,7 +309,20 @@ STATICFILES_FINDERS = [
 STATIC_JOINED: dict[str, tuple[list[str], str]] = {
     "css/app.css": (["tokens.css", "base.css", "layout.css", "components.css", "pages.css"], ""),
     "js/guest.js": (["ui.js", "door.js"], ""),
-    "js/app.js": (["ui.js", "quotes.js", "orders.js", "ticket.js", "pulse.js"], ""),
+    "js/app.js": (
+        [
+            "ui.js",
+            "calm.js",
+            "quotes.js",
+            "title.js",
+            "orders.js",
+            "ticket.js",
+            "pulse.js",
+            "watchlist.js",
+            "keys.js",
+        ],
+        "",
+    ),
     "js/charts.js": (["chart.js", "portfolio-chart.js"], "js/app.js"),
 }
 STATIC_JOINED_ROOT = str(DATA_DIR / "joined")
@@ -375,7 +388,10 @@ BARS_LIMIT_DEFAULT = 300
 QUOTES_LIMIT = 100  # symbols in one request
 SEARCH_LIMIT = 20
 MOVERS_LIMIT = 10
-WATCHLIST_LIMIT = 100
+WATCHLIST_LIMIT = 100  # symbols in one list
+WATCHLISTS_LIMIT = 20  # lists of one user
+WATCHLIST_IMPORT_LIMIT = 500  # words in one import
+MARKETS_PAGE_SIZE = 50
 WATCHLIST_DEFAULT = ["AAPL", "MSFT", "NVDA", "SPY", "BTC/USD", "ETH/USD"]  # of a new user
 # How long a process believes what it read about an instrument, a halt included. Tests roll back
 # and must not remember.
@@ -400,6 +416,10 @@ REVIEW_LIFETIME = timedelta(seconds=60)  # older, a review is shown again at the
 REVIEW_PRICE_DRIFT = Decimal("0.005")  # and so is one whose price has moved by more than this
 REVIEW_CLIENT_LIFETIME = timedelta(hours=12)  # older still, it is forgotten: the ticket starts anew
 PAGE_SIZE = 50  # orders, activity
+ORDER_FILLS_SHOWN = 50  # newest fills on an order's page; the export of activity has all of them
+ORDER_EVENTS_SHOWN = 200
+ORDER_ANSWER_EXPECTED = timedelta(seconds=5)  # later than this the page says that it is checked
+CONCENTRATION_WARN = Decimal("0.25")  # a purchase that makes one symbol more of the account than so
 PAGE_FRESH = timedelta(seconds=60)  # without JavaScript a young open order reloads itself so long
 LOTS_SHOWN = 20  # of one holding, on the portfolio page
 GTC_LIFETIME = timedelta(days=90)
