@@ -58,7 +58,7 @@ class RegisterForm(HouseForm):
         strip=False,
     )
     paper = forms.BooleanField(
-        label="I understand that this is paper money and that nothing here is real.",
+        label="I understand that this is paper money and that nothing here is real",
         error_messages={"required": "Tick the box: it is good to know before you start."},
     )
 
