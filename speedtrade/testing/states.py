@@ -46,7 +46,7 @@ from portfolio.models import Direction, EquitySnapshot
 from portfolio.services.books import Books, account_lock
 from portfolio.services.holds import hold_open
 from portfolio.services.transfers import cash_post
-from speedtrade.lib.money import money_round, times
+from speedtrade.lib.money import ZERO, money_round, times
 from speedtrade.testing.market import quote
 from trading.brokers.base import BrokerOrder
 from trading.brokers.paper.adapter import broker_order
@@ -144,7 +144,7 @@ class Life:
     state: OrderState = OrderState.FILLED
     side: str = "buy"
     limit: Decimal | None = None
-    filled: Decimal = D(0)
+    filled: Decimal = ZERO
     reason: str = ""
 
 
@@ -158,7 +158,7 @@ def order_live(account: BrokerageAccount, life: Life, placed: datetime) -> Order
             reject_code="broker_rejected", reject_reason=life.reason
         )
         report = BrokerOrder(
-            order.client_order_id, "", life.state, D(0), (), told, reason=life.reason
+            order.client_order_id, "", life.state, ZERO, (), told, reason=life.reason
         )
     else:
         report = _at_the_venue(order, life, told)
@@ -255,7 +255,7 @@ def _at_the_venue(order: Order, life: Life, told: datetime) -> BrokerOrder:
 
 
 # ── people ───────────────────────────────────────────────────────────────────
-def person_make(name: str, now: datetime, *, cash: Decimal = D(0)) -> BrokerageAccount:
+def person_make(name: str, now: datetime, *, cash: Decimal = ZERO) -> BrokerageAccount:
     """A registered user's account, with so much more than the opening cash."""
     user = user_register(username=name, email=f"{name}@example.com", password=PASSWORD, now=now)
     account = account_for_user(user=user)
@@ -390,7 +390,11 @@ def orders_copy(template: Order, count: int, instruments: Sequence[Instrument]) 
             for column in ("created_at", "submitted_at", "accepted_at", "canceled_at", "closed_at")
         },
     }
-    columns = [field.column for field in Order._meta.concrete_fields if not field.primary_key]
+    columns = [
+        field.column
+        for field in Order._meta.concrete_fields
+        if field.column and not field.primary_key
+    ]
     values = ", ".join(changed.get(column, f"template.{column}") for column in columns)
     with connection.cursor() as cursor:
         cursor.execute(

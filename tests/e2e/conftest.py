@@ -4,7 +4,10 @@ Every page is watched: a violation of the CSP, an error on the console, an uncau
 request to another host fails the test that caused it.
 """
 
+import json
 import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +18,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
-from speedtrade.testing.product import Product, product_running
+from speedtrade.datafolder import PROJECT
+from speedtrade.testing.product import NOT_INHERITED, Product, product_running
 
 CHROMIUM = Path("/usr/bin/chromium")
 PASSWORD = "correct-horse-9-battery"
@@ -32,9 +36,44 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    with product_running(tmp_path_factory.mktemp("product") / "data") as running:
+def product_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("product") / "data"
+
+
+@pytest.fixture(scope="session")
+def product(product_folder: Path) -> Iterator[Product]:
+    with product_running(product_folder) as running:
         yield running
+
+
+World = dict[str, dict[str, Any]]
+
+
+def world_of(folder: Path) -> World:
+    """Everybody of `speedtrade.testing.states` in the product that runs on this folder."""
+    inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    done = subprocess.run(
+        [sys.executable, "-m", "speedtrade.testing.states"],
+        cwd=PROJECT,
+        env=inherited | {"SPEEDTRADE_DATA_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    made: World = json.loads(done.stdout)
+    return made
+
+
+@pytest.fixture(scope="session")
+def world(product: Product, product_folder: Path) -> World:
+    """The users in hard states: `world["mixed"]["orders"]["rejected"]` is an order's number."""
+    return world_of(product_folder)
+
+
+def cookie_of(world: World, name: str, url: str) -> Any:
+    """The cookie that makes a browser theirs, for `context.add_cookies([…])`."""
+    return {"name": "sessionid", "value": world[name]["session"], "url": url}
 
 
 @dataclass
@@ -82,6 +121,13 @@ class Person:
         self.page.get_by_label("Password").fill(PASSWORD)
         self.page.get_by_role("button", name="Open account").click()
         self.page.wait_for_url("**/dashboard")
+        return self
+
+    def become(self, world: World, name: str) -> "Person":
+        """Be somebody of the world from the next page on; "nobody" is logged out."""
+        self.context.clear_cookies()
+        if name != "nobody":
+            self.context.add_cookies([cookie_of(world, name, self.product.url)])
         return self
 
     def expect_errors(self, *parts: str) -> None:
