@@ -16,6 +16,7 @@ from marketdata.domain.quotes import Quote
 from marketdata.domain.symbols import symbol_slug
 from marketdata.hours import market_hours
 from marketdata.models import AssetType, Instrument
+from marketdata.palette import places_for
 from marketdata.panels import symbol_context
 from marketdata.services.watchlists import watchlist_add, watchlist_ensure_default, watchlist_remove
 from speedtrade.lib.errors import InvalidInput
@@ -80,13 +81,16 @@ def _movers(direction: selectors.Direction, kind: str, now: datetime) -> list[di
 
 @require_safe
 def search(request: HttpRequest) -> HttpResponse:
-    """`?q=`: what matches; without it, the watchlist."""
+    """`?q=`: what matches, or the watchlist; `?as=options`: for the palette, pages included."""
     now, text = timezone.now(), request.GET.get("q", "")[:60]
     if text.strip():
         found = selectors.instrument_search(text, settings.SEARCH_LIMIT)
     else:
         found = selectors.watchlist_instruments(request.user)
     context = {"q": text.strip(), "rows": quote_rows(found, now)}
+    if request.GET.get("as") == "options":
+        context["places"] = places_for(text)
+        return render(request, "marketdata/partials/_options.html", context)
     return page(
         request, "marketdata/search.html", context, partial="marketdata/partials/_results.html"
     )

@@ -299,12 +299,37 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 250  # the admin sends one field for each row th
 STATIC_URL = "/static/"
 STATIC_ROOT = env_str("STATIC_ROOT", str(DATA_DIR / "static"))
 STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "speedtrade.lib.joined.JoinedFinder",
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+]
+# file -> (its parts in order, the file of the same page that brings shared modules)
+STATIC_JOINED: dict[str, tuple[list[str], str]] = {
+    "css/app.css": (["tokens.css", "base.css", "layout.css", "components.css", "pages.css"], ""),
+    "js/guest.js": (["ui.js"], ""),
+    "js/app.js": (
+        [
+            "ui.js",
+            "calm.js",
+            "quotes.js",
+            "title.js",
+            "orders.js",
+            "ticket.js",
+            "pulse.js",
+            "keys.js",
+        ],
+        "",
+    ),
+    "js/charts.js": (["chart.js", "portfolio-chart.js"], "js/app.js"),
+}
+STATIC_JOINED_ROOT = str(DATA_DIR / "joined")
 WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = DEBUG or TESTING  # or each test client reads every static file
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "speedtrade.lib.staticfiles.HouseStaticStorage"
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
         if PRODUCTION
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },

@@ -19,6 +19,8 @@ api_v1 = [
 urlpatterns = [
     path("", views.home, name="home"),
     path("health", health.health, name="health"),
+    path("offline", views.offline, name="offline"),
+    path("sw.js", views.service_worker, name="service-worker"),
     path("about/licences", views.licences, name="licences"),
     path("problems/<slug:slug>", views.problem_page, name="problem"),
     path("", include("accounts.urls")),

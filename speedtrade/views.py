@@ -1,5 +1,7 @@
 """Pages that belong to no app: the landing page, problems and errors."""
 
+import hashlib
+import json
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +15,8 @@ from django.http import (
 )
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.urls import is_valid_path
+from django.templatetags.static import static
+from django.urls import is_valid_path, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -27,6 +30,7 @@ from speedtrade.lib.ratelimit import client_address
 DEMO = "demo"
 LOOPBACK = ("127.0.0.1", "::1")
 GLIMPSE_ROWS = 5
+KEPT_OFFLINE = ("css/app.css", "vendor/inter/inter-latin.woff2", "icons.svg", "favicon.svg")
 
 
 @login_not_required
@@ -69,6 +73,26 @@ def problem_page(request: HttpRequest, slug: str) -> HttpResponse:
 def licences(request: HttpRequest) -> HttpResponse:
     """What others made and gave, and on what terms."""
     return render(request, "licences.html")
+
+
+@login_not_required
+@require_safe
+def offline(request: HttpRequest) -> HttpResponse:
+    """What an installed app shows without a network: the same for everybody, for it is kept."""
+    return HttpResponse(render_to_string("offline.html"))
+
+
+@login_not_required
+@require_safe
+def service_worker(request: HttpRequest) -> HttpResponse:
+    """`static/js/sw.js` at the root, where it may serve every page, with what it keeps."""
+    keep = [reverse("offline"), *(static(name) for name in KEPT_OFFLINE)]
+    source = (settings.BASE_DIR / "static" / "js" / "sw.js").read_text("utf-8")
+    version = hashlib.sha256(f"{keep}{source}".encode()).hexdigest()[:12]
+    head = f"const KEEP = {json.dumps(keep)};\nconst VERSION = {json.dumps(version)};\n"
+    response = HttpResponse(head + source, content_type="text/javascript; charset=utf-8")
+    response.headers["Cache-Control"] = "no-cache, no-store"
+    return response
 
 
 def _error(request: HttpRequest, code: str, status: int, template: str) -> HttpResponseBase:

@@ -97,6 +97,8 @@ ROUTES: dict[str, list[Case]] = {
     # ── pages that belong to no app ─────────────────────────────────────────
     "": [open_page("/", GET=IN_ALREADY)],
     "health": [open_page("/health", GET=200)],
+    "offline": [open_page("/offline", GET=200)],
+    "sw.js": [open_page("/sw.js", GET=200)],
     "about/licences": [open_page("/about/licences", GET=200)],
     "problems/<slug:slug>": [
         open_page("/problems/not-found", GET=200),
