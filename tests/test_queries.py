@@ -58,7 +58,7 @@ def queries_of(who: dict[str, Any], path: str) -> list[str]:
     """The statements that one page costs them."""
     with CaptureQueriesContext(connection) as asked:
         response = who["client"].get(path.format(**who["names"]))
-        b"".join(response.streaming_content) if response.streaming else response.content  # noqa: B018
+        b"".join(response.streaming_content) if response.streaming else response.content
     assert response.status_code == 200, path
     return [one["sql"] for one in asked]
 

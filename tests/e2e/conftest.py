@@ -4,10 +4,7 @@ Every page is watched: a violation of the CSP, an error on the console, an uncau
 request to another host fails the test that caused it.
 """
 
-import json
 import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,8 +15,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
-from speedtrade.datafolder import PROJECT
-from speedtrade.testing.product import NOT_INHERITED, Product, product_running
+from speedtrade.testing.product import Product, product_running
+from speedtrade.testing.world import World, cookie_of, world_of
 
 CHROMIUM = Path("/usr/bin/chromium")
 PASSWORD = "correct-horse-9-battery"
@@ -46,34 +43,10 @@ def product(product_folder: Path) -> Iterator[Product]:
         yield running
 
 
-World = dict[str, dict[str, Any]]
-
-
-def world_of(folder: Path) -> World:
-    """Everybody of `speedtrade.testing.states` in the product that runs on this folder."""
-    inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-    done = subprocess.run(
-        [sys.executable, "-m", "speedtrade.testing.states"],
-        cwd=PROJECT,
-        env=inherited | {"SPEEDTRADE_DATA_DIR": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    made: World = json.loads(done.stdout)
-    return made
-
-
 @pytest.fixture(scope="session")
 def world(product: Product, product_folder: Path) -> World:
     """The users in hard states: `world["mixed"]["orders"]["rejected"]` is an order's number."""
     return world_of(product_folder)
-
-
-def cookie_of(world: World, name: str, url: str) -> Any:
-    """The cookie that makes a browser theirs, for `context.add_cookies([…])`."""
-    return {"name": "sessionid", "value": world[name]["session"], "url": url}
 
 
 @dataclass

@@ -14,7 +14,8 @@ import pytest
 from playwright.sync_api import Browser, CDPSession
 
 from speedtrade.testing.product import Product
-from tests.e2e.conftest import Watch, World, cookie_of
+from speedtrade.testing.world import World, cookie_of
+from tests.e2e.conftest import Watch
 from tests.e2e.live import fake_feed, symbols_of
 
 KB = 1024

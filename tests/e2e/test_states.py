@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
-from tests.e2e.conftest import PATIENCE, Person, World
+from speedtrade.testing.world import World
+from tests.e2e.conftest import PATIENCE, Person
 from tests.e2e.live import fake_feed
 
 People = Callable[..., Person]
