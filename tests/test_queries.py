@@ -28,6 +28,7 @@ def somebody(name: str, size: tuple[int, int, int]) -> dict[str, Any]:
     """A user with so many rows: their client, and what their addresses are filled in with."""
     from accounts.models import User
     from accounts.selectors import account_for_user
+    from marketdata.selectors import watchlist_default
     from portfolio.models import Position
     from speedtrade.testing.cast import page_client
     from speedtrade.testing.states import full_make
@@ -38,7 +39,14 @@ def somebody(name: str, size: tuple[int, int, int]) -> dict[str, Any]:
     account = account_for_user(user=user)
     position = Position.objects.filter(brokerage_account=account).first()
     assert position is not None
-    names = {"order": made["filled"], "account": account.pk, "position": position.pk}
+    chosen = watchlist_default(user)
+    assert chosen is not None
+    names = {
+        "order": made["filled"],
+        "account": account.pk,
+        "position": position.pk,
+        "watchlist": chosen.pk,
+    }
     return {"client": page_client(user), "names": names}
 
 

@@ -72,7 +72,7 @@ STATES = {
     "orders-empty": ("empty", "/orders"),
     "orders-mixed": ("mixed", "/orders?status=all"),
     "orders-extremes": ("extremes", "/orders?status=all"),
-    "orders-full": ("full", "/orders?status=all&page=3"),
+    "orders-full": ("full", "/orders?status=all"),
     "order-rejected": ("mixed", "/orders/{rejected}"),
     "order-canceled-in-part": ("mixed", "/orders/{part_canceled}"),
     "order-partial": ("mixed", "/orders/{partial}"),
@@ -226,6 +226,7 @@ def _person(browser: Browser, url: str) -> tuple[Path, str]:
     page.get_by_label("Name").fill(name)
     page.get_by_label("E-mail").fill(f"{name}@example.com")
     page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_label("paper money").check()
     page.get_by_role("button", name="account").click()
     page.wait_for_url("**/dashboard")
     orders = [_trade(page, url, symbol, fields) for symbol, fields in TRADES]

@@ -4,7 +4,7 @@
 
 makes it (once: again only opens new sessions) and prints JSON
 `{user: {"password": …, "session": …, "orders": {state: id}}}`, so that a browser is logged in by
-its cookie at once. Who is who stands in PEOPLE. Money moves through the services or through the
+its cookie at once (the watchlist's id stands among the orders'). Who is who stands in PEOPLE. Money moves through the services or through the
 paths that they share, so `check_ledger` finds nothing in any of them; only the tens of thousands of
 closed orders of `full` are copies of rows, and those moved no money.
 """
@@ -37,6 +37,7 @@ from accounts.services.staff import support_grant
 from accounts.services.users import user_register
 from marketdata import quote_store
 from marketdata.models import Instrument
+from marketdata.selectors import watchlist_default
 from marketdata.services.instruments import instrument_halt
 from marketdata.services.watchlists import watchlist_add
 from portfolio.models import EquitySnapshot
@@ -258,6 +259,11 @@ def session_open(user: User) -> str:
     return str(session.session_key)
 
 
+def _lists(user: User) -> dict[str, int]:
+    chosen = watchlist_default(user)
+    return {"watchlist": chosen.pk} if chosen else {}
+
+
 def world() -> dict[str, dict[str, Any]]:
     """The world with a session for everybody; made at the first call, kept in the data folder."""
     kept = settings.DATA_DIR / "states.json"
@@ -268,7 +274,7 @@ def world() -> dict[str, dict[str, Any]]:
         name: {
             "password": PASSWORD,
             "session": session_open(user),
-            "orders": orders.get(name, {}),
+            "orders": orders.get(name, {}) | _lists(user),
         }
         for name, user in User.objects.in_bulk(list(PEOPLE), field_name="username").items()
     }

@@ -83,7 +83,7 @@ function setAmount(element, value) {
 }
 
 function flash(element, quote, way) {
-  const row = element.closest("[data-row]") ?? element;
+  const row = element.closest("[data-row]:not(header)") ?? element; // a head is too large to flash
   const now = performance.now();
   if (calm.matches || document.hidden || chosen("flash") === "off" || now - (flashed.get(row) ?? -FLASH_EVERY) < FLASH_EVERY) return;
   flashed.set(row, now);
