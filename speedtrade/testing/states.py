@@ -4,9 +4,10 @@
 
 makes it (once: again only opens new sessions) and prints JSON
 `{user: {"password": …, "session": …, "orders": {state: id}}}`, so that a browser is logged in by
-its cookie at once (the watchlist's id stands among the orders'). Who is who stands in PEOPLE. Money moves through the services or through the
-paths that they share, so `check_ledger` finds nothing in any of them; only the tens of thousands of
-closed orders of `full` are copies of rows, and those moved no money.
+its cookie at once; the id of the watchlist stands among the orders. Who is who stands in PEOPLE.
+Money moves through the services or through the paths that they share, so `check_ledger` finds
+nothing in any of them; only the tens of thousands of closed orders of `full` are copies of rows,
+and those moved no money.
 """
 
 import json
