@@ -48,6 +48,13 @@ _FAKE = """(() => {
 })()"""
 
 
+#: The deepest elements that reach beyond the right edge of the window.
+STICKING_OUT = """[...document.querySelectorAll("body *")]
+  .filter((e) => e.getBoundingClientRect().right > document.documentElement.clientWidth + 0.5)
+  .filter((e, _, all) => !all.some((other) => other !== e && e.contains(other)))
+  .slice(0, 3).map((e) => e.outerHTML.slice(0, 200))"""
+
+
 def fake_feed(page: Page) -> None:
     """Every page that `page` opens from now on talks to `window.feed` and to no server."""
     page.add_init_script(_FAKE)

@@ -98,7 +98,7 @@ def measure(browser: Browser, product: Product, path: str, cookies: list[Any]) -
     for request, answer in answers.items():
         address = answer["response"]["url"]
         kind = answer["type"]
-        if kind == "WebSocket" or "favicon" in address:
+        if kind == "WebSocket" or "favicon" in address or address.startswith("data:"):
             continue
         cost.requests.append(address.removeprefix(product.url))
         if kind == "Document":

@@ -17,7 +17,7 @@ from playwright.sync_api import Page
 
 from speedtrade.testing.world import World
 from tests.e2e.conftest import Person
-from tests.e2e.live import fake_feed
+from tests.e2e.live import STICKING_OUT, fake_feed
 
 People = Callable[..., Person]
 PAGES = [
@@ -110,7 +110,9 @@ def resized(page: Page, width: int) -> list[str]:
         "(document.documentElement)"
     )
     page.set_viewport_size({"width": width, "height": min(height, TALLEST)})
-    return [f"{page.url} at {width} px: {over} px too wide"] if over > 0 else []
+    if over <= 0:
+        return []
+    return [f"{page.url} at {width} px: {over} px too wide: {page.evaluate(STICKING_OUT)}"]
 
 
 def broken(page: Page, where: str, rules: dict[str, Any], *, whole: bool) -> list[str]:
