@@ -387,6 +387,7 @@ REVIEW_PRICE_DRIFT = Decimal("0.005")  # and so is one whose price has moved by 
 REVIEW_CLIENT_LIFETIME = timedelta(hours=12)  # older still, it is forgotten: the ticket starts anew
 PAGE_SIZE = 50  # orders, activity
 PAGE_FRESH = timedelta(seconds=60)  # without JavaScript a young open order reloads itself so long
+STATEMENT_PAGE_SIZE = 200  # bookings of a statement, lines of a tax report
 LOTS_SHOWN = 20  # of one holding, on the portfolio page
 GTC_LIFETIME = timedelta(days=90)
 SUBMIT_WAKE_AFTER = timedelta(seconds=2)  # a claimed-by-nobody submission older than this is woken

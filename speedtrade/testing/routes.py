@@ -154,6 +154,15 @@ ROUTES: dict[str, list[Case]] = {
     "portfolio/history": [page("/portfolio/history?period=1W", GET=200)],
     "activity": [page("/activity", GET=200)],
     "activity/export": [page("/activity/export", GET=200)],
+    "statements": [page("/statements", GET=200)],
+    "statements/<str:month>": [
+        page("/statements/2026-11", GET=200),
+        page("/statements/2026-10", GET=404),
+    ],
+    "statements/<str:month>/csv": [page("/statements/2026-11/csv", GET=200)],
+    "taxes": [page("/taxes", GET=200)],
+    "taxes/<int:year>": [page("/taxes/2026", GET=200), page("/taxes/2025", GET=404)],
+    "taxes/<int:year>/csv": [page("/taxes/2026/csv", GET=200)],
     "transfers": [
         page("/transfers", GET=200, POST=422),
         page(
