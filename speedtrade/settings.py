@@ -224,6 +224,7 @@ ACCESS_TOKEN_LIFETIME = timedelta(minutes=30)
 REFRESH_TOKEN_LIFETIME = timedelta(days=1)
 REFRESH_FAMILY_LIFETIME = timedelta(days=30)  # however often it is refreshed, then log in again
 TOKEN_CLEANUP_PERIOD = timedelta(days=1)
+SECURITY_LOG_SHOWN = 10  # log-ins and changes of one's own account, in the settings
 JWT_ISSUER = "speedtrade"
 JWT_AUDIENCE = "speedtrade-api"
 JWT_LEEWAY = timedelta(seconds=10)

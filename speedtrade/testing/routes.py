@@ -109,9 +109,22 @@ ROUTES: dict[str, list[Case]] = {
     "settings": [page("/settings", GET=200)],
     "settings/profile": [
         page("/settings/profile", POST=422),
-        page("/settings/profile", {"POST": {"email": "n@example.com", "theme": "dark"}}, POST=302),
+        page("/settings/profile", {"POST": {"email": "n@example.com"}}, POST=302),
     ],
+    "settings/trading": [
+        page("/settings/trading", GET=200, POST=422),
+        page("/settings/trading", {"POST": {"order_unit": "dollars"}}, GET=200, POST=303),
+    ],
+    "settings/appearance": [
+        page("/settings/appearance", GET=200, POST=422),
+        page("/settings/appearance", {"POST": {"theme": "dark"}}, GET=200, POST=303),
+    ],
+    "settings/security": [page("/settings/security", GET=200)],
     "settings/password": [page("/settings/password", GET=200, POST=422)],
+    "settings/sessions": [page("/settings/sessions", POST=303)],
+    "settings/data": [page("/settings/data", GET=200)],
+    "settings/export": [page("/settings/export", GET=200)],
+    "settings/close": [page("/settings/close", POST=422)],
     "api/v1/auth/register": [open_api("auth/register", POST=400)],
     "api/v1/auth/login": [open_api("auth/login", POST=400)],
     "api/v1/auth/refresh": [
