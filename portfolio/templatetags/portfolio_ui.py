@@ -48,10 +48,10 @@ def in_asset(amount: object, posting: Transfer, currency: str) -> str:
 
 
 @register.filter
-def exact(amount: Decimal) -> SafeString:
+def exact(amount: Decimal, plus: str = "") -> SafeString:
     """An amount to its last digit, '$1,234.50' or '$0.12345678': columns of it add up."""
     whole, _, fraction = money(abs(amount)).partition(".")
-    sign = RULES["minus"] if amount < 0 else ""
+    sign = RULES["minus"] if amount < 0 else plus
     text = f"{sign}{RULES['currency']}{int(whole):,}.{fraction}"
     return format_html('<data class="num" value="{}">{}</data>', money(amount), text)
 
@@ -62,12 +62,11 @@ def exact_change(amount: Decimal) -> SafeString:
     way = direction(amount)
     return format_html(
         '<span class="chg {}"><span class="arrow" aria-hidden="true">{}</span>'
-        '<span class="vh">{}</span><span>{}{}</span></span>',
+        '<span class="vh">{}</span>{}</span>',
         way,
         RULES[way] if way != "flat" else "",
         RULES[f"{way}_words"] if way != "flat" else "",
-        RULES["plus"] if amount > 0 else "",
-        exact(amount),
+        exact(amount, RULES["plus"] if amount > 0 else ""),
     )
 
 
