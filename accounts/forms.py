@@ -53,10 +53,18 @@ class RegisterForm(HouseForm):
     email = forms.CharField(label="E-mail", max_length=254, widget=forms.EmailInput(_text("email")))
     password = forms.CharField(
         label="Password",
-        help_text="At least 10 characters; a few words make a good one.",
+        help_text="A few words make a good one.",
         widget=forms.PasswordInput(_text("new-password")),
         strip=False,
     )
+    paper = forms.BooleanField(
+        label="I understand that this is paper money and that nothing here is real.",
+        error_messages={"required": "Tick the box: it is good to know before you start."},
+    )
+
+    def person(self) -> dict[str, Any]:
+        """What makes a user; the box is between the page and whoever reads it."""
+        return {name: self.cleaned_data[name] for name in ("username", "email", "password")}
 
 
 class ProfileForm(HouseForm):
@@ -104,7 +112,7 @@ class AppearanceForm(PreferencesForm):
     )
     paused = forms.BooleanField(
         label="Pause live prices",
-        help_text="Prices stand still until a page is loaded anew.",
+        help_text="Numbers stand still; a page that is loaded anew shows the newest.",
         required=False,
     )
     shortcuts = forms.BooleanField(

@@ -8,6 +8,7 @@ app_name = "accounts"
 urlpatterns = [
     path("login", views.login_page, name="login"),
     path("register", views.register_page, name="register"),
+    path("register/check", views.register_check, name="register_check"),
     path("logout", views.logout_page, name="logout"),
     path("settings", settings_views.settings_page, name="settings"),
     path("settings/profile", settings_views.profile_change, name="profile"),

@@ -1,5 +1,7 @@
 """Pages: register, log in, log out."""
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME, login, logout
 from django.contrib.auth.decorators import login_not_required
@@ -15,46 +17,72 @@ from accounts.forms import HouseForm, LoginForm, RegisterForm
 from accounts.models import User
 from accounts.requests import user_of
 from accounts.services.logins import InvalidCredentials, login_check
-from accounts.services.users import user_register
+from accounts.services.passwords import password_rules
+from accounts.services.users import name_problem, user_register
 from speedtrade.lib.errors import InvalidInput
 from speedtrade.lib.live import live_publish
-from speedtrade.lib.ratelimit import limited_by_address
+from speedtrade.lib.ratelimit import RateLimited, limit_address, limited_by_address
 
 
 @login_not_required
 @require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_post_parameters("password")
-@limited_by_address("login", "RATE_LOGIN_PER_ADDRESS")
 def login_page(request: HttpRequest) -> HttpResponseBase:
-    """GET the form; POST `username`, `password`, `next`: in, or 422 with the form."""
+    """GET the form; POST `username`, `password`, `next`: in, 422, or 429 while it is locked."""
     if request.method != "POST" and request.user.is_authenticated:
         return redirect(_next(request))
     form = LoginForm(request.POST or None)
-    if form.is_valid():
-        try:
-            return _enter(
-                request, login_check(**form.cleaned_data, door="page", now=timezone.now())
-            )
-        except InvalidCredentials as error:
-            form.with_error(error)
+    try:
+        _limit(request, "login", settings.RATE_LOGIN_PER_ADDRESS)
+        if form.is_valid():
+            user = login_check(**form.cleaned_data, door="page", now=timezone.now())
+            return _enter(request, user)
+    except InvalidCredentials as error:
+        form.with_error(error)
+    except RateLimited as error:
+        return _locked_page(request, "accounts/login.html", form, error)
     return _form_page(request, "accounts/login.html", form)
 
 
 @login_not_required
 @require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_post_parameters("password")
-@limited_by_address("register", "RATE_REGISTER_PER_ADDRESS")
 def register_page(request: HttpRequest) -> HttpResponseBase:
-    """GET the form; POST `username`, `email`, `password`, `next`: registered and in, or 422."""
+    """GET the form; POST `username`, `email`, `password`, `paper`, `next`: in, or 422, or 429."""
     if request.method != "POST" and request.user.is_authenticated:
         return redirect(_next(request))
     form = RegisterForm(request.POST or None)
-    if form.is_valid():
-        try:
-            return _enter(request, user_register(**form.cleaned_data, now=timezone.now()))
-        except InvalidInput as error:
-            form.with_error(error)
+    try:
+        _limit(request, "register", settings.RATE_REGISTER_PER_ADDRESS)
+        if form.is_valid():
+            return _enter(request, user_register(**form.person(), now=timezone.now()))
+    except InvalidInput as error:
+        form.with_error(error)
+    except RateLimited as error:
+        return _locked_page(request, "accounts/register.html", form, error)
     return _form_page(request, "accounts/register.html", form)
+
+
+@login_not_required
+@require_POST
+@sensitive_post_parameters("password")
+@limited_by_address("register_check", "RATE_REGISTER_CHECK_PER_ADDRESS")
+def register_check(request: HttpRequest) -> HttpResponseBase:
+    """While the form is filled in: the rules for its password, or `?part=name` whether it is free.
+
+    Nothing here depends on whether an address is known.
+    """
+    username = request.POST.get("username", "")[:254]
+    if request.GET.get("part") == "name":
+        problem = name_problem(username=username) if username.strip() else ""
+        context = {"name_problem": problem, "name_free": bool(username.strip()) and not problem}
+        return render(request, "accounts/partials/_name_check.html", context)
+    rules = password_rules(
+        password=request.POST.get("password", ""),
+        username=username,
+        email=request.POST.get("email", ""),
+    )
+    return render(request, "accounts/partials/_rules.html", {"rules": rules})
 
 
 @require_POST
@@ -70,10 +98,29 @@ def _status(request: HttpRequest) -> int:
     return 422 if request.method == "POST" else 200
 
 
-def _form_page(request: HttpRequest, template: str, form: HouseForm) -> HttpResponseBase:
+def _limit(request: HttpRequest, name: str, rate: str) -> None:
+    """Only what is sent counts; raises RateLimited."""
+    if request.method == "POST":
+        limit_address(request, name, rate)
+
+
+def _form_page(
+    request: HttpRequest, template: str, form: HouseForm, status: int = 0, **more: Any
+) -> HttpResponseBase:
     asked = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME, "")
-    context = {"form": form, "next": asked if _own(request, asked) else ""}
-    return render(request, template, context, status=_status(request))
+    rules = password_rules(password="", username="", email="")
+    context = {"form": form, "next": asked if _own(request, asked) else "", "rules": rules, **more}
+    return render(request, template, context, status=status or _status(request))
+
+
+def _locked_page(
+    request: HttpRequest, template: str, form: HouseForm, error: RateLimited
+) -> HttpResponseBase:
+    """The same form, and how long it takes no more tries, whether or not there is such a user."""
+    seconds = error.retry_after or 1
+    response = _form_page(request, template, form, error.status, locked=seconds)
+    response.headers["Retry-After"] = str(seconds)
+    return response
 
 
 def _enter(request: HttpRequest, user: User) -> HttpResponseBase:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from django.conf import settings
-from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, Value, When
 
 from marketdata import quote_store
 from marketdata.domain.bars import TIMEFRAMES, Bar
@@ -18,7 +18,7 @@ from marketdata.domain.quotes import Quote
 from marketdata.domain.symbols import symbol_candidates
 from marketdata.feeds.registry import feed_for
 from marketdata.hours import market_hours
-from marketdata.models import AssetType, Instrument, Watchlist
+from marketdata.models import AssetType, Instrument, Watchlist, WatchlistItem
 from speedtrade.lib.errors import FieldError, InvalidInput, NotFound, Unavailable
 
 Direction = Literal["gainers", "losers"]
@@ -224,21 +224,39 @@ def market_clock(now: datetime) -> Mapping[str, MarketState]:
     return states
 
 
+def watchlists_of(user: Any) -> QuerySet[Watchlist]:
+    """The user's lists, in the user's order."""
+    return Watchlist.objects.filter(user=user).order_by("position", "id")
+
+
+def watchlist_get(
+    user: Any, watchlist_id: int, rows: QuerySet[Watchlist] | None = None
+) -> Watchlist:
+    """One list of the user, of `rows` if given; NotFound for anybody else's."""
+    chosen = (Watchlist.objects.all() if rows is None else rows).filter(user=user, pk=watchlist_id)
+    found = chosen.first()
+    if found is None:
+        raise NotFound("There is no such watchlist.")
+    return found
+
+
 def watchlist_default(user: Any) -> Watchlist | None:
     """The user's first list, or None before `watchlist_ensure_default` has made it."""
-    return Watchlist.objects.filter(user=user).order_by("position", "id").first()
+    return watchlists_of(user).first()
+
+
+def watchlist_items(chosen: Watchlist) -> list[WatchlistItem]:
+    """The rows of a list with their instruments, in its order."""
+    return list(chosen.items.select_related("instrument").order_by("position", "id"))
 
 
 def watchlist_instruments(user: Any) -> list[Instrument]:
     """The instruments of the user's first list, in its order; [] without a list."""
     chosen = watchlist_default(user)
-    if chosen is None:
-        return []
-    items = chosen.items.select_related("instrument").order_by("position", "id")
-    return [item.instrument for item in items]
+    return [] if chosen is None else [item.instrument for item in watchlist_items(chosen)]
 
 
-def watchlist_has(user: Any, instrument: Instrument) -> bool:
-    """Whether the instrument stands in the user's first list."""
-    chosen = watchlist_default(user)
-    return chosen is not None and chosen.items.filter(instrument=instrument).exists()
+def watchlists_star(user: Any, instrument: Instrument) -> list[Watchlist]:
+    """The user's lists, each with `watched`: whether the instrument stands in it."""
+    there = WatchlistItem.objects.filter(watchlist=OuterRef("pk"), instrument=instrument)
+    return list(watchlists_of(user).annotate(watched=Exists(there)))

@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib import messages
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -16,9 +19,16 @@ from marketdata.domain.quotes import Quote
 from marketdata.domain.symbols import symbol_slug
 from marketdata.hours import market_hours
 from marketdata.models import AssetType, Instrument
+from marketdata.palette import places_for
 from marketdata.panels import symbol_context
-from marketdata.services.watchlists import watchlist_add, watchlist_ensure_default, watchlist_remove
-from speedtrade.lib.errors import InvalidInput
+from marketdata.services.watchlists import (
+    watchlist_add,
+    watchlist_ensure_default,
+    watchlist_remove,
+    watchlists_choose,
+)
+from marketdata.sorting import sort_asked, sort_links, sort_rows
+from speedtrade.lib.errors import Conflict, InvalidInput
 from speedtrade.lib.formats import pct_text, price_text
 from speedtrade.lib.htmx import page
 from speedtrade.lib.money import percent
@@ -39,7 +49,9 @@ def _row(instrument: Instrument, quote: Quote | None, now: datetime) -> dict[str
     return {"instrument": instrument, "quote": quote, "stale": stale}
 
 
-def with_sparks(rows: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+def with_sparks(
+    rows: list[dict[str, Any]], now: datetime, timeframe: str = SPARK_BARS
+) -> list[dict[str, Any]]:
     """Add `spark` to each row: the previous close and the prices of today's session."""
     opened = {kind: state.session_open for kind, state in selectors.market_clock(now).items()}
     for row in rows:
@@ -47,26 +59,34 @@ def with_sparks(rows: list[dict[str, Any]], now: datetime) -> list[dict[str, Any
         if quote is None:
             continue
         start = opened[instrument.asset_type]
-        today = selectors.bars(instrument, SPARK_BARS, now=now, start=start, limit=SPARK_LIMIT)
+        today = selectors.bars(instrument, timeframe, now=now, start=start, limit=SPARK_LIMIT)
         row["spark"] = [quote.prev_close, *(bar.c for bar in today), quote.last]
     return rows
 
 
 @require_safe
 def markets(request: HttpRequest) -> HttpResponse:
-    """What moved most, and everything that can be traded, by kind (`?type=stock|crypto`)."""
-    now = timezone.now()
-    kind = request.GET.get("type", "")
+    """What moved most, and all there is to trade (`?type=stock|crypto`, `?sort=`, `?page=`)."""
+    now, kind = timezone.now(), request.GET.get("type", "")
     kind = kind if kind in AssetType.values else ""
+    sort = sort_asked(request.GET.get("sort", ""))
+    rows = sort_rows(quote_rows(selectors.instruments_listed(kind), now), sort or "symbol")
+    query = urlencode({name: value for name, value in (("type", kind), ("sort", sort)) if value})
     context = {
         "kind": kind,
-        "gainers": _movers("gainers", kind, now),
-        "losers": _movers("losers", kind, now),
-        "rows": quote_rows(selectors.instruments_listed(kind), now),
-        "states": selectors.market_clock(now),
+        "sort": sort,
+        "links": sort_links(sort or "symbol", type=kind),
+        "query": f"&{query}#all" if query else "#all",
+        "found": Paginator(rows, settings.MARKETS_PAGE_SIZE).get_page(request.GET.get("page")),
     }
+    if not getattr(request, "htmx", False):
+        context |= {
+            "gainers": _movers("gainers", kind, now),
+            "losers": _movers("losers", kind, now),
+            "states": selectors.market_clock(now),
+        }
     return page(
-        request, "marketdata/markets.html", context, partial="marketdata/partials/_list.html"
+        request, "marketdata/markets.html", context, partial="marketdata/partials/_all.html"
     )
 
 
@@ -80,13 +100,16 @@ def _movers(direction: selectors.Direction, kind: str, now: datetime) -> list[di
 
 @require_safe
 def search(request: HttpRequest) -> HttpResponse:
-    """`?q=`: what matches; without it, the watchlist."""
+    """`?q=`: what matches, or the watchlist; `?as=options`: for the palette, pages included."""
     now, text = timezone.now(), request.GET.get("q", "")[:60]
     if text.strip():
         found = selectors.instrument_search(text, settings.SEARCH_LIMIT)
     else:
         found = selectors.watchlist_instruments(request.user)
     context = {"q": text.strip(), "rows": quote_rows(found, now)}
+    if request.GET.get("as") == "options":
+        context["places"] = places_for(text)
+        return render(request, "marketdata/partials/_options.html", context)
     return page(
         request, "marketdata/search.html", context, partial="marketdata/partials/_results.html"
     )
@@ -101,7 +124,7 @@ def symbol_page(request: HttpRequest, symbol: str) -> HttpResponseBase:
     quote = quote_store.quote_get(instrument.symbol)
     context = {
         **_row(instrument, quote, now),
-        "watched": selectors.watchlist_has(request.user, instrument),
+        **_starred(request, instrument),
         "state": selectors.market_clock(now)[instrument.asset_type],
         "hours": "always" if market_hours().never_closes(instrument.asset_type) else "nyse",
         "summary": _summary(instrument, quote),
@@ -158,7 +181,7 @@ def bars(request: HttpRequest, symbol: str) -> HttpResponseBase:
 def watch(request: HttpRequest) -> HttpResponseBase:
     """POST `symbol`: it stands on the watchlist; again is harmless."""
     watchlist_add(user=request.user, symbol=request.POST.get("symbol", ""), now=timezone.now())
-    return _star(request, watched=True)
+    return _star(request)
 
 
 @require_POST
@@ -166,17 +189,39 @@ def unwatch(request: HttpRequest) -> HttpResponseBase:
     """POST `symbol`: it is off the watchlist; again is harmless."""
     watchlist_ensure_default(user=request.user, now=timezone.now())
     watchlist_remove(user=request.user, symbol=request.POST.get("symbol", ""))
-    return _star(request, watched=False)
+    return _star(request)
 
 
-def _star(request: HttpRequest, *, watched: bool) -> HttpResponseBase:
+@require_POST
+def choose(request: HttpRequest) -> HttpResponseBase:
+    """POST `symbol` and any number of `list`: it stands on these lists and on no other."""
+    symbol, asked = request.POST.get("symbol", ""), request.POST.getlist("list")
+    chosen = {int(text) for text in asked if text.isascii() and text.isdigit()}
+    try:
+        watchlists_choose(user=request.user, symbol=symbol, chosen=chosen)
+    except Conflict as error:
+        return _star(request, problem=error.detail)
+    if getattr(request, "htmx", False):
+        return HttpResponse(status=204)  # the boxes show it already
+    return _star(request)
+
+
+def _starred(request: HttpRequest, instrument: Instrument) -> dict[str, Any]:
+    """For `components/_star.html`: the user's lists, and whether the first one has it."""
+    lists = selectors.watchlists_star(request.user, instrument)
+    return {"star_lists": lists, "watched": bool(lists) and getattr(lists[0], "watched", False)}
+
+
+def _star(request: HttpRequest, problem: str = "") -> HttpResponseBase:
     """The star as it is now, or back to the page where it was pressed."""
     instrument = selectors.instrument_get(request.POST.get("symbol", ""))
     asked = request.POST.get("next", "")
     own = url_has_allowed_host_and_scheme(asked, {request.get_host()}, request.is_secure())
     if request.headers.get("HX-Request") == "true":
-        context = {"instrument": instrument, "watched": watched}
-        return render(request, "components/_star.html", context)
+        context = {"instrument": instrument, **_starred(request, instrument), "problem": problem}
+        return render(request, "components/_star.html", context, status=422 if problem else 200)
+    if problem:
+        messages.error(request, problem)
     if own:
         return redirect(asked)
     return redirect("marketdata:symbol", symbol_slug(instrument.symbol))

@@ -1,7 +1,7 @@
 """The admin for support staff: one way in, one index page, and a note of who looked at what."""
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import Any
 
 import structlog
@@ -12,7 +12,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, resolve_url
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
@@ -35,8 +35,12 @@ class SpeedTradeAdminSite(AdminSite):
     enable_nav_sidebar = True
 
     def get_urls(self) -> Any:
-        """Django's own, which ask strangers to the log-in page of the house at once."""
-        urls = super().get_urls()
+        """Django's own, which ask strangers to the log-in page of the house at once, and ours."""
+        from speedtrade.view_as import view_as
+
+        shown = self.admin_view(partial(view_as, site=self))
+        own = [path("accounts/user/<int:user_id>/view-as/", shown, name="view_as")]
+        urls = own + super().get_urls()
         for view in _views(urls):
             if hasattr(view, "login_url"):
                 view.login_url = None  # the setting's

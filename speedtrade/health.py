@@ -96,7 +96,8 @@ def _age(heartbeat: str | None, now: float, limit: float) -> str:
 _kept: tuple[float, HealthReport] | None = None
 
 
-def _report() -> HealthReport:
+def report_now() -> HealthReport:
+    """The report, at most REPORT_KEPT old: the door for programs and the page share it."""
     global _kept
     kept, at = _kept, time.monotonic()
     if kept is None or not 0 <= at - kept[0] < REPORT_KEPT:
@@ -110,7 +111,7 @@ def _report() -> HealthReport:
 @require_safe
 def health(request: HttpRequest) -> JsonResponse:
     """200 `{status, checks:{database,redis,worker,feed}}`, or 503 when the database is away."""
-    report = _report()
+    report = report_now()
     response = JsonResponse({"status": report.status, "checks": report.checks})
     if report.status == "down":
         response.status_code = 503

@@ -241,6 +241,7 @@ SIMPLE_JWT = {
 # Rates are `limits` notations, several joined by ";", each counted on its own.
 RATE_LOGIN_PER_ADDRESS = env_str("RATE_LOGIN_PER_ADDRESS", "60/minute")
 RATE_REGISTER_PER_ADDRESS = env_str("RATE_REGISTER_PER_ADDRESS", "60/minute")
+RATE_REGISTER_CHECK_PER_ADDRESS = env_str("RATE_REGISTER_CHECK_PER_ADDRESS", "240/minute")
 RATE_WRONG_PASSWORD = env_str("RATE_WRONG_PASSWORD", "5/5minute")
 RATE_API_PER_USER = env_str("RATE_API_PER_USER", "600/minute;100/second")
 RATE_ORDERS_PER_USER = env_str("RATE_ORDERS_PER_USER", "300/minute;100/second")
@@ -300,12 +301,39 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 250  # the admin sends one field for each row th
 STATIC_URL = "/static/"
 STATIC_ROOT = env_str("STATIC_ROOT", str(DATA_DIR / "static"))
 STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "speedtrade.lib.joined.JoinedFinder",
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+]
+# file -> (its parts in order, the file of the same page that brings shared modules)
+STATIC_JOINED: dict[str, tuple[list[str], str]] = {
+    "css/app.css": (["tokens.css", "base.css", "layout.css", "components.css", "pages.css"], ""),
+    "js/guest.js": (["ui.js", "door.js"], ""),
+    "js/app.js": (
+        [
+            "ui.js",
+            "calm.js",
+            "quotes.js",
+            "title.js",
+            "orders.js",
+            "ticket.js",
+            "pulse.js",
+            "watchlist.js",
+            "keys.js",
+            "settings.js",
+        ],
+        "",
+    ),
+    "js/charts.js": (["chart.js", "portfolio-chart.js"], "js/app.js"),
+}
+STATIC_JOINED_ROOT = str(DATA_DIR / "joined")
 WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = DEBUG or TESTING  # or each test client reads every static file
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "speedtrade.lib.staticfiles.HouseStaticStorage"
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
         if PRODUCTION
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
@@ -362,7 +390,10 @@ BARS_LIMIT_DEFAULT = 300
 QUOTES_LIMIT = 100  # symbols in one request
 SEARCH_LIMIT = 20
 MOVERS_LIMIT = 10
-WATCHLIST_LIMIT = 100
+WATCHLIST_LIMIT = 100  # symbols in one list
+WATCHLISTS_LIMIT = 20  # lists of one user
+WATCHLIST_IMPORT_LIMIT = 500  # words in one import
+MARKETS_PAGE_SIZE = 50
 WATCHLIST_DEFAULT = ["AAPL", "MSFT", "NVDA", "SPY", "BTC/USD", "ETH/USD"]  # of a new user
 # How long a process believes what it read about an instrument, a halt included. Tests roll back
 # and must not remember.
@@ -387,6 +418,10 @@ REVIEW_LIFETIME = timedelta(seconds=60)  # older, a review is shown again at the
 REVIEW_PRICE_DRIFT = Decimal("0.005")  # and so is one whose price has moved by more than this
 REVIEW_CLIENT_LIFETIME = timedelta(hours=12)  # older still, it is forgotten: the ticket starts anew
 PAGE_SIZE = 50  # orders, activity
+ORDER_FILLS_SHOWN = 50  # newest fills on an order's page; the export of activity has all of them
+ORDER_EVENTS_SHOWN = 200
+ORDER_ANSWER_EXPECTED = timedelta(seconds=5)  # later than this the page says that it is checked
+CONCENTRATION_WARN = Decimal("0.25")  # a purchase that makes one symbol more of the account than so
 PAGE_FRESH = timedelta(seconds=60)  # without JavaScript a young open order reloads itself so long
 STATEMENT_PAGE_SIZE = 200  # bookings of a statement, lines of a tax report
 LOTS_SHOWN = 20  # of one holding, on the portfolio page
@@ -419,6 +454,14 @@ SUPPORT_ACTS = [  # and does what these allow; each asks for a reason
     "trading.add_tradinghalt",  # the kill switch
     "trading.change_order",  # cancel
     "trading.change_tradinghalt",  # and back
+]
+SUPPORT_VIEW_AS = [  # who looks at an account as its owner does needs all of these
+    "accounts.view_user",
+    "accounts.view_brokerageaccount",
+    "portfolio.view_position",
+    "portfolio.view_journalentry",
+    "portfolio.view_ledgeraccount",
+    "trading.view_order",
 ]
 
 # ── logs ────────────────────────────────────────────────────────────────────

@@ -1,5 +1,7 @@
-"""Pages that belong to no app: the landing page, problems and errors."""
+"""Pages that belong to no app: the landing page, status, problems and errors."""
 
+import hashlib
+import json
 from typing import Any
 
 from django.conf import settings
@@ -13,20 +15,33 @@ from django.http import (
 )
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
-from django.urls import is_valid_path
+from django.templatetags.static import static
+from django.urls import is_valid_path, reverse
 from django.utils import timezone
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from marketdata import selectors
 from marketdata.views import quote_rows, with_sparks
+from speedtrade.health import RETRY_AFTER, report_now
 from speedtrade.lib.api import problem_response
 from speedtrade.lib.errors import CATALOGUE, DomainError
+from speedtrade.lib.htmx import THEMES
+from speedtrade.lib.problem_words import MEANINGS
 from speedtrade.lib.ratelimit import client_address
 
 DEMO = "demo"
 LOOPBACK = ("127.0.0.1", "::1")
-GLIMPSE_ROWS = 5
+GLIMPSE_ROWS = 6
+KEPT_OFFLINE = (
+    "css/app.css",
+    "js/guest.js",
+    "django_htmx/htmx-2.min.js",
+    "vendor/inter/inter-latin.woff2",
+    "icons.svg",
+    "favicon.svg",
+)
 
 
 @login_not_required
@@ -35,7 +50,12 @@ def home(request: HttpRequest) -> HttpResponseBase:
     """The landing page; whoever is logged in goes to the dashboard."""
     if request.user.is_authenticated:
         return redirect("portfolio:dashboard")
-    return render(request, "landing.html", {"demo": _demo(request), "rows": _market_glimpse()})
+    context = {
+        "demo": _demo(request),
+        "rows": _market_glimpse(),
+        "origin": request.build_absolute_uri("/").rstrip("/"),
+    }
+    return render(request, "landing.html", context)
 
 
 def _demo(request: HttpRequest) -> dict[str, str]:
@@ -61,7 +81,54 @@ def problem_page(request: HttpRequest, slug: str) -> HttpResponse:
     code = slug.replace("-", "_")
     if code not in CATALOGUE:
         raise Http404
-    return render(request, "problem.html", {"code": code, "problem": CATALOGUE[code]})
+    context = {"code": code, "problem": CATALOGUE[code], "meaning": MEANINGS[code]}
+    return render(request, "problem.html", context)
+
+
+@login_not_required
+@require_safe
+def offline(request: HttpRequest) -> HttpResponse:
+    """What a browser keeps for when it reaches nobody: the same for all, nothing of anybody."""
+    return HttpResponse(render_to_string("offline.html", {"theme": "system", "path": "/offline"}))
+
+
+#: dependency -> (its name, what stands still without it)
+STATUS_PARTS = {
+    "database": ("Orders and money", "Where every order, fill and cent is kept."),
+    "redis": ("Live connection", "Carries prices and news to the pages."),
+    "worker": ("Order desk", "Sends orders to the broker and checks the books."),
+    "feed": ("Prices", "Brings what each symbol costs now."),
+}
+STATUS_WORDS = {
+    "ok": ("gain", "Everything works."),
+    "degraded": ("warn", "Some parts are slow or away. Orders and cancels are still taken."),
+    "down": ("loss", "SpeedTrade cannot serve orders at the moment. What is stored is safe."),
+}
+
+
+@login_not_required
+@never_cache
+@require_safe
+def status_page(request: HttpRequest) -> HttpResponse:
+    """`/health` in words; 503 while the database is away, which then is not asked who looks."""
+    report = report_now()
+    tone, headline = STATUS_WORDS[report.status]
+    parts = [
+        {
+            "title": title,
+            "about": about,
+            "ok": report.checks[name] == "ok",
+            "words": "Works" if report.checks[name] == "ok" else report.checks[name].capitalize(),
+        }
+        for name, (title, about) in STATUS_PARTS.items()
+    ]
+    context = {"tone": tone, "headline": headline, "parts": parts}
+    if report.status != "down":
+        return render(request, "status.html", context)
+    theme = request.COOKIES.get("theme", "")
+    context |= {"theme": theme if theme in THEMES else "system", "path": request.path}
+    text = render_to_string("status.html", context)
+    return HttpResponse(text, status=503, headers={"Retry-After": str(RETRY_AFTER)})
 
 
 @login_not_required
@@ -69,6 +136,19 @@ def problem_page(request: HttpRequest, slug: str) -> HttpResponse:
 def licences(request: HttpRequest) -> HttpResponse:
     """What others made and gave, and on what terms."""
     return render(request, "licences.html")
+
+
+@login_not_required
+@require_safe
+def service_worker(request: HttpRequest) -> HttpResponse:
+    """`static/js/sw.js` at the root, where it may serve every page, with what it keeps."""
+    keep = [reverse("offline"), *(static(name) for name in KEPT_OFFLINE)]
+    source = (settings.BASE_DIR / "static" / "js" / "sw.js").read_text("utf-8")
+    version = hashlib.sha256(f"{keep}{source}".encode()).hexdigest()[:12]
+    head = f"const KEEP = {json.dumps(keep)};\nconst VERSION = {json.dumps(version)};\n"
+    response = HttpResponse(head + source, content_type="text/javascript; charset=utf-8")
+    response.headers["Cache-Control"] = "no-cache, no-store"
+    return response
 
 
 def _error(request: HttpRequest, code: str, status: int, template: str) -> HttpResponseBase:

@@ -120,6 +120,7 @@ def _person(browser: Browser, url: str) -> tuple[Path, str]:
     page.get_by_label("Name").fill(name)
     page.get_by_label("E-mail").fill(f"{name}@example.com")
     page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_label("paper money").check()
     page.get_by_role("button", name="account").click()
     page.wait_for_url("**/dashboard")
     orders = [_trade(page, url, symbol, fields) for symbol, fields in TRADES]

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 
 from accounts.forms import HouseForm
+from accounts.models import User
 from marketdata.models import AssetType, Instrument
 from speedtrade.lib.errors import CATALOGUE, DomainError
 from speedtrade.lib.forms import number_text
@@ -49,12 +50,15 @@ class TicketForm(HouseForm):
     time_in_force = forms.CharField(label="How long", max_length=8, required=False)
 
     @classmethod
-    def fresh(cls, desk: Desk, asked: Mapping[str, Any]) -> "TicketForm":
-        """A ticket to start from: what an address asks for (`?side=sell&share=100`) or defaults."""
+    def fresh(cls, desk: Desk, asked: Mapping[str, Any], user: User) -> "TicketForm":
+        """A ticket to start from: what an address asks for (`?side=sell&share=100`), else the unit
+        that the user prefers and the type of their last order."""
         values = {name: str(asked.get(name, ""))[:40] for name in cls.base_fields}
+        usual = {"side": "buy", "order_type": user.order_type, "unit": user.order_unit}
         for name, choices in (("side", SIDES), ("order_type", TYPES), ("unit", UNITS)):
             known = [choice for choice, _ in choices]
-            values[name] = values[name] if values[name] in known else known[0]
+            offered = [value for value in (values[name], usual[name]) if value in known]
+            values[name] = (offered or known)[0]
         values["time_in_force"] = values["time_in_force"] or default_tif(desk.instrument)
         form = cls(values)
         return form.filled(desk, asked["share"]) if asked.get("share") in SHARES else form

@@ -24,13 +24,14 @@ ORDERS_ON_DASHBOARD = 3
 
 def symbol_panel(request: HttpRequest, instrument: Instrument, now: datetime) -> dict[str, Any]:
     """The ticket in the right column, position and open orders under the chart."""
-    account = account_for_user(user=user_of(request))
+    user = user_of(request)
+    account = account_for_user(user=user)
     desk = desk_of(account=account, instrument=instrument, now=now)
     return {
         "side_template": "trading/partials/_ticket.html",
         "dock_template": "trading/partials/_dock.html",
         "main_templates": ["trading/partials/_here.html"],
-        **ticket_context(desk, TicketForm.fresh(desk, request.GET)),
+        **ticket_context(desk, TicketForm.fresh(desk, request.GET, user)),
         **here_context(account, instrument, now),
     }
 

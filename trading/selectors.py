@@ -1,10 +1,12 @@
 """Read orders, and what the risk checks need to know. Users see their own rows only."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.conf import settings
-from django.db.models import Prefetch, Q, QuerySet, Sum
+from django.db.models import Count, Prefetch, Q, QuerySet, Sum
 
 from accounts.models import AccountStatus, BrokerageAccount, User
 from marketdata.domain.quotes import Quote
@@ -62,6 +64,66 @@ def orders_of(
     if asset_type:
         orders = orders.filter(instrument__asset_type=asset_type)
     return _whole(orders).order_by("-created_at", "-id")
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersPage:
+    """Some orders, newest first; `older` is the order that the next page starts after, if any."""
+
+    orders: list[Order]
+    older: int | None
+
+
+#: tab of the page of orders -> which orders it shows; filled is also what ended partly filled
+_TABS: Mapping[str, Q] = {
+    "open": Q(state__in=OPEN_VALUES),
+    "filled": Q(state__in=FINAL_VALUES, filled_qty__gt=0),
+    "closed": Q(state__in=FINAL_VALUES),
+    "all": Q(),
+}
+
+
+def orders_page(
+    account: BrokerageAccount, *, tab: str, symbol: str = "", after: int | None = None
+) -> OrdersPage:
+    """One page of a tab, read along the index `order_newest` from the order `after` downwards.
+
+    Nothing is counted and nothing skipped: the last of many pages costs what the first does.
+    """
+    orders = Order.objects.filter(_TABS[tab], brokerage_account=account)
+    if symbol:
+        orders = orders.filter(instrument__symbol=symbol)
+    if after is not None:
+        last = Order.objects.filter(brokerage_account=account, pk=after).first()
+        if last is not None:
+            at = last.created_at
+            earlier = Q(created_at__lt=at) | Q(created_at=at, pk__lt=last.pk)
+            orders = orders.filter(earlier, created_at__lte=at)
+    rows = orders.select_related("instrument", "brokerage_account").order_by("-created_at", "-id")
+    found = list(rows[: settings.PAGE_SIZE + 1])
+    shown = found[: settings.PAGE_SIZE]
+    return OrdersPage(shown, shown[-1].pk if len(found) > len(shown) else None)
+
+
+def orders_cancelable(account: BrokerageAccount) -> QuerySet[Order]:
+    """Open orders that nobody has asked to cancel yet, oldest first."""
+    return (
+        Order.objects.filter(brokerage_account=account, state__in=OPEN_VALUES)
+        .exclude(state=OrderState.PENDING_CANCEL.value)
+        .select_related("instrument", "brokerage_account")
+        .order_by("id")
+    )
+
+
+def cancelable_counts(account: BrokerageAccount) -> list[tuple[str, int]]:
+    """(symbol, how many orders a cancel of everything would ask to cancel), by symbol."""
+    rows = (
+        orders_cancelable(account)
+        .order_by("instrument__symbol")
+        .values_list("instrument__symbol")
+        .annotate(orders=Count("id"))
+    )
+    return [(symbol, count) for symbol, count in rows]
 
 
 def order_events(order: Order) -> QuerySet[OrderEvent]:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from trading import views
+from trading import order_views, views
 
 app_name = "trading"
 urlpatterns = [
@@ -10,8 +10,11 @@ urlpatterns = [
     path("markets/<str:symbol>/estimate", views.estimate, name="estimate"),
     path("markets/<str:symbol>/review", views.review, name="order_review"),
     path("markets/<str:symbol>/mine", views.here, name="here"),
-    path("orders", views.orders, name="orders"),
+    path("orders", order_views.orders, name="orders"),
     path("orders/place", views.place, name="order_place"),
-    path("orders/<int:order_id>", views.order, name="order"),
-    path("orders/<int:order_id>/cancel", views.cancel, name="order_cancel"),
+    path("orders/cancel-all", order_views.cancel_all, name="orders_cancel_all"),
+    path("orders/<int:order_id>", order_views.order, name="order"),
+    path("orders/<int:order_id>/events", order_views.events, name="order_events"),
+    path("orders/<int:order_id>/replace", order_views.replace, name="order_replace"),
+    path("orders/<int:order_id>/cancel", order_views.cancel, name="order_cancel"),
 ]

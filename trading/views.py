@@ -1,33 +1,21 @@
-"""Pages of trading: the ticket from edit to confirmation, orders and one order."""
+"""The ticket, from edit to confirmation. Orders have pages of their own (`order_views`)."""
 
-import json
-
-from django.conf import settings
-from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.requests import UserRequest
 from accounts.selectors import account_for_user
-from marketdata.selectors import instrument_get, market_clock
-from speedtrade.lib.errors import Conflict, DomainError
+from marketdata.selectors import instrument_get
+from speedtrade.lib.errors import DomainError
 from speedtrade.lib.htmx import page, see_other
 from speedtrade.lib.ratelimit import RateLimited
 from trading import panels
 from trading.desks import Desk, desk_get
 from trading.forms import TicketForm
-from trading.models import Order
 from trading.reviews import Review, review_make, review_read
-from trading.selectors import order_events, order_for_user, orders_of
-from trading.services.orders import order_cancel
 from trading.services.reviews import review_confirm
-from trading.words import event_moment, order_steps
-
-TABS = {"open": "Open", "closed": "Filled and closed", "all": "All"}
 
 
 # ── the ticket ───────────────────────────────────────────────────────────────
@@ -39,7 +27,7 @@ def ticket(request: UserRequest, symbol: str) -> HttpResponse:
     """
     desk = desk_get(user=request.user, symbol=symbol, now=timezone.now())
     if request.method != "POST":
-        return _ticket(request, desk, TicketForm.fresh(desk, request.GET))
+        return _ticket(request, desk, TicketForm.fresh(desk, request.GET, request.user))
     form, share = TicketForm(request.POST), request.POST.get("share", "")
     return _ticket(request, desk, form.filled(desk, share) if share else form)
 
@@ -105,61 +93,3 @@ def here(request: UserRequest, symbol: str) -> HttpResponse:
     account, instrument = account_for_user(user=request.user), instrument_get(symbol)
     context = panels.here_context(account, instrument, timezone.now())
     return render(request, "trading/partials/_here.html", context)
-
-
-# ── orders ───────────────────────────────────────────────────────────────────
-@require_safe
-def orders(request: UserRequest) -> HttpResponse:
-    """`?status=open|closed|all&page=`: orders, newest first."""
-    account = account_for_user(user=request.user)
-    tab = request.GET.get("status", "open")
-    tab = tab if tab in TABS else "open"
-    found = Paginator(orders_of(account, status=tab), settings.PAGE_SIZE)
-    context = {
-        "tab": tab,
-        "tabs": TABS.items(),
-        "found": found.get_page(request.GET.get("page")),
-        "address": request.get_full_path(),
-    }
-    return page(request, "trading/orders.html", context, partial="trading/partials/_orders.html")
-
-
-@require_safe
-def order(request: UserRequest, order_id: int) -> HttpResponse:
-    """One order from beginning to end. A fragment that was `seen` is 204: nothing to swap."""
-    now, found = timezone.now(), order_for_user(user=request.user, order_id=order_id)
-    stamp = found.updated_at.isoformat()
-    if request.htmx and request.GET.get("seen") == stamp:
-        return HttpResponse(status=204)
-    context = {
-        "order": found,
-        "stamp": stamp,
-        "steps": order_steps(found),
-        "moments": [event_moment(event) for event in order_events(found)],
-        "state": market_clock(now)[found.instrument.asset_type],
-        "reload": found.is_open and now - found.created_at < settings.PAGE_FRESH,
-    }
-    return page(request, "trading/order.html", context, partial="trading/partials/_order.html")
-
-
-@require_POST
-def cancel(request: UserRequest, order_id: int) -> HttpResponseBase:
-    """Ask to cancel, then back to `next` or to the order; htmx gets the event that refetches it."""
-    found = order_for_user(user=request.user, order_id=order_id)
-    try:
-        done = order_cancel(order=found, actor=request.user, source="page", now=timezone.now())
-        level, text = "info", "The order is canceled." if not done.is_open else "Canceling…"
-    except Conflict as error:
-        level, text = "warning", f"Too late: {error.detail}"
-    if request.htmx:
-        return _happened(found, level, text)
-    messages.add_message(request, messages.WARNING if level == "warning" else messages.INFO, text)
-    back = request.POST.get("next", "")
-    own = url_has_allowed_host_and_scheme(back, {request.get_host()}, request.is_secure())
-    return see_other(request, back) if own else see_other(request, "trading:order", order_id)
-
-
-def _happened(found: Order, level: str, text: str) -> HttpResponse:
-    """Nothing to swap: a toast, and the event on which the page fetches its orders again."""
-    events = {"st:toast": {"level": level, "text": text}, "st:order": {"id": found.pk}}
-    return HttpResponse(status=204, headers={"HX-Trigger": json.dumps(events)})

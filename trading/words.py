@@ -7,6 +7,7 @@ from typing import Literal
 
 from marketdata.models import AssetType, Instrument
 from speedtrade.lib.formats import money_text, price_text, qty_text
+from speedtrade.lib.money import plain
 from trading.domain.estimates import Estimate
 from trading.domain.orders import OrderIntent, OrderState, OrderType, Side
 from trading.models import Order, OrderEvent
@@ -41,26 +42,21 @@ RULE_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class StatusWords:
-    """A status as a pill: words, colour class, icon; `note` is a sentence where one is needed."""
+    """A status as a pill: words, colour class, icon. `outcomes` has the sentences."""
 
     text: str
     css: str
     icon: str
-    note: str = ""
 
 
 _STATUS: dict[OrderState, StatusWords] = {
     S.PENDING: StatusWords("Submitting", "info", "clock"),
     S.SUBMITTING: StatusWords("Submitting", "info", "clock"),
-    S.LOST: StatusWords(
-        "Being checked", "warn", "warn", "The broker has not answered; support looks at it."
-    ),
+    S.LOST: StatusWords("Being checked", "warn", "warn"),
     S.ACCEPTED: StatusWords("Queued", "info", "hourglass"),
     S.NEW: StatusWords("Working", "info", "live"),
     S.PARTIALLY_FILLED: StatusWords("Partially filled", "warn", "partial"),
-    S.PENDING_CANCEL: StatusWords(
-        "Canceling, may still fill", "warn", "clock", "A fill that is under way still counts."
-    ),
+    S.PENDING_CANCEL: StatusWords("Canceling, may still fill", "warn", "clock"),
     S.PENDING_REPLACE: StatusWords("Updating", "warn", "clock"),
     S.SUSPENDED: StatusWords("Pending at the broker", "warn", "warn"),
     S.FILLED: StatusWords("Filled", "gain", "ok"),
@@ -75,15 +71,16 @@ def status_words(order: Order) -> StatusWords:
     """The words of an order's status, with how far a partial fill has come."""
     words = _STATUS[OrderState(order.state)]
     if order.state == S.PARTIALLY_FILLED:
-        text = f"{words.text} {_progress(order)}"
-        return StatusWords(text, words.css, words.icon, words.note)
+        text = f"{words.text} {filled_words(order)}"
+        return StatusWords(text, words.css, words.icon)
     if order.state in {S.CANCELED, S.EXPIRED} and order.filled_qty:
         text = f"{words.text}, {qty_text(order.filled_qty)} filled"
-        return StatusWords(text, words.css, words.icon, words.note)
+        return StatusWords(text, words.css, words.icon)
     return words
 
 
-def _progress(order: Order) -> str:
+def filled_words(order: Order) -> str:
+    """How far an order has come: '3 of 5', '$200.00 of $500.00'."""
     if order.qty is not None:
         return f"{qty_text(order.filled_qty)} of {qty_text(order.qty)}"
     return f"{money_text(order.filled_notional)} of {money_text(order.notional)}"
@@ -126,6 +123,21 @@ def order_kind(order: Order) -> str:
     if order.limit_price is None:
         return name
     return f"{name} {price_text(order.limit_price, order.instrument.price_tick)}"
+
+
+def ticket_values(order: Order, qty: Decimal | None = None) -> dict[str, str]:
+    """The fields of a ticket that asks for the same again, or for `qty` of it."""
+    qty = order.qty if qty is None else qty
+    amount = order.notional if qty is None else qty
+    values = {
+        "side": order.side,
+        "order_type": order.order_type,
+        "unit": "dollars" if qty is None else "shares",
+        "amount": plain(amount) if amount is not None else "",
+        "limit_price": plain(order.limit_price) if order.limit_price is not None else "",
+        "time_in_force": order.time_in_force,
+    }
+    return {name: value for name, value in values.items() if value}
 
 
 def intent_sentence(intent: OrderIntent, likely: Estimate, instrument: Instrument) -> str:
@@ -215,7 +227,7 @@ def order_steps(order: Order) -> list[Step]:
     if not order.is_open:
         reached = [step for step in steps if step.at is not None]
         return [*reached, Step(_EVENTS[state][0], "ended", order.closed_at)]
-    words = f"Filling {_progress(order)}" if state == S.PARTIALLY_FILLED else "Filled"
+    words = f"Filling {filled_words(order)}" if state == S.PARTIALLY_FILLED else "Filled"
     return [*steps, _step(words, None, accepted is not None)]
 
 

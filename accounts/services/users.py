@@ -56,6 +56,13 @@ def user_register(*, username: str, email: str, password: str, now: datetime) ->
     return user
 
 
+def name_problem(*, username: str) -> str:
+    """Why nobody can register under this name, in words, or "". Says nothing about addresses."""
+    user = User(username=User.normalize_username(username.strip()))
+    errors = _problems("username", lambda: _name_valid(user.username)) or _taken(user, {"username"})
+    return errors[0].detail if errors else ""
+
+
 def user_profile_change(*, user: User, email: str, now: datetime) -> User:
     """A new e-mail address; raises InvalidInput for one that is wrong or taken."""
     email, old = _email(email), user.email

@@ -12,7 +12,7 @@ from speedtrade.testing.cast import PASSWORD, ApiClient, page_client
 
 DASHBOARD = "/dashboard"
 LOGIN = {"username": "alice", "password": PASSWORD}
-DORA = {"username": "dora", "email": "dora@example.com", "password": PASSWORD}
+DORA = {"username": "dora", "email": "dora@example.com", "password": PASSWORD, "paper": "on"}
 
 
 def test_a_person_registers_and_is_in(db):

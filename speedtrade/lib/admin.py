@@ -156,6 +156,10 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
         """The audit's name of a row: 'order:12'. The services use the same names."""
         return f"{self.opts.model_name}:{row.pk}"
 
+    def row_links(self, request: HttpRequest, row: Any) -> list[dict[str, str]]:
+        """More pages about a row, as {label, url}, that its page offers beside the acts."""
+        return []
+
     # ── pages ───────────────────────────────────────────────────────────────
     def get_urls(self) -> list[URLPattern]:
         """Acts on the house stand before the pages of rows."""
@@ -197,7 +201,8 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
             for function, name, label in filter(None, self.get_actions(request).values())
             if row is not None and getattr(function, "fits", bool)(row)
         ]
-        context = {"row_acts": acts, **(extra_context or {})}
+        links = self.row_links(request, row) if row is not None else []
+        context = {"row_acts": acts, "row_links": links, **(extra_context or {})}
         response = super().changeform_view(request, object_id, form_url, context)
         if request.method == "GET" and response.status_code == 200 and row is not None:
             self._seen(request, self.audit_target(row))

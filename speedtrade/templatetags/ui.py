@@ -12,11 +12,13 @@ from zoneinfo import ZoneInfo
 
 from django import template
 from django.templatetags.static import static
+from django.utils.crypto import get_random_string
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from speedtrade.lib import formats
 from speedtrade.lib.money import plain
+from speedtrade.lib.terms import TERMS
 
 register = template.Library()
 
@@ -206,6 +208,23 @@ def _live_attributes(
     )
 
 
+# ── words ───────────────────────────────────────────────────────────────────
+@register.inclusion_tag("components/_term.html")
+def term(key: str, words: str = "") -> dict[str, Any]:
+    """Words with a "?" that explains them: {% term "buying-power" "Buying power" %}.
+
+    Keys are those of `speedtrade/lib/terms.py`; without words it is the term's own title. The id is
+    drawn, because a fragment that htmx brings later must not repeat one of its page.
+    """
+    known = TERMS[key]
+    return {
+        "key": key,
+        "term": known,
+        "words": words or known.title,
+        "id": f"term-{key}-{get_random_string(6)}",
+    }
+
+
 # ── times ───────────────────────────────────────────────────────────────────
 @register.filter
 def dt(value: Any, style: str = "datetime") -> SafeString:
@@ -239,6 +258,15 @@ def dt(value: Any, style: str = "datetime") -> SafeString:
         mark_safe(" data-age") if style == "age" else "",
         text,
     )
+
+
+@register.filter
+def wait(seconds: int | str) -> str:
+    """How long to wait, in one unit and never too short: '4 minutes'; door.js says the same."""
+    seconds = int(seconds)
+    size, unit = (60, "minute") if seconds >= 60 else (1, "second")
+    count = -(-seconds // size)
+    return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
 def _day(value: date) -> str:

@@ -97,7 +97,17 @@ ROUTES: dict[str, list[Case]] = {
     # ── pages that belong to no app ─────────────────────────────────────────
     "": [open_page("/", GET=IN_ALREADY)],
     "health": [open_page("/health", GET=200)],
+    "offline": [open_page("/offline", GET=200)],
+    "sw.js": [open_page("/sw.js", GET=200)],
+    "status": [open_page("/status", GET=200)],
+    "styleguide": [page("/styleguide", GET=(302, 404, 404, 200))],
     "about/licences": [open_page("/about/licences", GET=200)],
+    "learn": [open_page("/learn", GET=200)],
+    "learn/terms": [open_page("/learn/terms", GET=200)],
+    "learn/<slug:slug>": [
+        open_page("/learn/order", GET=200),
+        open_page("/learn/no-such-page", GET=404),
+    ],
     "problems/<slug:slug>": [
         open_page("/problems/not-found", GET=200),
         open_page("/problems/no-such-problem", GET=404),
@@ -105,6 +115,7 @@ ROUTES: dict[str, list[Case]] = {
     # ── accounts ────────────────────────────────────────────────────────────
     "login": [open_page("/login", GET=IN_ALREADY, POST=422)],
     "register": [open_page("/register", GET=IN_ALREADY, POST=422)],
+    "register/check": [open_page("/register/check", POST=200)],
     "logout": [page("/logout", POST=302)],
     "settings": [page("/settings", GET=200)],
     "settings/profile": [
@@ -151,6 +162,39 @@ ROUTES: dict[str, list[Case]] = {
     "search": [page("/search?q=app", GET=200)],
     "watchlist/add": [page("/watchlist/add", {"POST": {"symbol": "AAPL"}}, POST=302)],
     "watchlist/remove": [page("/watchlist/remove", {"POST": {"symbol": "AAPL"}}, POST=302)],
+    "watchlist/choose": [
+        page(
+            "/watchlist/choose", {"POST": {"symbol": "AAPL", "list": "{watchlist}"}}, POST=mine(302)
+        ),
+    ],
+    "watchlists": [page("/watchlists", GET=302)],
+    "watchlists/new": [
+        page("/watchlists/new", GET=200, POST=422),
+        page("/watchlists/new", {"POST": {"name": "Two"}}, GET=200, POST=303),
+    ],
+    "watchlists/<int:watchlist_id>": [page("/watchlists/{watchlist}", GET=mine(200))],
+    "watchlists/<int:watchlist_id>/find": [
+        page("/watchlists/{watchlist}/find?q=app", GET=mine(200)),
+    ],
+    "watchlists/<int:watchlist_id>/put": [
+        page("/watchlists/{watchlist}/put", {"POST": {"symbol": "AAPL"}}, POST=mine(303)),
+    ],
+    "watchlists/<int:watchlist_id>/rows": [page("/watchlists/{watchlist}/rows", POST=mine(400))],
+    "watchlists/<int:watchlist_id>/edit": [
+        page("/watchlists/{watchlist}/edit", GET=mine(200), POST=mine(422)),
+    ],
+    "watchlists/<int:watchlist_id>/move": [
+        page("/watchlists/{watchlist}/move", {"POST": {"position": "0"}}, POST=mine(303)),
+    ],
+    "watchlists/<int:watchlist_id>/delete": [
+        page("/watchlists/{watchlist}/delete", GET=mine(200), POST=mine(303)),
+    ],
+    "watchlists/<int:watchlist_id>/export": [
+        page("/watchlists/{watchlist}/export", GET=mine(200)),
+    ],
+    "watchlists/<int:watchlist_id>/import": [
+        page("/watchlists/{watchlist}/import", GET=mine(200), POST=mine(422)),
+    ],
     "api/v1/market/quotes": [api("market/quotes?symbols=AAPL", GET=200)],
     "api/v1/market/quotes/<path:symbol>": [
         api("market/quotes/AAPL", GET=200),
@@ -221,6 +265,12 @@ ROUTES: dict[str, list[Case]] = {
     "orders": [page("/orders", GET=200)],
     "orders/place": [page("/orders/place", POST=400)],
     "orders/<int:order_id>": [page("/orders/{order}", GET=mine(200))],
+    "orders/cancel-all": [
+        page("/orders/cancel-all", GET=200, POST=422),
+        page("/orders/cancel-all", {"POST": {"confirm": "CANCEL"}}, GET=200, POST=303),
+    ],
+    "orders/<int:order_id>/events": [page("/orders/{order}/events", GET=mine(200))],
+    "orders/<int:order_id>/replace": [page("/orders/{order}/replace", POST=mine(422))],
     "orders/<int:order_id>/cancel": [page("/orders/{order}/cancel", POST=mine(303))],
     "api/v1/orders": [
         api("orders", GET=200, POST=400),

@@ -14,12 +14,23 @@ from django.urls import reverse
 from django.utils import timezone
 
 from speedtrade import views
+from speedtrade.health import HealthReport
+from speedtrade.lib.concepts import CONCEPTS
 from speedtrade.lib.errors import CATALOGUE
+from speedtrade.lib.problem_words import MEANINGS
 from speedtrade.testing.cast import PASSWORD, make_user
 from speedtrade.testing.headers import assert_safe_headers
 from speedtrade.testing.market import instrument, put_quote, quote
 
-PUBLIC = ["/", "/login", "/register", "/about/licences", "/problems/market-closed"]
+PUBLIC = [
+    "/",
+    "/login",
+    "/register",
+    "/about/licences",
+    "/offline",
+    "/problems/market-closed",
+    "/status",
+]
 
 
 class Inline(HTMLParser):
@@ -78,7 +89,7 @@ def test_the_demo_login_is_offered_at_the_machine_itself_only(
     make_user("demo")
     settings.DEMO_PASSWORD, settings.PRODUCTION = password, production
     text = client.get("/", REMOTE_ADDR=address).content.decode()
-    assert ("Look around as demo" in text) is offered
+    assert ("Try the demo" in text) is offered
     assert (PASSWORD in text) is offered
 
 
@@ -141,6 +152,60 @@ def test_every_problem_has_a_page_that_says_what_to_do(client: Client, code: str
     text = client.get(reverse("problem", args=[code.replace("_", "-")])).content.decode()
     assert html.escape(CATALOGUE[code].title) in text
     assert html.escape(CATALOGUE[code].remedy) in text
+
+
+@pytest.mark.parametrize("code", sorted(CATALOGUE))
+def test_every_problem_says_what_it_means(code: str) -> None:
+    meaning = MEANINGS[code]
+    assert len(meaning.text) > 20 and meaning.text.endswith(".")
+    assert not meaning.learn or meaning.learn in CONCEPTS
+    assert set(MEANINGS) == set(CATALOGUE)
+
+
+@pytest.mark.django_db
+def test_a_problem_leads_to_the_page_that_explains_it(client: Client) -> None:
+    text = client.get("/problems/insufficient-buying-power").content.decode()
+    assert "without what your open orders hold" in text and 'href="/learn/ledger"' in text
+
+
+def test_the_offline_page_is_the_same_for_all_and_asks_nobody(client: Client) -> None:
+    # No django_db mark: a query would fail the test, with a session as without one.
+    first = client.get("/offline").content
+    client.cookies["sessionid"] = "x" * 32
+    client.cookies["theme"] = "dark"
+    assert client.get("/offline").content == first
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("checks", "status", "words"),
+    [
+        ({}, 200, "Everything works."),
+        ({"feed": "last seen 45 s ago"}, 200, "Last seen 45 s ago"),
+        ({"database": "down"}, 503, "What is stored is safe."),
+    ],
+)
+def test_the_status_page_says_in_words_what_is_away(
+    client: Client, monkeypatch: Any, checks: dict[str, str], status: int, words: str
+) -> None:
+    all_ok = dict.fromkeys(("database", "redis", "worker", "feed"), "ok")
+    told = "down" if "database" in checks else "degraded" if checks else "ok"
+    report = HealthReport(told, all_ok | checks)
+    monkeypatch.setattr(views, "report_now", lambda: report)
+    answer = client.get("/status")
+    text = answer.content.decode()
+    assert answer.status_code == status and words in text
+    assert text.count("Works</span>") == 4 - len(checks)
+
+
+def test_the_status_page_does_not_ask_a_database_that_is_away(
+    client: Client, monkeypatch: Any
+) -> None:
+    # No django_db mark: a query would fail the test.
+    checks = {"database": "down", "redis": "ok", "worker": "ok", "feed": "ok"}
+    monkeypatch.setattr(views, "report_now", lambda: HealthReport("down", checks))
+    client.cookies["sessionid"] = "x" * 32
+    assert client.get("/status").status_code == 503
 
 
 @pytest.mark.django_db

@@ -120,6 +120,7 @@ def things(desk: Desk) -> dict[str, Any]:
         "account": desk.account.pk,
         "order": waiting.pk,
         "position": desk.position().pk,
+        "watchlist": desk.user.watchlists.get().pk,
         "cookies": {who: session_of(user) for who, user in users.items()},
         "tokens": {who: token_of(user) for who, user in users.items()},
     }

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.core.files.storage import FileSystemStorage
 
-from speedtrade.lib.staticfiles import HouseStaticStorage
+from speedtrade.lib.joined import joined_text
 
 STATIC = Path(settings.BASE_DIR) / "static"
 ROWS: list[dict[str, Any]] = json.loads((STATIC / "vendor/MANIFEST.json").read_text())["files"]
 CSS_BUDGET = 12 * 1024  # bytes of all style sheets together, compressed
+JS_BUDGET = 25 * 1024  # of all our scripts together
 JS_LINES = 150
 
 
@@ -40,29 +40,20 @@ def test_every_vendored_package_brings_its_licence() -> None:
 
 
 def test_style_sheets_fit_their_budget() -> None:
-    sheets = sorted((STATIC / "css").glob("*.css"))
-    assert sheets
-    assert sum(len(gzip.compress(sheet.read_bytes())) for sheet in sheets) <= CSS_BUDGET
+    sheet = joined_text("css/app.css", STATIC)
+    assert len(gzip.compress(sheet.encode())) <= CSS_BUDGET
+
+
+def test_scripts_of_ours_fit_their_budget() -> None:
+    sizes = {
+        name: len(gzip.compress(joined_text(name, STATIC).encode()))
+        for name in settings.STATIC_JOINED
+        if name.endswith(".js")
+    }
+    assert sum(sizes.values()) <= JS_BUDGET, sizes
 
 
 def test_every_script_of_ours_is_short() -> None:
     scripts = sorted((STATIC / "js").glob("*.js"))
     assert scripts
     assert [s.name for s in scripts if len(s.read_text().splitlines()) > JS_LINES] == []
-
-
-def test_production_hashes_the_modules_that_scripts_import(tmp_path: Path) -> None:
-    storage = HouseStaticStorage(location=tmp_path, base_url="/static/")
-    source = FileSystemStorage(location=STATIC)
-    paths = {
-        f"js/{script.name}": (source, f"js/{script.name}") for script in STATIC.glob("js/*.js")
-    }
-    for path in paths:
-        storage.save(path, source.open(path))
-    list(storage.post_process(paths))
-    done = storage.hashed_files
-    text = (tmp_path / done["js/quotes.js"]).read_text()
-    assert f'from "./{Path(done["js/socket.js"]).name}"' in text
-    assert f'from "./{Path(done["js/format.js"]).name}"' in text
-    inner = (tmp_path / done["js/format.js"]).read_text()
-    assert f'from "./{Path(done["js/formats.js"]).name}"' in inner

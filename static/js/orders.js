@@ -1,5 +1,6 @@
 // What became of an order, told on whatever page its owner is; on its own page it is spoken only.
 import * as format from "./format.js";
+import { speak } from "./page.js";
 import { toast } from "./ui.js";
 
 const told = new Map(); // order id -> status that was told
@@ -20,6 +21,6 @@ document.body.addEventListener("st:order", ({ detail: order }) => {
   if (!words || told.get(order.id) === order.status) return;
   told.set(order.id, order.status);
   const [text, level] = words(order);
-  if (location.pathname === `/orders/${order.id}`) document.getElementById("sr").textContent = text;
+  if (location.pathname === `/orders/${order.id}`) speak(text);
   else toast(text, level);
 });

@@ -1,6 +1,7 @@
 // Live numbers: text nodes of [data-symbol][data-f] and [data-portfolio] are written in place, all
 // in one animation frame. No HTML is swapped for a price, so focus and selection stay.
 import * as format from "./format.js";
+import { chosen } from "./page.js";
 import { start, want } from "./socket.js";
 
 const FLASH_EVERY = 1_000;
@@ -82,9 +83,9 @@ function setAmount(element, value) {
 }
 
 function flash(element, quote, way) {
-  const row = element.closest("[data-row]") ?? element;
+  const row = element.closest("[data-row]:not(header)") ?? element; // a head is too large to flash
   const now = performance.now();
-  if (calm.matches || document.hidden || now - (flashed.get(row) ?? -FLASH_EVERY) < FLASH_EVERY) return;
+  if (calm.matches || document.hidden || chosen("flash") === "off" || now - (flashed.get(row) ?? -FLASH_EVERY) < FLASH_EVERY) return;
   flashed.set(row, now);
   row.classList.remove("flash-up", "flash-down");
   row.classList.add(`flash-${way}`);
@@ -115,6 +116,7 @@ function writePortfolio(values) {
 
 function flush() {
   frame = 0;
+  if (chosen("paused") === "on") return; // what comes meanwhile waits, the newest of each
   for (const [symbol, quote] of pending) write(symbol, quote);
   if (portfolio) writePortfolio(portfolio);
   portfolio = null;
@@ -127,6 +129,7 @@ function soon() {
 }
 
 document.body.addEventListener("st:portfolio", (event) => { portfolio = event.detail; soon(); });
+document.addEventListener("st:paused", soon);
 document.addEventListener("htmx:load", () => queueMicrotask(bind));
 bind();
 start({

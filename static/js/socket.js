@@ -1,20 +1,18 @@
 // One socket a page: connects, subscribes, pings, comes back after a break, and says how it is.
 // Quotes go to the callback; everything else becomes an event on <body>:
 //   st:order, st:portfolio, st:alert (detail: what came), st:resync (something was missed: refetch).
+import { away, back, gone, hush, shine } from "./connection.js";
 
 const PING_EVERY = 30_000;
 const PONG_WITHIN = 10_000;
 const WAIT_FIRST = 500;
 const WAIT_MOST = 15_000;
 const NOTICE_AFTER = 3_000;
-const BACK_FOR = 2_000;
 const LOGGED_OUT = 4401;
 const FINAL = new Set([LOGGED_OUT, 4403]);
 const TOO_MANY = 4429; // come back, but slowly: as after PATIENT failures
 const PATIENT = 5;
 
-const bar = document.getElementById("connection");
-const dot = document.getElementById("live-dot");
 const wanted = new Set();
 const sent = new Set();
 let socket = null;
@@ -36,21 +34,6 @@ function send(message) {
   if (isOpen()) socket.send(JSON.stringify(message));
 }
 
-function say(text, { kind = "", retry = false } = {}) {
-  if (!bar) return;
-  bar.querySelector("[data-text]").textContent = text;
-  bar.querySelector("[data-retry]").hidden = !retry;
-  bar.classList.toggle("back", kind === "back");
-  bar.hidden = text === "";
-}
-
-function shine(state, words) {
-  if (!dot) return;
-  dot.classList.toggle("on", state === "on");
-  dot.classList.toggle("off", state === "off");
-  dot.title = words;
-}
-
 function opened() {
   failures = 0;
   sent.clear();
@@ -60,10 +43,7 @@ function opened() {
   sync();
   if (wasOpen) {
     emit("st:resync");
-    if (bar && !bar.hidden) {
-      say("Live again", { kind: "back" });
-      timers.back = setTimeout(() => say(""), BACK_FOR);
-    }
+    back();
   }
   wasOpen = true;
   schedulePing();
@@ -88,17 +68,18 @@ function received(event) {
 
 function lost(event) {
   socket = null;
-  clear("ping", "pong", "back");
+  clear("ping", "pong");
+  hush();
   if (leaving) return;
   shine("off", "Not live");
   if (FINAL.has(event.code)) {
     onLost();
-    return say(event.code === LOGGED_OUT ? "You are logged out. Reload the page to log in." : "Live prices are off.");
+    return gone(event.code === LOGGED_OUT ? "You are logged out. Reload the page to log in." : "Live prices are off.");
   }
   if (failures === 0) {
     timers.notice = setTimeout(() => {
       onLost();
-      say("Live prices paused, reconnecting…", { retry: true });
+      away();
     }, NOTICE_AFTER);
   }
   if (event.code === TOO_MANY) failures = Math.max(failures, PATIENT);
@@ -140,7 +121,7 @@ export function want(symbols) {
 
 export function start(handlers) {
   ({ onQuotes, onLost } = handlers);
-  bar?.querySelector("[data-retry]").addEventListener("click", open);
+  document.querySelector("#connection [data-retry]")?.addEventListener("click", open);
   document.addEventListener("visibilitychange", sync);
   // An open socket keeps a page out of the back/forward cache.
   addEventListener("pagehide", () => { leaving = true; socket?.close(); });

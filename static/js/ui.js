@@ -1,9 +1,11 @@
 // What every page does a little better with JavaScript: dialogs, toasts, ages, copying, keys.
 // All of it works on delegated events, so fragments that htmx brings need no set-up.
 
+import { speak } from "./page.js";
+
 const TOAST_FOR = 5_000;
 const AGE_EVERY = 30_000;
-const sr = document.getElementById("sr");
+const REGISTER_AFTER = 3_000; // the first page has other things to do
 const toasts = document.getElementById("toasts");
 
 // ── toasts: server messages, and HX-Trigger: {"st:toast": {"level", "text"}} ──
@@ -15,6 +17,7 @@ export function toast(text, level = "info") {
   use.setAttribute("href", use.getAttribute("href").replace(/#.*/, `#${icon}`));
   item.querySelector("[data-text]").textContent = text;
   toasts.append(item);
+  speak(text);
   age(item);
 }
 
@@ -41,7 +44,6 @@ document.addEventListener("click", async (event) => {
     (at(".toasts > li") ?? at("dialog"))?.[at(".toasts > li") ? "remove" : "close"]();
   } else if (at("[data-copy]")) {
     await navigator.clipboard.writeText(at("[data-copy]").dataset.copy);
-    sr.textContent = "Copied";
     toast("Copied", "success");
   } else if (event.target.matches?.("dialog")) {
     event.target.close(); // the backdrop
@@ -98,12 +100,7 @@ showAges();
 setInterval(showAges, AGE_EVERY);
 document.addEventListener("htmx:load", showAges);
 
-// ── keys: "/" searches ──
-document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest?.("input, select, textarea, [contenteditable]");
-  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  const box = document.querySelector("input[type=search]");
-  event.preventDefault();
-  if (box) box.focus();
-  else document.querySelector("a[data-search]")?.click();
-});
+// ── an installed app: static files and the offline page are kept, nothing of an account ──
+if ("serviceWorker" in navigator) {
+  addEventListener("load", () => setTimeout(() => navigator.serviceWorker.register("/sw.js"), REGISTER_AFTER));
+}

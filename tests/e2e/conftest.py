@@ -80,6 +80,7 @@ class Person:
         self.page.get_by_label("Name").fill(self.name)
         self.page.get_by_label("E-mail").fill(f"{self.name}@example.com")
         self.page.get_by_label("Password").fill(PASSWORD)
+        self.page.get_by_label("paper money").check()
         self.page.get_by_role("button", name="Open account").click()
         self.page.wait_for_url("**/dashboard")
         return self

@@ -11,7 +11,18 @@ from tests.e2e.conftest import Person
 from tests.e2e.test_trading import confirm
 
 People = Callable[..., Person]
-PUBLIC = ("/", "/login", "/register", "/problems/market-closed", "/about/licences")
+PUBLIC = (
+    "/",
+    "/login",
+    "/register",
+    "/problems/market-closed",
+    "/about/licences",
+    "/learn",
+    "/learn/order",
+    "/learn/terms",
+    "/offline",
+    "/status",
+)
 PRIVATE = (
     "/dashboard",
     "/markets",

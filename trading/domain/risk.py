@@ -288,8 +288,9 @@ def _check_funds(intent: OrderIntent, rules: Rules, funds: Funds, hold: Decimal)
             code="insufficient_buying_power",
         )
     if intent.side == Side.SELL and hold > funds.free_qty:
+        need, have, short = plain(hold), plain(funds.free_qty), plain(hold - funds.free_qty)
         raise Denied(
-            f"The order sells {plain(hold)} {rules.symbol}, {plain(funds.free_qty)} is free.",
+            f"The order sells {need} {rules.symbol}, {have} is free: {short} is missing.",
             code="insufficient_position",
         )
 

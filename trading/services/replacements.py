@@ -44,10 +44,18 @@ class ReplaceUnsupported(DomainError):
 
 
 def order_replace(
-    *, order: Order, changes: Changes, quote: Quote | None, actor: User, source: str, now: datetime
+    *,
+    order: Order,
+    changes: Changes,
+    quote: Quote | None,
+    actor: User,
+    source: str,
+    key: str | None = None,
+    now: datetime,
 ) -> Order:
     """Ask for the change; the successor, which is sent once the old order is out of the market.
 
+    The same `key` again for the same order gives the successor that it made.
     Raises Conflict (`order_final`, `order_busy`), ReplaceUnsupported (orders in dollars),
     InvalidInput (nothing changes, or the total is not above what has filled), and Denied.
     """
@@ -59,6 +67,10 @@ def order_replace(
             .get(pk=order.pk)
         )
         old.brokerage_account = account
+        intent_key = f"replace:{old.pk}:{key or uuid.uuid4().hex}"
+        known = Order.objects.filter(replaces=old, intent_key=intent_key).first()
+        if known is not None:
+            return known
         intent = _intent(old, changes)
         old_hold = hold_of(old.pk)
         funds, books = funds_now(
@@ -72,7 +84,7 @@ def order_replace(
             limits(),
             switches_now(account),
         )
-        new = _successor(old, intent, terms, actor, source, now)
+        new = _successor(old, intent, terms, intent_key, actor, source, now)
         kind, asset = hold_kind(old.side, account.currency, old.instrument.symbol)
         # Until the old order is out its hold serves both; only what is needed on top is added.
         extra = max(terms.hold - old_hold, ZERO)
@@ -120,7 +132,13 @@ def _intent(old: Order, changes: Changes) -> OrderIntent:
 
 
 def _successor(
-    old: Order, intent: OrderIntent, terms: Terms, actor: User, source: str, now: datetime
+    old: Order,
+    intent: OrderIntent,
+    terms: Terms,
+    intent_key: str,
+    actor: User,
+    source: str,
+    now: datetime,
 ) -> Order:
     from trading.services.orders import expiry
 
@@ -129,7 +147,7 @@ def _successor(
         placed_by=old.placed_by,
         instrument=old.instrument,
         client_order_id=uuid.uuid4().hex,
-        intent_key=f"replace:{old.pk}:{uuid.uuid4().hex}",
+        intent_key=intent_key,
         intent_hash="",
         side=old.side,
         order_type=old.order_type,

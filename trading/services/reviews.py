@@ -26,7 +26,7 @@ def review_confirm(
     if review.again or unanswered(review, asked, agreed=agreed):
         return review
     limit_orders(confirmed_by.pk)
-    return order_place(
+    order = order_place(
         account=desk.account,
         instrument=desk.instrument,
         intent=asked.intent,
@@ -36,3 +36,12 @@ def review_confirm(
         source="page",
         now=now,
     ).order
+    type_remember(user=confirmed_by, order_type=order.order_type)
+    return order
+
+
+def type_remember(*, user: User, order_type: str) -> None:
+    """The type of the last order is where the next ticket begins."""
+    if user.order_type != order_type:
+        user.order_type = order_type
+        user.save(update_fields=["order_type"])

@@ -8,19 +8,24 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from speedtrade.lib.money import plain
 from speedtrade.templatetags.ui import icon
 from trading import words
+from trading.domain.orders import OrderState
 from trading.models import Fill, Order
 from trading.selectors import average_price
 
 register = template.Library()
 NEW_YORK = ZoneInfo("America/New_York")
+NOT_CANCELABLE = frozenset({OrderState.PENDING_CANCEL, OrderState.PENDING_REPLACE, OrderState.LOST})
 
 register.filter("order_title", words.order_title)
 register.filter("order_kind", words.order_kind)
 register.filter("unit_words", words.unit_words)
 register.filter("short_name", words.short_name)
 register.filter("average_price", average_price)
+register.filter("filled_of", words.filled_words)
+register.filter("plain", plain)
 
 
 @register.simple_tag
@@ -31,9 +36,9 @@ def order_status(order: Order) -> SafeString:
 
 
 @register.filter
-def status_note(order: Order) -> str:
-    """A sentence about the status, where one is needed."""
-    return words.status_words(order).note
+def cancelable(order: Order) -> bool:
+    """Whether a cancel can be asked for: it is open, and nobody has asked for anything yet."""
+    return order.is_open and order.state not in NOT_CANCELABLE
 
 
 @register.filter

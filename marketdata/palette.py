@@ -1,0 +1,36 @@
+"""What the palette offers beside symbols: the pages of the house, each with its key."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A page to go to: its words, the name of its address, its icon, its key."""
+
+    title: str
+    url_name: str
+    icon: str
+    keys: str = ""
+    also: str = ""  # other words that people use for it
+
+
+PLACES: Final = (
+    Place("Dashboard", "portfolio:dashboard", "home", "g d", "home"),
+    Place("Markets", "marketdata:markets", "markets", "g m", "stocks coins movers"),
+    Place("Portfolio", "portfolio:portfolio", "portfolio", "g p", "holdings positions lots"),
+    Place("Orders", "trading:orders", "orders", "g o", "history"),
+    Place("Activity", "portfolio:activity", "activity", "g a", "ledger fills"),
+    Place("Deposit or withdraw", "portfolio:transfers", "wallet", "", "cash transfer paper"),
+    Place("Account and settings", "accounts:settings", "account", "", "theme password profile"),
+)
+
+
+def places_for(text: str) -> list[Place]:
+    """The pages whose words begin with what was typed; all of them for nothing."""
+    typed = text.strip().lower()
+    return [
+        place
+        for place in PLACES
+        if any(word.startswith(typed) for word in f"{place.title} {place.also}".lower().split())
+    ]

@@ -1,0 +1,95 @@
+"""`/styleguide`: every component in every state, for those who build pages. Staff only.
+
+All of it is made up here: no query, nothing of anybody.
+"""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+from django import forms
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from speedtrade.lib.htmx import THEMES
+from speedtrade.templatetags.ui import ORDER_STATUS
+
+D = Decimal
+PALETTES = ("", "cb")
+NOON = datetime(2026, 1, 5, 17, 0, tzinfo=UTC)
+#: what numbers must survive: tiny, large, long, negative, nothing and not there
+NUMBERS = (
+    D("184.32"),
+    D("0.00001234"),
+    D("712345.67"),
+    D("1000000.123456789"),
+    D("-42.5"),
+    D(0),
+    None,
+)
+UP = [D(n) for n in (10, 11, 10, 12, 13, 12, 15)]
+BUTTONS = ("", "primary", "buy", "sell", "ghost", "danger")
+PILLS = ("", "gain", "loss", "warn", "info")
+BANNERS = (("", "info"), ("gain", "ok"), ("warn", "warn"), ("loss", "bad"))
+TOASTS = (("info", "info"), ("success", "ok"), ("warning", "warn"), ("error", "error"))
+SHARES = [D(48), D(27), D(15), D(10)]
+
+
+class Sample(forms.Form):
+    """A field in each state."""
+
+    plain = forms.CharField(label="Plain")
+    helped = forms.CharField(label="With help", help_text="Whole shares or parts of one.")
+    wrong = forms.CharField(label="With an error", max_length=2)
+    closed = forms.CharField(label="Disabled", disabled=True, initial="Cannot be changed")
+    choice = forms.ChoiceField(label="Choice", choices=[("day", "Day"), ("gtc", "GTC")])
+    box = forms.BooleanField(label="A box to tick", required=False)
+    note = forms.CharField(label="Long text", required=False, widget=forms.Textarea({"rows": 2}))
+
+
+@require_safe
+def styleguide(request: HttpRequest) -> HttpResponse:
+    """`?theme=system|light|dark`, `?palette=cb`; 404 for everybody but staff."""
+    if not getattr(request.user, "is_staff", False):
+        raise Http404
+    theme, palette = request.GET.get("theme", "system"), request.GET.get("palette", "")
+    context = {
+        "theme": theme if theme in THEMES else "system",
+        "palette": palette if palette in PALETTES else "",
+        "themes": THEMES,
+        "buttons": BUTTONS,
+        "pills": PILLS,
+        "statuses": ORDER_STATUS,
+        "banners": BANNERS,
+        "toasts": TOASTS,
+        "numbers": NUMBERS,
+        "changes": [(n, n) for n in NUMBERS],
+        "spark_up": UP,
+        "spark_down": UP[::-1],
+        "shares": SHARES,
+        "noon": NOON,
+        "form": _form(),
+        "pages": Paginator(range(30), 10).page(2),
+        "rows": [
+            _row("AAPL", "Apple Inc.", "184.32"),
+            _row("BTC/USD", "Bitcoin", None, stale=True),
+        ],
+    }
+    return render(request, "styleguide.html", context)
+
+
+def _form() -> Sample:
+    """Bound, so that one field shows its error; the others are right."""
+    data = {"plain": "AAPL", "helped": "1.5", "wrong": "too long", "choice": "day"}
+    return Sample(data, auto_id="sample_%s")
+
+
+def _row(symbol: str, name: str, last: str | None, *, stale: bool = False) -> dict[str, Any]:
+    """What `components/_quote_row.html` takes; without a price it shows that there is none."""
+    instrument = SimpleNamespace(symbol=symbol, name=name, price_tick=D("0.01"), asset_type="stock")
+    quote = SimpleNamespace(last=D(last), change_pct=D("1.17"), as_of=NOON) if last else None
+    spark = UP if last else []
+    return {"instrument": instrument, "quote": quote, "stale": stale, "spark": spark}

@@ -1,0 +1,57 @@
+// Quiet on request: "Pause live prices" holds every number still (WCAG 2.2.2); "Announce price" reads
+// the page's price aloud now and then (the toggle of W3C's SCR14), for prices are no live regions.
+import { choose, chosen, speak } from "./page.js";
+
+const PAUSE_KEY = "paused";
+let reading = 0;
+
+function showPause() {
+  const paused = chosen("paused") === "on";
+  for (const button of document.querySelectorAll("[data-pause]")) {
+    button.setAttribute("aria-pressed", String(paused));
+    button.querySelector("[data-text]").textContent = paused ? "Resume live prices" : "Pause live prices";
+  }
+}
+
+function announce() {
+  const price = document.querySelector("[data-hero]");
+  const words = document.querySelector("[data-announce]")?.dataset.announce;
+  if (price) speak(`${words} ${price.textContent}`);
+}
+
+function setReading(button) {
+  clearInterval(reading);
+  const on = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", String(on));
+  if (!on) return speak("No more announcements");
+  announce();
+  const every = Number(document.querySelector("[data-announce-every]")?.value ?? 30);
+  reading = setInterval(announce, every * 1000);
+  return undefined;
+}
+
+document.addEventListener("click", (event) => {
+  const pause = event.target.closest?.("[data-pause]");
+  if (pause) {
+    const paused = chosen("paused") !== "on";
+    choose("paused", paused ? "on" : "off");
+    localStorage.setItem(PAUSE_KEY, paused ? "on" : "off");
+    showPause();
+    speak(paused ? "Live prices paused" : "Live prices resumed");
+    document.dispatchEvent(new CustomEvent("st:paused", { detail: paused }));
+  }
+  const button = event.target.closest?.("[data-announce]");
+  if (button) setReading(button);
+});
+
+document.addEventListener("change", (event) => {
+  const button = document.querySelector("[data-announce][aria-pressed=true]");
+  if (!event.target.matches("[data-announce-every]") || !button) return;
+  button.setAttribute("aria-pressed", "false");
+  setReading(button);
+});
+
+const kept = localStorage.getItem(PAUSE_KEY);
+if (kept) choose("paused", kept);
+showPause();
+document.addEventListener("htmx:load", showPause);

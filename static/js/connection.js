@@ -1,0 +1,48 @@
+// How the socket is, said to people: a dot in the shell, and a bar above the page when it is away.
+import { speak } from "./page.js";
+
+const BACK_FOR = 2_000;
+const bar = document.getElementById("connection");
+const dot = document.getElementById("live-dot");
+let counting = 0;
+let fading = 0;
+
+const write = (text) => { if (bar) bar.querySelector("[data-text]").textContent = text; };
+
+function show(text, { kind = "", retry = false } = {}) {
+  clearInterval(counting);
+  if (!bar) return;
+  write(text);
+  bar.querySelector("[data-retry]").hidden = !retry;
+  bar.classList.toggle("back", kind === "back");
+  bar.hidden = text === "";
+  if (text) speak(text);
+}
+
+export function shine(state, words) {
+  if (!dot) return;
+  dot.classList.toggle("on", state === "on");
+  dot.classList.toggle("off", state === "off");
+  dot.title = words;
+}
+
+// Lost, and trying again: the seconds are seen and not spoken.
+export function away() {
+  const since = Date.now();
+  show("Live prices paused, reconnecting…", { retry: true });
+  counting = setInterval(() => {
+    write(`Live prices paused, reconnecting… ${Math.round((Date.now() - since) / 1000)} s`);
+  }, 1_000);
+}
+
+export function back() {
+  if (!bar || bar.hidden) return;
+  show("Live again", { kind: "back" });
+  fading = setTimeout(() => show(""), BACK_FOR);
+}
+
+// "Live again" must not outlive the connection it speaks of.
+export const hush = () => clearTimeout(fading);
+
+// Lost for good.
+export const gone = (text) => show(text);

@@ -1,0 +1,58 @@
+// Single keys, after Linear: g and a letter goes somewhere, j and k walk the rows, x cancels, ? tells.
+// All of them can be switched off in the settings (WCAG 2.1.4); none works while somebody types.
+import { isShortcut } from "./page.js";
+import { openPalette } from "./palette.js";
+
+const GO = { d: "/dashboard", p: "/portfolio", o: "/orders", w: "/watchlists", m: "/markets", a: "/activity" };
+const GO_WITHIN = 1_200;
+const ROWS = "main :is(.list > li, .table tbody tr)";
+const ROW_LINK = "a.cover, a.quiet, th a, td a";
+let waiting = 0;
+
+const shown = (element) => element.getClientRects().length > 0;
+const links = () => [...document.querySelectorAll(ROWS)]
+  .map((row) => row.querySelector(ROW_LINK)).filter((link) => link && shown(link));
+
+function walk(step) {
+  const all = links();
+  const here = all.indexOf(document.activeElement?.closest(ROWS)?.querySelector(ROW_LINK));
+  const next = all[here < 0 ? (step > 0 ? 0 : all.length - 1) : here + step];
+  next?.focus();
+  next?.scrollIntoView({ block: "nearest" });
+}
+
+// The order in focus, or the order of the page: its own Cancel button, after a question.
+function cancel() {
+  const place = document.activeElement?.closest(ROWS) ?? document.getElementById("order");
+  const form = place?.querySelector('form[action$="/cancel"]');
+  const ask = document.getElementById("ask");
+  if (!form || !ask) return;
+  const title = place.querySelector("h1, a.cover, a.quiet")?.textContent.trim() ?? "this order";
+  ask.querySelector("[data-text]").textContent = `Cancel ${title}?`;
+  ask.addEventListener("close", () => { if (ask.returnValue === "yes") form.requestSubmit(); }, { once: true });
+  ask.returnValue = "";
+  ask.showModal();
+}
+
+const KEYS = {
+  "/": openPalette,
+  "?": () => document.getElementById("keys")?.showModal(),
+  j: () => walk(1),
+  k: () => walk(-1),
+  x: cancel,
+};
+
+document.addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+    event.preventDefault();
+    openPalette();
+    return;
+  }
+  if (!isShortcut(event) || document.querySelector("dialog[open]")) return;
+  const target = performance.now() - waiting < GO_WITHIN ? GO[event.key] : undefined;
+  waiting = event.key === "g" ? performance.now() : 0;
+  if (target) location.assign(target);
+  else if (KEYS[event.key]) KEYS[event.key]();
+  else return;
+  event.preventDefault();
+});

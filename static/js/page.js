@@ -1,0 +1,21 @@
+// What every script asks the page: what the person chose, whether they type, how to speak to them.
+
+const root = document.documentElement;
+
+// Choices stand on <html>, written by the server: data-keys, data-flash, data-paused.
+export const chosen = (name) => root.dataset[name];
+export const choose = (name, value) => { root.dataset[name] = value; };
+
+// One polite region speaks for the whole page: orders, alerts, the connection, what was copied.
+export function speak(text) {
+  const region = document.getElementById("sr");
+  if (!region) return;
+  region.textContent = "";
+  requestAnimationFrame(() => { region.textContent = text; });
+}
+
+// A key that is meant for the page: nobody types, no modifier is down, the keys are not switched off.
+export function isShortcut(event) {
+  const typing = event.target.closest?.("input, select, textarea, [contenteditable]");
+  return !typing && !event.ctrlKey && !event.metaKey && !event.altKey && chosen("keys") !== "off";
+}

@@ -1,0 +1,93 @@
+"""What a person types to change an order, and to cancel all of them."""
+
+import re
+import uuid
+
+from django import forms
+
+from accounts.forms import HouseForm
+from speedtrade.lib.errors import CATALOGUE, DomainError, InvalidInput
+from speedtrade.lib.forms import number_text
+from speedtrade.lib.money import plain
+from trading.domain.orders import Changes, OrderType
+from trading.intents import changes_parse
+from trading.models import Order
+from trading.services.replacements import REPLACEABLE
+
+CANCEL_WORD = "CANCEL"
+_KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
+#: code of a refusal -> the field that it is about; what is not here stands above the form
+_ABOUT = {
+    "qty_off_grid": "qty",
+    "qty_too_small": "qty",
+    "order_notional_limit": "qty",
+    "insufficient_buying_power": "qty",
+    "insufficient_position": "qty",
+    "position_limit": "qty",
+    "price_off_grid": "limit_price",
+    "price_collar": "limit_price",
+    "market_closed": "time_in_force",
+}
+
+
+class ReplaceForm(HouseForm):
+    """New total, limit price and time in force: text, as typed. `key` makes it happen once."""
+
+    qty = forms.CharField(label="New total", max_length=40, required=False)
+    limit_price = forms.CharField(label="Limit price", max_length=40, required=False)
+    time_in_force = forms.CharField(label="How long", max_length=8, required=False)
+
+    @classmethod
+    def of(cls, order: Order) -> "ReplaceForm | None":
+        """The form with the order's terms as they are, or None for one that cannot be changed."""
+        if order.state not in REPLACEABLE or order.qty is None:
+            return None
+        limit = order.limit_price
+        return cls(
+            {
+                "qty": plain(order.qty),
+                "limit_price": "" if limit is None else plain(limit),
+                "time_in_force": order.time_in_force,
+                "key": uuid.uuid4().hex,
+            }
+        )
+
+    @property
+    def key(self) -> str:
+        """The key that this form was shown with; a new one where it has none of ours."""
+        given = str(self.data.get("key", ""))
+        return given if _KEY.fullmatch(given) else uuid.uuid4().hex
+
+    def text(self, name: str) -> str:
+        """What stands in a field."""
+        return str(self.data.get(name, ""))
+
+    def changes(self, order: Order) -> Changes:
+        """What is asked for; raises InvalidInput with a message per field."""
+        is_limit = order.order_type == OrderType.LIMIT
+        changes = changes_parse(
+            {
+                "qty": number_text(self.text("qty")),
+                "limit_price": number_text(self.text("limit_price")) if is_limit else "",
+                "time_in_force": self.text("time_in_force"),
+            }
+        )
+        wanted = (changes.qty, changes.limit_price, changes.time_in_force)
+        if all(new in (None, old) for new, old in zip(wanted, _terms(order), strict=True)):
+            raise InvalidInput("Nothing would change. Write another total, limit or time.")
+        return changes
+
+    def with_refusal(self, error: DomainError) -> "ReplaceForm":
+        """Show why not at the field it is about, with what to change."""
+        self.full_clean()
+        for one in error.errors:
+            self.add_error(one.field if one.field in self.fields else None, one.detail)
+        if not error.errors:
+            problem = CATALOGUE.get(error.code) if error.code != "invalid" else None
+            remedy = f" {problem.remedy}" if problem else ""
+            self.add_error(_ABOUT.get(error.code), f"{error.detail}{remedy}")
+        return self
+
+
+def _terms(order: Order) -> tuple[object, object, object]:
+    return order.qty, order.limit_price, order.time_in_force
