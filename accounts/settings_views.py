@@ -17,6 +17,7 @@ from accounts.forms import (
     CloseForm,
     HouseForm,
     PasswordForm,
+    PreferencesForm,
     ProfileForm,
     TradingForm,
 )
@@ -68,7 +69,7 @@ def appearance(request: HttpRequest) -> HttpResponseBase:
 
 
 def _preferences(
-    request: HttpRequest, section: str, kind: type[AppearanceForm] | type[TradingForm]
+    request: HttpRequest, section: str, kind: type[PreferencesForm]
 ) -> HttpResponseBase:
     user, posted = user_of(request), request.method == "POST"
     form = kind(request.POST) if posted else kind.of(user)

@@ -56,12 +56,12 @@ def months_of(account: BrokerageAccount, now: datetime) -> list[MonthLine]:
         .values("month")
         .annotate(bookings=Count("id"), change=Sum("amount"))
     )
-    found = {month_of(row["month"]): row for row in rows}
+    found = {month_of(row["month"]): (row["bookings"], row["change"]) for row in rows}
     lines, cash = [], ZERO
     for month in months_between(_first_month(account, found), month_of(now)):
-        row = found.get(month, {"bookings": 0, "change": ZERO})
-        cash += row["change"]
-        lines.append(MonthLine(month, row["bookings"], row["change"], cash))
+        count, change = found.get(month, (0, ZERO))
+        cash += change
+        lines.append(MonthLine(month, count, change, cash))
     return lines[::-1]
 
 
