@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -11,14 +11,13 @@ from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import F, Sum, Window
+from django.db.models import F, QuerySet, Sum, Window
 from django.db.models.functions import RowNumber
 
 from accounts.models import BrokerageAccount
 from marketdata.models import Instrument
 from portfolio.domain.pnl import PositionValue, Summary
-from portfolio.models import EntryKind, JournalEntry, Lot, Position
-from portfolio.selectors import activity_of
+from portfolio.models import EntryKind, JournalEntry, LedgerKind, Lot, Position
 from speedtrade.lib.formats import price_text, qty_text
 from speedtrade.lib.money import ZERO, money, percent, plain
 from speedtrade.lib.times import rfc3339
@@ -123,6 +122,22 @@ def entry_title(entry: JournalEntry) -> str:
     return EntryKind(entry.kind).label
 
 
+def cash_after(entry: JournalEntry) -> Decimal | None:
+    """The cash that an entry left, as the ledger wrote it down; None where it moved none.
+
+    It reads the transfers with their pockets, which `activity_of` brings along.
+    """
+    left: tuple[int, Decimal] | None = None
+    for move in entry.transfers.all():
+        for pocket, version, balance in (
+            (move.source, move.source_version, move.source_balance),
+            (move.target, move.target_version, move.target_balance),
+        ):
+            if pocket.kind == LedgerKind.CASH and (left is None or version > left[0]):
+                left = (version, balance)
+    return left[1] if left else None
+
+
 # ── a file to keep ───────────────────────────────────────────────────────────
 HEADER = ("time", "type", "symbol", "side", "qty", "price", "fee", "amount", "order", "reference")
 
@@ -141,16 +156,22 @@ def csv_safe(value: str) -> str:
     return value
 
 
-def activity_csv(account: BrokerageAccount) -> Iterator[str]:
-    """Every fact of an account as lines of CSV, newest first."""
+def csv_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lines of CSV, one at a time; no cell of theirs is a formula."""
     writer = csv.writer(_Echo())
-    yield writer.writerow(HEADER)
-    entries = activity_of(account).prefetch_related(None)
-    for entry in entries.iterator(chunk_size=1000):
-        yield writer.writerow([csv_safe(cell) for cell in _cells(entry)])
+    yield writer.writerow(header)
+    for row in rows:
+        yield writer.writerow([csv_safe(cell) for cell in row])
 
 
-def _cells(entry: JournalEntry) -> list[str]:
+def activity_csv(entries: QuerySet[JournalEntry]) -> Iterator[str]:
+    """Facts of an account as lines of CSV, in the order in which they come."""
+    rows = entries.prefetch_related(None).iterator(chunk_size=1000)
+    return csv_lines(HEADER, map(entry_cells, rows))
+
+
+def entry_cells(entry: JournalEntry) -> list[str]:
+    """The cells of HEADER."""
     return [
         rfc3339(entry.effective_at),
         entry.kind,

@@ -5,8 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.core.paginator import Paginator
-from django.http import HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBase, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -22,9 +21,7 @@ from portfolio.presenters import history_payload
 from portfolio.selectors import activity_of, equity_curve, summary_get
 from portfolio.services.transfers import transfer_make
 from portfolio.statements import (
-    activity_csv,
     allocation,
-    by_day,
     holdings_of,
     lots_of,
     realized_of,
@@ -106,25 +103,6 @@ def portfolio(request: UserRequest) -> HttpResponse:
     return page(
         request, "portfolio/portfolio.html", context, partial="portfolio/partials/_holdings.html"
     )
-
-
-@require_safe
-def activity(request: UserRequest) -> HttpResponse:
-    """`?page=`: every fact of the books, newest first, by day, with its postings."""
-    account = account_for_user(user=request.user)
-    found = Paginator(activity_of(account), settings.PAGE_SIZE).get_page(request.GET.get("page"))
-    context = {"account": account, "found": found, "days": by_day(found.object_list)}
-    return page(request, "portfolio/activity.html", context)
-
-
-@require_safe
-def activity_export(request: UserRequest) -> HttpResponseBase:
-    """The same as a CSV file."""
-    account = account_for_user(user=request.user)
-    response = StreamingHttpResponse(activity_csv(account), content_type="text/csv; charset=utf-8")
-    name = f"speedtrade-activity-{timezone.now():%Y-%m-%d}.csv"
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
