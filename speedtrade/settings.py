@@ -387,7 +387,11 @@ REVIEW_PRICE_DRIFT = Decimal("0.005")  # and so is one whose price has moved by 
 REVIEW_CLIENT_LIFETIME = timedelta(hours=12)  # older still, it is forgotten: the ticket starts anew
 PAGE_SIZE = 50  # orders, activity
 PAGE_FRESH = timedelta(seconds=60)  # without JavaScript a young open order reloads itself so long
-LOTS_SHOWN = 20  # of one holding, on the portfolio page
+LOTS_SHOWN = 20  # of one holding, on one page
+HOLDINGS_SHOWN = 50  # on one page of the portfolio
+POSITIONS_SHOWN = 10  # on the dashboard, the most valuable
+BENCHMARK = "SPY"  # what a portfolio is compared with
+RISK_WINDOW = timedelta(days=365)  # of daily returns, for volatility and beta
 GTC_LIFETIME = timedelta(days=90)
 SUBMIT_WAKE_AFTER = timedelta(seconds=2)  # a claimed-by-nobody submission older than this is woken
 SUBMIT_UNKNOWN_AFTER = timedelta(seconds=5)  # sent so long ago with no answer: ask the broker

@@ -3,17 +3,18 @@
 from typing import Any
 
 from marketdata.panels import register_symbol_panel
-from portfolio.panels import register_dashboard_panel
+from portfolio.panels import register_dashboard_panel, register_fact
 from speedtrade.lib import live
 
 
 def register() -> None:
     """Sockets get the order message, pages below this app the ticket and the open orders."""
-    from trading.panels import dashboard_panel, symbol_panel
+    from trading.panels import dashboard_panel, has_ordered, symbol_panel
 
     live.register_renderer("order", _render)
     register_symbol_panel(symbol_panel)
     register_dashboard_panel(dashboard_panel)
+    register_fact("ordered", has_ordered)
 
 
 def _render(user_id: int, order_id: int) -> dict[str, Any] | None:

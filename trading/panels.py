@@ -14,6 +14,7 @@ from portfolio.selectors import summary_get
 from speedtrade.lib.errors import InvalidInput
 from trading.desks import Desk, desk_of, judge
 from trading.forms import SHARES, SIDES, TYPES, TicketForm
+from trading.models import Order
 from trading.reviews import Review, hold_beyond
 from trading.selectors import orders_of
 from trading.words import TIF_WORDS, TYPE_WORDS, intent_sentence, unit_words
@@ -97,3 +98,8 @@ def dashboard_panel(account: BrokerageAccount, now: datetime) -> dict[str, Any]:
         "orders": orders[:ORDERS_ON_DASHBOARD],
         "open_count": orders.count(),
     }
+
+
+def has_ordered(account: BrokerageAccount) -> bool:
+    """Whether an order was ever placed in the account."""
+    return Order.objects.filter(brokerage_account=account).exists()
