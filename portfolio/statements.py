@@ -1,23 +1,19 @@
-"""The books as a person reads them: what was realised, lots, activity by day, a file to keep."""
+"""The books as a person reads them: what was realised, activity by day, a file to keep."""
 
 import csv
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
-from django.db.models import F, QuerySet, Sum, Window
-from django.db.models.functions import RowNumber
+from django.db.models import QuerySet, Sum
 
 from accounts.models import BrokerageAccount
-from marketdata.models import Instrument
-from portfolio.domain.pnl import PositionValue, Summary
-from portfolio.models import EntryKind, JournalEntry, LedgerKind, Lot, Position
+from portfolio.domain.pnl import Summary
+from portfolio.models import EntryKind, JournalEntry, LedgerKind, Position
 from speedtrade.lib.formats import price_text, qty_text
 from speedtrade.lib.money import ZERO, money, percent, plain
 from speedtrade.lib.times import rfc3339
@@ -41,41 +37,6 @@ def realized_of(account: BrokerageAccount) -> Realized:
         profit=Sum("realized_pl"), fees=Sum("fees")
     )
     return Realized(sums["profit"] or ZERO, sums["fees"] or ZERO)
-
-
-def lots_of(account: BrokerageAccount) -> dict[int, list[Lot]]:
-    """position id -> its open lots, oldest first, at most LOTS_SHOWN of each."""
-    number = Window(RowNumber(), partition_by=F("position_id"), order_by=["opened_at", "reference"])
-    rows = (
-        Lot.objects.filter(position__brokerage_account=account, remaining__gt=0)
-        .annotate(number=number)
-        .filter(number__lte=settings.LOTS_SHOWN)
-        .order_by("position_id", "opened_at", "reference")
-    )
-    lots: dict[int, list[Lot]] = defaultdict(list)
-    for row in rows:
-        lots[row.position_id].append(row)
-    return dict(lots)
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """A position as a page shows it: with the tick of its prices, and its open lots."""
-
-    row: PositionValue
-    tick: Decimal
-    lots: list[Lot]
-
-
-def holdings_of(summary: Summary, lots: Mapping[int, list[Lot]] | None = None) -> list[Holding]:
-    """The positions of a summary, the most valuable first."""
-    rows = sorted(summary.positions, key=lambda row: row.market_value, reverse=True)
-    symbols = [row.held.symbol for row in rows]
-    ticks = dict(Instrument.objects.filter(symbol__in=symbols).values_list("symbol", "price_tick"))
-    known = lots or {}
-    return [
-        Holding(row, ticks[row.held.symbol], known.get(row.held.position_id, [])) for row in rows
-    ]
 
 
 @dataclass(frozen=True, slots=True)

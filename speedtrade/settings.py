@@ -424,7 +424,11 @@ ORDER_ANSWER_EXPECTED = timedelta(seconds=5)  # later than this the page says th
 CONCENTRATION_WARN = Decimal("0.25")  # a purchase that makes one symbol more of the account than so
 PAGE_FRESH = timedelta(seconds=60)  # without JavaScript a young open order reloads itself so long
 STATEMENT_PAGE_SIZE = 200  # bookings of a statement, lines of a tax report
-LOTS_SHOWN = 20  # of one holding, on the portfolio page
+LOTS_SHOWN = 20  # of one holding, on one page
+HOLDINGS_SHOWN = 50  # on one page of the portfolio
+POSITIONS_SHOWN = 10  # on the dashboard, the most valuable
+BENCHMARK = "SPY"  # what a portfolio is compared with
+RISK_WINDOW = timedelta(days=365)  # of daily returns, for volatility and beta
 GTC_LIFETIME = timedelta(days=90)
 SUBMIT_WAKE_AFTER = timedelta(seconds=2)  # a claimed-by-nobody submission older than this is woken
 SUBMIT_UNKNOWN_AFTER = timedelta(seconds=5)  # sent so long ago with no answer: ask the broker

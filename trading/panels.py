@@ -16,6 +16,7 @@ from trading.cautions import age_words, cautions, closed_words, whole_shares
 from trading.desks import Desk, Verdict, desk_of, judge
 from trading.domain.orders import Side
 from trading.forms import SHARES, SIDES, TYPES, TicketForm
+from trading.models import Order
 from trading.reviews import Review, hold_beyond
 from trading.selectors import orders_of
 from trading.words import TIF_WORDS, TYPE_WORDS, intent_sentence, unit_words
@@ -119,3 +120,8 @@ def dashboard_panel(account: BrokerageAccount, now: datetime) -> dict[str, Any]:
         "orders": orders[:ORDERS_ON_DASHBOARD],
         "open_count": orders.count(),
     }
+
+
+def has_ordered(account: BrokerageAccount) -> bool:
+    """Whether an order was ever placed in the account."""
+    return Order.objects.filter(brokerage_account=account).exists()

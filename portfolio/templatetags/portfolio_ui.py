@@ -1,11 +1,14 @@
 """The books in templates: `{% load portfolio_ui %}`."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from marketdata.domain.calendar import NEW_YORK
 from portfolio import statements
 from portfolio.models import JournalEntry, LedgerAccount, Transfer
 from portfolio.models.ledger import LedgerKind
@@ -74,3 +77,70 @@ def exact_change(amount: Decimal) -> SafeString:
 def cash_left(statement: Statement, entry: JournalEntry) -> SafeString:
     """The cash after one booking of a statement."""
     return exact(statement.cash_after(entry))
+
+
+# ── pictures of a curve ──────────────────────────────────────────────────────
+WIDTH, HEIGHT, STRIP = 600, 120, 36
+MOST_POINTS = 120
+
+
+def _thinned(values: Sequence[Decimal]) -> Sequence[Decimal]:
+    stride = max(1, -(-len(values) // MOST_POINTS))
+    return [*values[:-1:stride], values[-1]]
+
+
+def _line(values: Sequence[Decimal], low: Decimal, high: Decimal, height: int) -> str:
+    """The path of values, the highest at the top."""
+    step, span = Decimal(WIDTH) / max(len(values) - 1, 1), high - low or Decimal(1)
+    points = (
+        f"{step * place:.0f} {(high - value) / span * (height - 4) + 2:.1f}"
+        for place, value in enumerate(values)
+    )
+    return "M" + "L".join(points)
+
+
+@register.simple_tag
+def growth_lines(mine: Sequence[Decimal], beside: Sequence[Decimal] | None = None) -> SafeString:
+    """What one dollar became, here and in the benchmark, on one scale; the words stand beside."""
+    drawn = [_thinned(values) for values in (mine, beside or []) if len(values) > 1]
+    if not drawn:
+        return SafeString("")
+    low, high = min(map(min, drawn)), max(map(max, drawn))
+    paths = [_line(values, low, high, HEIGHT) for values in drawn]
+    return format_html(
+        '<svg class="growth" viewBox="0 0 {} {}" preserveAspectRatio="none" aria-hidden="true">'
+        '<path class="beside" d="{}"/><path d="{}"/></svg>',
+        WIDTH,
+        HEIGHT,
+        paths[1] if len(paths) > 1 else "",
+        paths[0],
+    )
+
+
+@register.simple_tag
+def fall_strip(below: Sequence[Decimal]) -> SafeString:
+    """How far below its highest value it lay, hanging from the top; the words stand beside."""
+    if not any(below):
+        return SafeString("")
+    depths = [-value for value in _thinned(below)]
+    return format_html(
+        '<svg class="fall" viewBox="0 0 {} {}" preserveAspectRatio="none" aria-hidden="true">'
+        '<path d="{}L{} 0L0 0Z"/></svg>',
+        WIDTH,
+        STRIP,
+        _line(depths, min(depths), Decimal(0), STRIP),
+        WIDTH,
+    )
+
+
+@register.filter
+def whole_money(amount: Decimal) -> str:
+    """'$100,000': an amount without cents, where it has none."""
+    return money_text(amount).removesuffix(".00")
+
+
+@register.filter
+def weekday_time(moment: datetime) -> str:
+    """'Mon 9:30 ET': when a market opens, soon enough that the weekday says which day."""
+    local = moment.astimezone(NEW_YORK)
+    return f"{local:%a} {local.hour}:{local:%M} ET"

@@ -207,8 +207,12 @@ ROUTES: dict[str, list[Case]] = {
     "api/v1/market/clock": [api("market/clock", GET=200)],
     # ── portfolio ───────────────────────────────────────────────────────────
     "dashboard": [page("/dashboard", GET=200)],
+    "dashboard/welcome": [page("/dashboard/welcome", POST=303)],
     "portfolio": [page("/portfolio", GET=200)],
     "portfolio/history": [page("/portfolio/history?period=1W", GET=200)],
+    "portfolio/history/table": [page("/portfolio/history/table?period=YTD", GET=200)],
+    "portfolio/lots/<int:position_id>": [page("/portfolio/lots/{position}", GET=mine(200))],
+    "portfolio/export": [page("/portfolio/export", GET=200)],
     "activity": [page("/activity", GET=200)],
     "activity/export": [page("/activity/export", GET=200)],
     "statements": [page("/statements", GET=200)],
