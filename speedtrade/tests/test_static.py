@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +58,12 @@ def test_every_script_of_ours_is_short() -> None:
     scripts = sorted((STATIC / "js").glob("*.js"))
     assert scripts
     assert [s.name for s in scripts if len(s.read_text().splitlines()) > JS_LINES] == []
+
+
+@pytest.mark.parametrize("sheet", sorted((STATIC / "css").glob("*.css")), ids=lambda s: s.name)
+def test_no_layer_of_a_sheet_swallows_the_next(sheet: Path) -> None:
+    """A brace that is missing hides every rule after it, and no browser complains."""
+    text = re.sub(r"/\*.*?\*/", "", sheet.read_text("utf-8"), flags=re.DOTALL)
+    for before in [text[: found.start()] for found in re.finditer(r"^@layer", text, re.MULTILINE)]:
+        assert before.count("{") == before.count("}"), before[-200:]
+    assert text.count("{") == text.count("}")
