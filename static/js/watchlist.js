@@ -55,6 +55,11 @@ document.addEventListener("pointerup", () => {
 document.addEventListener("pointercancel", () => { if (held) letGo(); });
 
 // ── menus ──
+// Of <details> with one name only one may be open: the old ones leave before the new ones come.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  for (const menu of event.target.querySelectorAll(".menu[name]")) menu.removeAttribute("name");
+});
+
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll(".menu[open]")) {
     if (!menu.contains(event.target)) menu.open = false;

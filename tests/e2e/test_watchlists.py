@@ -43,6 +43,7 @@ def test_rows_are_moved_by_the_grip_and_by_buttons_and_it_is_said(people: People
     page.keyboard.press("Enter")
     expect(page.locator("#sr")).to_have_text(f"{moved[0]} is now number 2.")
     expect(page.locator(":focus")).to_have_text("Move down")
+    expect(page.locator(".htmx-settling")).to_have_count(0)  # until then the form is a plain one
     page.keyboard.press("Enter")
     expect(page.locator("#sr")).to_have_text(f"{moved[0]} is now number 3.")
     page.keyboard.press("Escape")
