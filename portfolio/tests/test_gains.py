@@ -50,6 +50,16 @@ def test_what_cannot_be_divided_goes_to_the_last_piece():
     assert sum(p.proceeds for p in found.pieces) == D(100)
 
 
+@pytest.mark.parametrize("qty", ["0.7", "0.123456789"])
+def test_the_largest_amount_that_the_books_hold_is_shared_out_whole(qty: str):
+    """A product of it has more digits than the usual context keeps."""
+    most = D("98765432109876543210.12345678")
+    at = fact(1, "buy", qty, "1")
+    sold = FillFact("T2", None, "sell", D(qty), D(1), most, D(0), NOON + timedelta(days=1))
+    [piece] = history([at, sold]).pieces
+    assert piece.proceeds == most
+
+
 def test_more_than_is_held_cannot_be_sold():
     with pytest.raises(SoldTooMuch):
         history([fact(1, "buy", "1", "10"), fact(2, "sell", "2", "20", 1)])
