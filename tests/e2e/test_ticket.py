@@ -55,7 +55,8 @@ def test_enter_places_nothing_before_the_review_could_be_read(people: People) ->
         """() => document.addEventListener("htmx:afterSwap", () => {
              const head = document.activeElement;
              for (const repeat of [false, true, true])
-               head.dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", bubbles: true, repeat}));
+               head.dispatchEvent(
+                 new KeyboardEvent("keydown", { key: "Enter", bubbles: true, repeat }));
              document.querySelector("[data-place] .submit")?.click();
            }, { once: true })"""
     )
