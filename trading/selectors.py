@@ -120,8 +120,9 @@ def cancelable_counts(account: BrokerageAccount) -> list[tuple[str, int]]:
     rows = (
         orders_cancelable(account)
         .order_by("instrument__symbol")
-        .values_list("instrument__symbol")
+        .values("instrument__symbol")
         .annotate(orders=Count("id"))
+        .values_list("instrument__symbol", "orders")
     )
     return [(symbol, count) for symbol, count in rows]
 

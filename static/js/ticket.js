@@ -51,7 +51,7 @@ function edited({ target }) {
 for (const name of ["input", "change"]) document.addEventListener(name, edited, true); // before htmx asks
 document.addEventListener("htmx:beforeRequest", (event) => { if (isEstimate(event)) asked = edits; });
 document.addEventListener("htmx:afterRequest", (event) => {
-  if (!isEstimate(event) || asked !== edits) return;
+  if (!isEstimate(event) || asked !== edits || !event.detail.elt.isConnected) return; // the review took its place
   const old = !event.detail.successful;
   event.detail.elt.removeAttribute("aria-busy");
   event.detail.elt.classList.toggle("old", old);

@@ -52,12 +52,14 @@ def test_enter_places_nothing_before_the_review_could_be_read(people: People) ->
     page.locator("[data-edit]").click()
     has_focus(page, "#id_amount")
     page.evaluate(
-        """() => document.addEventListener("htmx:afterSwap", () => {
+        """() => document.addEventListener("htmx:afterSwap", (event) => {
+             if (event.target.id !== "ticket") return;
              const head = document.activeElement;
              for (const repeat of [false, true, true])
-               head.dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", bubbles: true, repeat}));
+               head.dispatchEvent(
+                 new KeyboardEvent("keydown", { key: "Enter", bubbles: true, repeat }));
              document.querySelector("[data-place] .submit")?.click();
-           }, { once: true })"""
+           })"""
     )
     page.locator("#id_amount").press("Enter")
     has_focus(page, "#ticket-head")
@@ -95,7 +97,7 @@ def test_a_slow_estimate_is_busy_and_a_failed_one_is_out_of_date(people: People)
     box = page.locator("#estimate")
     expect(box).to_contain_text("Estimated cost")
     slow: list[Route] = []
-    page.route("**/estimate", slow.append)
+    page.route("**/estimate", lambda route: slow.append(route))
     page.locator("#id_amount").fill("2")
     expect(box).to_have_attribute("aria-busy", "true")
     wait_until(lambda: _handled(page, slow), PATIENCE / 1000, "the estimate is asked for")
@@ -145,7 +147,7 @@ def test_an_order_is_changed_and_then_all_are_canceled(people: People) -> None:
     page.wait_for_url(lambda url: url != old)
     expect(page.locator("h1")).to_have_text("Buy 3 AAPL")
     expect(page.locator("#order header .pill")).to_contain_text("Working", timeout=PATIENCE)
-    page.get_by_text("Raw events").click()
+    page.get_by_text("Raw events", exact=True).click()
     expect(page.locator("#events")).to_contain_text("replaces")
     person.go("/orders")
     page.get_by_role("link", name="Cancel all open orders").click()
