@@ -1,7 +1,9 @@
-"""`make screens`: every page at two widths, light and dark, from the running product.
+"""`make screens`: every page and state at two widths, light and dark, from the running product.
 
 Starts a copy of its own in a temporary folder, trades a little so that the pages have something to
-show, and writes docs/screens/<page>-<width>-<theme>.png. `--url` photographs a copy that runs.
+show, and writes docs/screens/<page>-<width>-<theme>.png. Then it makes the users in hard states of
+`speedtrade.testing.states` and writes <page>-<state>-<width>-<theme>.png. `--url` photographs a
+copy that runs; its states only with `--data`, its data folder.
 """
 
 import argparse
@@ -13,7 +15,10 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
@@ -21,6 +26,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
 from speedtrade.testing.product import product_running  # noqa: E402 - the path comes first
+from speedtrade.testing.world import World, cookie_of, world_of  # noqa: E402
 
 FOLDER = PROJECT / "docs" / "screens"
 CHROMIUM = "/usr/bin/chromium"
@@ -50,7 +56,45 @@ PAGES = {
     "not-found": "/nowhere",
     "problem": "/problems/insufficient-buying-power",
 }
-REVIEW = "#review"  # the ticket of this address is reviewed before the picture is taken
+#: page-state -> (who of `speedtrade.testing.states`, address); "{names}" are orders of theirs
+STATES = {
+    "dashboard-empty": ("empty", "/dashboard"),
+    "dashboard-broke": ("broke", "/dashboard"),
+    "dashboard-mixed": ("mixed", "/dashboard"),
+    "dashboard-extremes": ("extremes", "/dashboard"),
+    "dashboard-frozen": ("frozen", "/dashboard"),
+    "dashboard-full": ("full", "/dashboard"),
+    "dashboard-disconnected": ("mixed", "/dashboard#disconnected"),
+    "portfolio-empty": ("empty", "/portfolio"),
+    "portfolio-mixed": ("mixed", "/portfolio"),
+    "portfolio-extremes": ("extremes", "/portfolio"),
+    "portfolio-full": ("full", "/portfolio"),
+    "orders-empty": ("empty", "/orders"),
+    "orders-mixed": ("mixed", "/orders?status=all"),
+    "orders-extremes": ("extremes", "/orders?status=all"),
+    "orders-full": ("full", "/orders?status=all"),
+    "order-rejected": ("mixed", "/orders/{rejected}"),
+    "order-canceled-in-part": ("mixed", "/orders/{part_canceled}"),
+    "order-partial": ("mixed", "/orders/{partial}"),
+    "order-expired": ("mixed", "/orders/{expired}"),
+    "order-working": ("mixed", "/orders/{working}"),
+    "activity-extremes": ("extremes", "/activity"),
+    "activity-full": ("full", "/activity"),
+    "symbol-halted": ("mixed", "/markets/HYG"),
+    "symbol-stale": ("mixed", "/markets/ZOLD"),
+    "symbol-frozen": ("frozen", "/markets/AAPL"),
+    "symbol-long-name": ("extremes", "/markets/ZLONG"),
+    "symbol-large": ("extremes", "/markets/ZBIG"),
+    "symbol-tiny": ("extremes", "/markets/ZTINY-USD"),
+    "ticket-broke": ("broke", "/markets/AAPL/ticket?amount=5"),
+    "ticket-refused": ("broke", "/markets/AAPL/ticket?amount=5#refused"),
+    "search-nothing": ("empty", "/search?q=nothingofthekind"),
+    "paper-cash-frozen": ("frozen", "/transfers"),
+}
+STATE_LOOKS = {(390, "dark"), (1280, "light")}  # of a state; a page has all four
+TALLEST = 2_400  # of a picture: a list of hundreds is a list after the first screens of it
+#: What is done on the page before the picture is taken, by the end of its address.
+REVIEW, REFUSED, DISCONNECTED = "#review", "#refused", "#disconnected"
 STRANGERS = {"landing", "login", "register", "problem"}
 TRADES = [
     ("AAPL", {"amount": "12"}),
@@ -62,51 +106,113 @@ TRADES = [
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One picture to take: of an address, as somebody, into a file."""
+
+    address: str
+    file: Path
+    width: int
+    theme: str
+    state: Path | None = None
+    cookie: Any = None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", help="photograph this copy instead of one of our own")
-    parser.add_argument("--only", default="", help="pages whose names hold this")
+    parser.add_argument("--data", type=Path, help="the data folder of that copy, for its states")
+    parser.add_argument("--only", default="", help="pages and states whose names hold this")
     parser.add_argument("--to", type=Path, default=FOLDER)
     chosen = parser.parse_args()
     chosen.to.mkdir(parents=True, exist_ok=True)
-    with _address(chosen.url) as url, sync_playwright() as playwright:
+    with _copy(chosen.url, chosen.data) as (url, folder):
+        # The states come last: their instruments would stand in every list.
+        _take(_pages(url, chosen.to, chosen.only))
+        if folder and any(chosen.only in name for name in STATES):
+            _take(_states(url, world_of(folder), chosen.to, chosen.only))
+
+
+@contextlib.contextmanager
+def _copy(url: str | None, folder: Path | None) -> Iterator[tuple[str, Path | None]]:
+    """(address, data folder) of the copy to photograph."""
+    if url:
+        yield url, folder
+        return
+    with tempfile.TemporaryDirectory(prefix="speedtrade-screens-") as temporary:
+        data = Path(temporary) / "data"
+        with product_running(data) as product:
+            yield product.url, data
+
+
+def _pages(url: str, to: Path, only: str) -> list[Shot]:
+    wanted = {name: address for name, address in PAGES.items() if only in name}
+    if not wanted:
+        return []
+    with _browser() as browser:
+        person, order = _person(browser, url)
+    return [
+        Shot(
+            url + address.format(order=order),
+            to / f"{name}-{width}-{theme}.png",
+            width,
+            theme,
+            None if name in STRANGERS else person,
+        )
+        for name, address in wanted.items()
+        for width in SIZES
+        for theme in THEMES
+    ]
+
+
+def _states(url: str, world: World, to: Path, only: str) -> list[Shot]:
+    return [
+        Shot(
+            url + address.format(**world[who]["orders"]),
+            to / f"{name}-{width}-{theme}.png",
+            width,
+            theme,
+            cookie=cookie_of(world, who, url),
+        )
+        for name, (who, address) in STATES.items()
+        if only in name
+        for width, theme in sorted(STATE_LOOKS)
+    ]
+
+
+def _take(shots: list[Shot]) -> None:
+    """Take them with two browsers side by side, each in a thread of its own."""
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(_take_all, [shots[::2], shots[1::2]]))
+
+
+def _take_all(shots: list[Shot]) -> None:
+    with _browser() as browser:
+        for shot in shots:
+            with _context(browser, shot) as context:
+                _photograph(context, shot.address, shot.file)
+
+
+@contextlib.contextmanager
+def _browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
-        person, order = _person(browser, url)
-        for width, height in SIZES.items():
-            for theme in THEMES:
-                for name, address in PAGES.items():
-                    if chosen.only in name:
-                        file = chosen.to / f"{name}-{width}-{theme}.png"
-                        state = None if name in STRANGERS else person
-                        with _context(browser, width, height, theme, state) as context:
-                            _photograph(context, url + address.format(order=order), file)
+        yield browser
         browser.close()
 
 
 @contextlib.contextmanager
-def _address(url: str | None) -> Iterator[str]:
-    if url:
-        yield url
-        return
-    with (
-        tempfile.TemporaryDirectory(prefix="speedtrade-screens-") as folder,
-        product_running(Path(folder) / "data") as product,
-    ):
-        yield product.url
-
-
-@contextlib.contextmanager
-def _context(
-    browser: Browser, width: int, height: int, theme: str, state: Path | None
-) -> Iterator[BrowserContext]:
+def _context(browser: Browser, shot: Shot) -> Iterator[BrowserContext]:
     context = browser.new_context(
-        viewport={"width": width, "height": height},
-        color_scheme="dark" if theme == "dark" else "light",
+        viewport={"width": shot.width, "height": SIZES[shot.width]},
+        color_scheme="dark" if shot.theme == "dark" else "light",
         reduced_motion="reduce",
-        storage_state=state,
+        storage_state=shot.state,
     )
+    if shot.cookie:
+        context.add_cookies([shot.cookie])
     yield context
     context.close()
 
@@ -152,18 +258,23 @@ def _trade(page: Page, url: str, symbol: str, fields: dict[str, str], *, wait: b
 
 def _photograph(context: BrowserContext, address: str, file: Path) -> None:
     page = context.new_page()
+    if address.endswith(DISCONNECTED):
+        page.route_web_socket(re.compile("/ws$"), lambda socket: socket.close())
     page.goto(address)
-    if address.endswith(REVIEW):
+    if address.endswith((REVIEW, REFUSED)):
         page.get_by_role("button", name=re.compile("^Review")).last.click()
-        page.locator(".sentence").wait_for()
-    if page.locator("#live-dot").count():
+        page.locator(".sentence" if address.endswith(REVIEW) else "#ticket [role=alert]").wait_for()
+    if address.endswith(DISCONNECTED):
+        page.locator("#connection").wait_for()
+    elif page.locator("#live-dot").count():
         page.locator("#live-dot.on").wait_for()
     for chart in page.locator("[data-price-chart] .chart, [data-equity-chart] .chart").all():
         chart.locator("canvas").first.wait_for()
     page.wait_for_load_state("networkidle")
     # As tall as the page: then the bar at the bottom of a phone is at the bottom of the picture.
     height = page.evaluate("document.documentElement.scrollHeight")
-    page.set_viewport_size({"width": page.viewport_size["width"], "height": height})
+    width = page.viewport_size["width"]
+    page.set_viewport_size({"width": width, "height": min(height, TALLEST)})
     page.wait_for_function("new Promise(done => requestAnimationFrame(() => done(true)))")
     file.write_bytes(_small(page.screenshot(), context.new_page()))
     print(file.relative_to(PROJECT) if file.is_relative_to(PROJECT) else file)

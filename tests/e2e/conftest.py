@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
 from speedtrade.testing.product import Product, product_running
+from speedtrade.testing.world import World, cookie_of, world_of
 
 CHROMIUM = Path("/usr/bin/chromium")
 PASSWORD = "correct-horse-9-battery"
@@ -32,9 +33,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    with product_running(tmp_path_factory.mktemp("product") / "data") as running:
+def product_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("product") / "data"
+
+
+@pytest.fixture(scope="session")
+def product(product_folder: Path) -> Iterator[Product]:
+    with product_running(product_folder) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def world(product: Product, product_folder: Path) -> World:
+    """The users in hard states: `world["mixed"]["orders"]["rejected"]` is an order's number."""
+    return world_of(product_folder)
 
 
 @dataclass
@@ -83,6 +95,13 @@ class Person:
         self.page.get_by_label("paper money").check()
         self.page.get_by_role("button", name="Open account").click()
         self.page.wait_for_url("**/dashboard")
+        return self
+
+    def become(self, world: World, name: str) -> "Person":
+        """Be somebody of the world from the next page on; "nobody" is logged out."""
+        self.context.clear_cookies()
+        if name != "nobody":
+            self.context.add_cookies([cookie_of(world, name, self.product.url)])
         return self
 
     def expect_errors(self, *parts: str) -> None:

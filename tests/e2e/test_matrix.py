@@ -1,0 +1,172 @@
+"""Every page in every state: nothing sticks out sideways, no rule of access is broken.
+
+Two widths, light and dark, and the narrowest window for the overflow alone. To add a page, write a
+line in PAGES: (who of `speedtrade.testing.states`, address). `{names}` are things of that user.
+
+A page is loaded once and then resized and re-coloured. Rules about structure run on the whole page
+once, what depends on the width again in `main`, what depends on colour in both themes.
+"""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from speedtrade.testing.world import World
+from tests.e2e.conftest import Person
+from tests.e2e.live import STICKING_OUT, fake_feed
+
+People = Callable[..., Person]
+PAGES = [
+    ("nobody", "/"),
+    ("nobody", "/login"),
+    ("nobody", "/register"),
+    ("nobody", "/problems/market-closed"),
+    ("nobody", "/about/licences"),
+    ("nobody", "/learn"),
+    ("nobody", "/learn/order"),
+    ("nobody", "/learn/terms"),
+    ("nobody", "/offline"),
+    ("nobody", "/status"),
+    ("empty", "/dashboard"),
+    ("empty", "/portfolio"),
+    ("empty", "/orders"),
+    ("empty", "/orders?status=all"),
+    ("empty", "/activity"),
+    ("empty", "/markets"),
+    ("empty", "/search?q=am"),
+    ("empty", "/search?q=nothingofthekind"),
+    ("empty", "/settings"),
+    ("empty", "/transfers"),
+    ("empty", "/nowhere"),
+    ("broke", "/dashboard"),
+    ("broke", "/portfolio"),
+    ("broke", "/markets/AAPL"),
+    ("mixed", "/dashboard"),
+    ("mixed", "/portfolio"),
+    ("mixed", "/orders"),
+    ("mixed", "/orders?status=all"),
+    ("mixed", "/orders?status=filled"),
+    ("mixed", "/orders/cancel-all"),
+    ("mixed", "/orders/{working}/replace"),
+    ("mixed", "/activity"),
+    ("mixed", "/watchlists/{watchlist}"),
+    ("mixed", "/watchlists/{watchlist}/edit"),
+    ("mixed", "/watchlists/new"),
+    ("mixed", "/settings/password"),
+    ("mixed", "/markets/NVDA"),
+    ("mixed", "/markets/ZOLD"),
+    ("mixed", "/markets/HYG"),
+    ("mixed", "/markets/BTC-USD"),
+    ("mixed", "/markets/BTC-USD/ticket?amount=1"),
+    ("mixed", "/markets/AAPL/book"),
+    ("mixed", "/orders/{filled}"),
+    ("mixed", "/orders/{partial}"),
+    ("mixed", "/orders/{part_canceled}"),
+    ("mixed", "/orders/{rejected}"),
+    ("mixed", "/orders/{expired}"),
+    ("mixed", "/orders/{working}"),
+    ("extremes", "/dashboard"),
+    ("extremes", "/portfolio"),
+    ("extremes", "/orders?status=all"),
+    ("extremes", "/activity"),
+    ("extremes", "/markets/ZLONG"),
+    ("extremes", "/markets/ZBIG"),
+    ("extremes", "/markets/ZTINY-USD"),
+    ("extremes", "/markets/ZTINY-USD/ticket?side=sell&share=100"),
+    ("frozen", "/dashboard"),
+    ("frozen", "/portfolio"),
+    ("frozen", "/markets/AAPL"),
+    ("frozen", "/transfers"),
+    ("full", "/dashboard"),
+    ("full", "/portfolio"),
+    ("full", "/orders"),
+    ("full", "/orders?status=all"),
+    ("full", "/activity"),
+    ("desk", "/styleguide"),
+]
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+ALL = {"type": "tag", "values": RULES}
+COLOURS = {"type": "rule", "values": ["color-contrast"]}
+WIDTHS = (390, 1280)
+TALLEST = 6_000  # of a window: what a list repeats below is broken above as well
+NARROWEST = 320  # only asks whether all of it fits
+AXE = Axe()
+#: A colour on its way from one theme to the other is no colour to judge.
+_SETTLED = """for (const one of document.getAnimations())
+  if (one.effect.getComputedTiming().endTime !== Infinity) one.finish();"""
+#: Errors that a row brings by itself: an address that leads nowhere.
+EXPECTED = ("404",)
+
+
+def resized(page: Page, width: int) -> list[str]:
+    """As tall as the page: what the bar at the bottom happens to cover is no small target."""
+    page.set_viewport_size({"width": width, "height": 844})
+    height, over = page.evaluate(
+        "(root => [root.scrollHeight, root.scrollWidth - root.clientWidth])"
+        "(document.documentElement)"
+    )
+    page.set_viewport_size({"width": width, "height": min(height, TALLEST)})
+    if over <= 0:
+        return []
+    return [f"{page.url} at {width} px: {over} px too wide: {page.evaluate(STICKING_OUT)}"]
+
+
+def broken(page: Page, where: str, rules: dict[str, Any], *, whole: bool) -> list[str]:
+    """The rules of access that the page breaks as it stands, in words."""
+    asked = {"runOnly": rules, "resultTypes": ["violations"]}
+    told = page.evaluate(
+        "async ([where, asked]) => (await axe.run(where ?? document, asked)).violations",
+        [None if whole else "main", asked],
+    )
+    return [
+        f"{page.url} {where}: {one['id']}: {one['help']}: "
+        + "; ".join(node["html"][:160] for node in one["nodes"][:3])
+        for one in told
+    ]
+
+
+def trouble(page: Page) -> list[str]:
+    """What is wrong with a page that has just been loaded, in any size and theme."""
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    page.evaluate(AXE.axe_script)
+    found = resized(page, NARROWEST)
+    for width in WIDTHS:
+        found += resized(page, width)
+        for theme, rules in (("light", ALL), ("dark", COLOURS)):
+            page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+            page.evaluate(_SETTLED)
+            whole = (width, theme) == (WIDTHS[0], "light")
+            found += broken(page, f"({width} px, {theme})", rules, whole=whole)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("who", "paths"),
+    [(who, [path for _, path in rows]) for who, rows in itertools.groupby(PAGES, lambda r: r[0])],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_page_fits_and_keeps_the_rules_of_access(
+    people: People, world: World, who: str, paths: list[str]
+) -> None:
+    person = people(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
+    person.become(world, who).expect_errors(*EXPECTED)
+    fake_feed(person.page)  # numbers that stand still are quicker to judge
+    names = world[who]["orders"] if who in world else {}
+    found = []
+    for path in paths:
+        person.page.set_viewport_size({"width": 390, "height": 844})
+        found += trouble(person.go(path.format(**names)))
+    assert not found, "\n".join(found)
+
+
+def test_the_review_of_an_order_keeps_them_too(people: People, world: World) -> None:
+    person = people(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
+    page = person.become(world, "mixed").go("/markets/AAPL/ticket?amount=2")
+    page.get_by_role("button", name="Review order").last.click()
+    page.locator(".sentence").wait_for()
+    found = trouble(page)
+    assert not found, "\n".join(found)
