@@ -118,7 +118,8 @@ def _locked_page(
 ) -> HttpResponseBase:
     """The same form, and how long it takes no more tries, whether or not there is such a user."""
     seconds = error.retry_after or 1
-    response = _form_page(request, template, form, error.status, locked=seconds)
+    why = error.detail.partition(".")[0]  # what follows says to wait; the page knows how long
+    response = _form_page(request, template, form, error.status, locked=seconds, why=why)
     response.headers["Retry-After"] = str(seconds)
     return response
 

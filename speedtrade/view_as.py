@@ -71,7 +71,7 @@ def _account(account: BrokerageAccount, now: datetime) -> dict[str, Any]:
 
 
 def _frame(request: HttpRequest, user: User, site: AdminSite) -> dict[str, Any]:
-    request.current_app = site.name  # type: ignore[attr-defined]  # Django's own way
+    request.current_app = site.name  # Django's own way
     return {
         **site.each_context(request),
         "title": f"View as {user.username}",

@@ -40,6 +40,7 @@ def test_a_locked_door_says_for_how_long_on_its_own_page(alice, name):
     seconds = int(answer.headers["Retry-After"])
     assert 240 < seconds <= 300
     assert f'data-countdown="{seconds}"' in page and "Try again in 5 minutes." in page
+    assert "Too many wrong passwords." in page
     assert 'role="alert"' in page
     assert 'name="next" value="/orders"' in page and f'value="{name}"' in page
     assert PASSWORD not in page
@@ -52,7 +53,7 @@ def test_too_many_tries_of_one_address_are_told_on_the_same_page(db, settings, p
     rate_take(name=counter, who="address:127.0.0.1", rate="1/minute")
     answer = Client().post(path, {"username": "x"})
     assert answer.status_code == 429
-    assert "Too many tries." in answer.content.decode()
+    assert "Too many requests." in answer.content.decode()
 
 
 def test_errors_stand_on_top_and_get_the_focus(alice):

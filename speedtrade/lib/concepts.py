@@ -22,8 +22,10 @@ CONCEPTS: dict[str, str] = {
     "order": "What you ask for: types, time in force, the checks, and each state of its life.",
     "fill": "What you got: which price, why that one, and what it cost.",
     "position": "What you hold: lots, average cost, and every kind of profit and loss.",
+    "statement": "A month of the books that adds up, and the tax lots of a year.",
     "ledger": "Where each cent and each share is, and how that is proved.",
     "quote": "What it costs now: where a price comes from and when it counts as old.",
+    "watchlist": "What you keep an eye on: lists, their order, and what the star does.",
     "broker": "Who carries orders out, and what the paper venue can do.",
 }
 _PAGE_LINK = re.compile(r"(?:\./)?([a-z]+)\.md(#.*)?")

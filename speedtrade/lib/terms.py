@@ -117,6 +117,12 @@ TERMS: dict[str, Term] = {
         "What one purchase brought in, at its price. A sale takes from the oldest lot first.",
         "position",
     ),
+    "tax-lot": Term(
+        "Tax lot",
+        "A piece of a lot that a sale used up, with what it brought in and what it had cost. It is "
+        "long term when it was held for more than a year.",
+        "statement",
+    ),
     "realised-pl": Term(
         "Realised P&L",
         "Profit or loss of what you have sold: what it brought in without what its lots had cost.",
