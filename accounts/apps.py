@@ -6,10 +6,11 @@ class AccountsConfig(AppConfig):
     verbose_name = "Users and accounts"
 
     def ready(self) -> None:
-        from accounts import admission
+        from accounts import admission, exports
         from accounts.services.audit import audit_record
         from speedtrade.lib.admission import register_doorman
         from speedtrade.lib.audit import register_recorder
 
         register_doorman(admission)
         register_recorder(audit_record)
+        exports.register()

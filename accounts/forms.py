@@ -3,11 +3,11 @@
 Passwords are not stripped: one is what was typed, blanks and all.
 """
 
-from typing import Any
+from typing import Any, Self
 
 from django import forms
 
-from accounts.models import Theme, User
+from accounts.models import OrderUnit, Palette, Theme, User
 from accounts.models.users import USERNAME_MAX
 from speedtrade.lib.errors import DomainError
 
@@ -58,7 +58,7 @@ class RegisterForm(HouseForm):
         strip=False,
     )
     paper = forms.BooleanField(
-        label="I understand that this is paper money and that nothing here is real.",
+        label="I understand that this is paper money and that nothing here is real",
         error_messages={"required": "Tick the box: it is good to know before you start."},
     )
 
@@ -69,11 +69,70 @@ class RegisterForm(HouseForm):
 
 class ProfileForm(HouseForm):
     email = forms.CharField(label="E-mail", max_length=254, widget=forms.EmailInput(_text("email")))
-    theme = forms.ChoiceField(label="Theme", choices=Theme.choices)
 
     @classmethod
     def of(cls, user: User) -> "ProfileForm":
-        return cls(initial={"email": user.email, "theme": user.theme})
+        return cls(initial={"email": user.email})
+
+
+class PreferencesForm(HouseForm):
+    """Fields that are named as those of the user."""
+
+    @classmethod
+    def of(cls, user: User) -> Self:
+        return cls(initial={name: getattr(user, name) for name in cls.base_fields})
+
+
+class TradingForm(PreferencesForm):
+    order_unit = forms.ChoiceField(
+        label="The amount of a new order counts",
+        help_text="Each ticket can still change it.",
+        choices=OrderUnit.choices,
+        widget=forms.RadioSelect({"class": "choices"}),
+    )
+
+
+class AppearanceForm(PreferencesForm):
+    theme = forms.ChoiceField(
+        label="Theme",
+        choices=Theme.choices,
+        widget=forms.RadioSelect({"class": "choices", "data-preview": "theme"}),
+    )
+    palette = forms.ChoiceField(
+        label="Colours of gain and loss",
+        help_text="Sign, arrow and word always say it too.",
+        required=False,
+        choices=Palette.choices,
+        widget=forms.RadioSelect({"class": "choices", "data-preview": "palette"}),
+    )
+    flashes = forms.BooleanField(
+        label="Flash a price that moves",
+        help_text="Never where your device asks for less motion.",
+        required=False,
+    )
+    paused = forms.BooleanField(
+        label="Pause live prices",
+        help_text="Numbers stand still; a page that is loaded anew shows the newest.",
+        required=False,
+    )
+    shortcuts = forms.BooleanField(
+        label="Single-key shortcuts",
+        help_text="Such as / for the search. Keys with Ctrl or Cmd always work.",
+        required=False,
+    )
+
+
+class CloseForm(HouseForm):
+    username = forms.CharField(
+        label="Your name, to be sure",
+        max_length=USERNAME_MAX,
+        widget=forms.TextInput(_text("off")),
+    )
+    password = forms.CharField(
+        label="Your password",
+        widget=forms.PasswordInput(_text("current-password")),
+        strip=False,
+    )
 
 
 class PasswordForm(HouseForm):

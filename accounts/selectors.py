@@ -1,9 +1,13 @@
 """Looking things up, with the question whose they are in the same call."""
 
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Lower
 
-from accounts.models import BrokerageAccount, User
+from accounts.models import AuditEvent, BrokerageAccount, User
 from speedtrade.lib.errors import NotFound
 
 
@@ -30,3 +34,34 @@ def account_for_user(*, user: User, account_id: int | None = None) -> BrokerageA
     if account is None:
         raise NotFound("You have no such account.")
     return account
+
+
+_DOORS = {"page": "in a browser", "api": "with the API"}
+_ACTS = {
+    "user.login": "Logged in",
+    "user.register": "Account opened",
+    "user.email_change": "E-mail address changed",
+    "user.password_change": "Password changed",
+    "user.sessions_end": "Other sessions logged out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityEvent:
+    """Something that a person should remember to have done."""
+
+    at: datetime
+    words: str
+
+
+def security_log(user: User) -> list[SecurityEvent]:
+    """The newest log-ins and changes of a user's own account, from the audit."""
+    rows = AuditEvent.objects.filter(
+        target=f"user:{user.pk}", actor=user, action__in=list(_ACTS)
+    ).order_by("-at")[: settings.SECURITY_LOG_SHOWN]
+    return [SecurityEvent(row.at, _words(row)) for row in rows]
+
+
+def _words(row: AuditEvent) -> str:
+    door = _DOORS.get(str(row.data.get("door", "")), "")
+    return f"{_ACTS[row.action]} {door}".strip()

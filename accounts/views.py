@@ -1,35 +1,27 @@
-"""Pages: register, log in, log out, settings."""
+"""Pages: register, log in, log out."""
 
 from typing import Any
 
 from django.conf import settings
-from django.contrib import messages
-from django.contrib.auth import REDIRECT_FIELD_NAME, login, logout, update_session_auth_hash
+from django.contrib.auth import REDIRECT_FIELD_NAME, login, logout
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render, resolve_url
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.forms import HouseForm, LoginForm, PasswordForm, ProfileForm, RegisterForm
+from accounts.cookies import with_theme
+from accounts.forms import HouseForm, LoginForm, RegisterForm
 from accounts.models import User
 from accounts.requests import user_of
 from accounts.services.logins import InvalidCredentials, login_check
 from accounts.services.passwords import password_rules
-from accounts.services.users import (
-    name_problem,
-    user_password_change,
-    user_profile_change,
-    user_register,
-)
+from accounts.services.users import name_problem, user_register
 from speedtrade.lib.errors import InvalidInput
 from speedtrade.lib.live import live_publish
 from speedtrade.lib.ratelimit import RateLimited, limit_address, limited_by_address
-
-THEME_COOKIE = "theme"
-THEME_COOKIE_AGE = 365 * 24 * 3600  # seconds
 
 
 @login_not_required
@@ -101,48 +93,6 @@ def logout_page(request: HttpRequest) -> HttpResponseBase:
     return redirect(settings.LOGOUT_REDIRECT_URL)
 
 
-@require_safe
-def settings_page(request: HttpRequest) -> HttpResponseBase:
-    """The profile and the password, each with a form of its own."""
-    return _settings(request, ProfileForm.of(user_of(request)), PasswordForm())
-
-
-@require_POST
-def profile_change(request: HttpRequest) -> HttpResponseBase:
-    """POST `email`, `theme`: back to the settings, or 422 with them."""
-    form = ProfileForm(request.POST)
-    if form.is_valid():
-        try:
-            user = user_profile_change(
-                user=user_of(request), **form.cleaned_data, now=timezone.now()
-            )
-        except InvalidInput as error:
-            form.with_error(error)
-        else:
-            messages.success(request, "Your profile is saved.")
-            return _with_theme(redirect("accounts:settings"), user)
-    return _settings(request, form, PasswordForm(), status=422)
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@sensitive_post_parameters("current_password", "new_password")
-def password_change(request: HttpRequest) -> HttpResponseBase:
-    """POST `current_password`, `new_password`: this session stays, every other door closes."""
-    form = PasswordForm(request.POST or None)
-    if form.is_valid():
-        try:
-            user = user_password_change(
-                user=user_of(request), **form.cleaned_data, now=timezone.now()
-            )
-        except InvalidInput as error:
-            form.with_error(error)
-        else:
-            update_session_auth_hash(request, user)
-            messages.success(request, "Your password is changed. Other devices are logged out.")
-            return redirect("accounts:settings")
-    return _settings(request, ProfileForm.of(user_of(request)), form, status=_status(request))
-
-
 def _status(request: HttpRequest) -> int:
     """A POST that comes back to its form was refused."""
     return 422 if request.method == "POST" else 200
@@ -173,30 +123,10 @@ def _locked_page(
     return response
 
 
-def _settings(
-    request: HttpRequest, profile: HouseForm, password: HouseForm, status: int = 200
-) -> HttpResponseBase:
-    context = {"profile_form": profile, "password_form": password}
-    return render(request, "accounts/settings.html", context, status=status)
-
-
 def _enter(request: HttpRequest, user: User) -> HttpResponseBase:
     """A new session id, so that one planted before is worth nothing, then to where they wanted."""
     login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
-    return _with_theme(redirect(_next(request)), user)
-
-
-def _with_theme(response: HttpResponseBase, user: User) -> HttpResponseBase:
-    """Pages before the log-in look as the person chose."""
-    response.set_cookie(
-        THEME_COOKIE,
-        user.theme,
-        max_age=THEME_COOKIE_AGE,
-        secure=settings.SESSION_COOKIE_SECURE,
-        httponly=True,
-        samesite="Lax",
-    )
-    return response
+    return with_theme(redirect(_next(request)), user)
 
 
 def _next(request: HttpRequest) -> str:

@@ -18,10 +18,12 @@ class Place:
 PLACES: Final = (
     Place("Dashboard", "portfolio:dashboard", "home", "g d", "home"),
     Place("Markets", "marketdata:markets", "markets", "g m", "stocks coins movers"),
+    Place("Watchlists", "marketdata:watchlists", "star", "g w", "lists"),
     Place("Portfolio", "portfolio:portfolio", "portfolio", "g p", "holdings positions lots"),
     Place("Orders", "trading:orders", "orders", "g o", "history"),
     Place("Activity", "portfolio:activity", "activity", "g a", "ledger fills"),
     Place("Deposit or withdraw", "portfolio:transfers", "wallet", "", "cash transfer paper"),
+    Place("Learn", "learn", "book", "", "help terms concepts what is"),
     Place("Account and settings", "accounts:settings", "account", "", "theme password profile"),
 )
 

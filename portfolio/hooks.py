@@ -15,12 +15,14 @@ from speedtrade.lib import live
 
 def register() -> None:
     """New accounts get their opening cash; sockets get the portfolio message."""
+    from portfolio import exports
     from portfolio.services.transfers import account_fund
 
     register_opener(account_fund)
     register_opener(_watchlist)
     live.register_renderer("portfolio", _render)
     live.register_portfolio(_holdings, _value)
+    exports.register()
 
 
 def _watchlist(account: BrokerageAccount, now: datetime) -> None:

@@ -9,6 +9,7 @@ from django.db.models import Case, DecimalField, F, Q, QuerySet, Sum, When
 
 from accounts.models import BrokerageAccount, User
 from marketdata import quote_store
+from marketdata.domain.calendar import NEW_YORK
 from marketdata.domain.quotes import Quote
 from marketdata.hours import market_hours
 from portfolio.domain.pnl import Book, EquityPoint, Held, PricePoint, Summary, value_book
@@ -29,10 +30,12 @@ PERIODS = {
     "1W": timedelta(weeks=1),
     "1M": timedelta(days=30),
     "3M": timedelta(days=91),
+    "YTD": None,  # since New Year in New York
     "1Y": timedelta(days=365),
-    "ALL": None,
+    "ALL": None,  # since the account was opened
 }
 HISTORY_POINTS = 300  # a curve has no more than this many points
+FLOW_POINTS = 60  # of them may stand right before and after cash came or went
 
 
 def book_load(*, account: BrokerageAccount, now: datetime) -> Book:
@@ -177,26 +180,44 @@ def equity_curve(
 
     `period` is a key of PERIODS. Raises InvalidInput for any other.
     """
-    if period not in PERIODS:
-        raise InvalidInput.field("period", f"Choose one of {', '.join(PERIODS)}.")
-    length = PERIODS[period]
-    since = now - length if length is not None else account.created_at
+    since = period_start(account=account, period=period, now=now)
     # Two places are kept for the newest snapshot and for now.
+    names = {"account": account.pk, "since": since, "room": HISTORY_POINTS - 2}
     points = [
         EquityPoint(row.at, row.cash + row.positions_value, row.net_deposits)
-        for row in EquitySnapshot.objects.raw(
-            _THINNED, [account.pk, since, HISTORY_POINTS - 2, HISTORY_POINTS - 2]
-        )
+        for row in EquitySnapshot.objects.raw(_THINNED, names | {"flows": FLOW_POINTS})
     ]
     points.append(EquityPoint(now, equity_now.portfolio_value, equity_now.net_deposits))
     return points
 
 
-#: Every n-th snapshot and the last one, chosen in the database: years cost no more than a day.
+def period_start(*, account: BrokerageAccount, period: str, now: datetime) -> datetime:
+    """When a period began; raises InvalidInput for what is not in PERIODS."""
+    if period not in PERIODS:
+        raise InvalidInput.field("period", f"Choose one of {', '.join(PERIODS)}.")
+    length = PERIODS[period]
+    if length is not None:
+        return now - length
+    if period == "ALL":
+        return account.created_at
+    return datetime(now.astimezone(NEW_YORK).year, 1, 1, tzinfo=NEW_YORK)
+
+
+#: Every n-th snapshot and the last one, chosen in the database: years cost no more than a day. Both
+#: sides of a deposit are kept, or the curve would show it as a slope and a profit.
 _THINNED = """
-    SELECT * FROM (
-      SELECT s.*, row_number() OVER (ORDER BY at) AS n, count(*) OVER () AS total
-      FROM portfolio_equitysnapshot s WHERE brokerage_account_id = %s AND at >= %s) t
-    WHERE (n - 1) %% ((total + %s - 1) / %s) = 0 OR n = total
+    WITH marked AS (
+      SELECT s.*, row_number() OVER by_time AS n, count(*) OVER () AS total,
+             net_deposits <> lag(net_deposits, 1, net_deposits) OVER by_time
+             OR net_deposits <> lead(net_deposits, 1, net_deposits) OVER by_time AS flow
+      FROM portfolio_equitysnapshot s WHERE brokerage_account_id = %(account)s AND at >= %(since)s
+      WINDOW by_time AS (ORDER BY at)),
+    kept AS (
+      SELECT m.*, flow AND row_number() OVER (PARTITION BY flow ORDER BY at DESC) <= %(flows)s
+                  AS beside_flow FROM marked m),
+    counted AS (
+      SELECT k.*, %(room)s - count(*) FILTER (WHERE beside_flow) OVER () AS room FROM kept k)
+    SELECT * FROM counted
+    WHERE beside_flow OR (n - 1) %% ((total + room - 1) / room) = 0 OR n = total
     ORDER BY at
 """

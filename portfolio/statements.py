@@ -1,24 +1,19 @@
-"""The books as a person reads them: what was realised, lots, activity by day, a file to keep."""
+"""The books as a person reads them: what was realised, activity by day, a file to keep."""
 
 import csv
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
-from django.db.models import F, Sum, Window
-from django.db.models.functions import RowNumber
+from django.db.models import QuerySet, Sum
 
 from accounts.models import BrokerageAccount
-from marketdata.models import Instrument
-from portfolio.domain.pnl import PositionValue, Summary
-from portfolio.models import EntryKind, JournalEntry, Lot, Position
-from portfolio.selectors import activity_of
+from portfolio.domain.pnl import Summary
+from portfolio.models import EntryKind, JournalEntry, LedgerKind, Position
 from speedtrade.lib.formats import price_text, qty_text
 from speedtrade.lib.money import ZERO, money, percent, plain
 from speedtrade.lib.times import rfc3339
@@ -42,41 +37,6 @@ def realized_of(account: BrokerageAccount) -> Realized:
         profit=Sum("realized_pl"), fees=Sum("fees")
     )
     return Realized(sums["profit"] or ZERO, sums["fees"] or ZERO)
-
-
-def lots_of(account: BrokerageAccount) -> dict[int, list[Lot]]:
-    """position id -> its open lots, oldest first, at most LOTS_SHOWN of each."""
-    number = Window(RowNumber(), partition_by=F("position_id"), order_by=["opened_at", "reference"])
-    rows = (
-        Lot.objects.filter(position__brokerage_account=account, remaining__gt=0)
-        .annotate(number=number)
-        .filter(number__lte=settings.LOTS_SHOWN)
-        .order_by("position_id", "opened_at", "reference")
-    )
-    lots: dict[int, list[Lot]] = defaultdict(list)
-    for row in rows:
-        lots[row.position_id].append(row)
-    return dict(lots)
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """A position as a page shows it: with the tick of its prices, and its open lots."""
-
-    row: PositionValue
-    tick: Decimal
-    lots: list[Lot]
-
-
-def holdings_of(summary: Summary, lots: Mapping[int, list[Lot]] | None = None) -> list[Holding]:
-    """The positions of a summary, the most valuable first."""
-    rows = sorted(summary.positions, key=lambda row: row.market_value, reverse=True)
-    symbols = [row.held.symbol for row in rows]
-    ticks = dict(Instrument.objects.filter(symbol__in=symbols).values_list("symbol", "price_tick"))
-    known = lots or {}
-    return [
-        Holding(row, ticks[row.held.symbol], known.get(row.held.position_id, [])) for row in rows
-    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +83,22 @@ def entry_title(entry: JournalEntry) -> str:
     return EntryKind(entry.kind).label
 
 
+def cash_after(entry: JournalEntry) -> Decimal | None:
+    """The cash that an entry left, as the ledger wrote it down; None where it moved none.
+
+    It reads the transfers with their pockets, which `activity_of` brings along.
+    """
+    left: tuple[int, Decimal] | None = None
+    for move in entry.transfers.all():
+        for pocket, version, balance in (
+            (move.source, move.source_version, move.source_balance),
+            (move.target, move.target_version, move.target_balance),
+        ):
+            if pocket.kind == LedgerKind.CASH and (left is None or version > left[0]):
+                left = (version, balance)
+    return left[1] if left else None
+
+
 # ── a file to keep ───────────────────────────────────────────────────────────
 HEADER = ("time", "type", "symbol", "side", "qty", "price", "fee", "amount", "order", "reference")
 
@@ -141,16 +117,22 @@ def csv_safe(value: str) -> str:
     return value
 
 
-def activity_csv(account: BrokerageAccount) -> Iterator[str]:
-    """Every fact of an account as lines of CSV, newest first."""
+def csv_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lines of CSV, one at a time; no cell of theirs is a formula."""
     writer = csv.writer(_Echo())
-    yield writer.writerow(HEADER)
-    entries = activity_of(account).prefetch_related(None)
-    for entry in entries.iterator(chunk_size=1000):
-        yield writer.writerow([csv_safe(cell) for cell in _cells(entry)])
+    yield writer.writerow(header)
+    for row in rows:
+        yield writer.writerow([csv_safe(cell) for cell in row])
 
 
-def _cells(entry: JournalEntry) -> list[str]:
+def activity_csv(entries: QuerySet[JournalEntry]) -> Iterator[str]:
+    """Facts of an account as lines of CSV, in the order in which they come."""
+    rows = entries.prefetch_related(None).iterator(chunk_size=1000)
+    return csv_lines(HEADER, map(entry_cells, rows))
+
+
+def entry_cells(entry: JournalEntry) -> list[str]:
+    """The cells of HEADER."""
     return [
         rfc3339(entry.effective_at),
         entry.kind,

@@ -1,132 +1,24 @@
-"""Pages of the portfolio: dashboard, holdings, activity, paper cash."""
-
-from datetime import datetime
-from typing import Any
+"""Paper cash in and out. What is owned is in `views_owned`, the books are in `report_views`."""
 
 from django.conf import settings
 from django.contrib import messages
-from django.core.paginator import Paginator
-from django.http import HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods
 
 from accounts.models import BrokerageAccount
 from accounts.requests import UserRequest
 from accounts.selectors import account_for_user
-from marketdata.selectors import market_clock, movers, watchlist_instruments
-from marketdata.services.watchlists import watchlist_ensure_default
-from marketdata.views import quote_rows, with_sparks
 from portfolio.forms import TransferForm
 from portfolio.models import EntryKind
-from portfolio.panels import dashboard_context
-from portfolio.presenters import history_payload
-from portfolio.selectors import activity_of, equity_curve, summary_get
+from portfolio.selectors import activity_of, summary_get
 from portfolio.services.transfers import transfer_make
-from portfolio.statements import (
-    activity_csv,
-    allocation,
-    by_day,
-    holdings_of,
-    lots_of,
-    realized_of,
-)
 from speedtrade.lib.errors import DomainError
-from speedtrade.lib.formats import change_text, money_text
+from speedtrade.lib.formats import money_text
 from speedtrade.lib.htmx import page, see_other
 
-RECENT = 5  # facts on the dashboard
-MOVERS = 4  # of each direction
-SPARKS = 8  # symbols of the watchlist that get a line of their day
 CASH_KINDS = [EntryKind.DEPOSIT, EntryKind.WITHDRAWAL]
 CASH_RECENT = 10
-
-
-@require_safe
-def dashboard(request: UserRequest) -> HttpResponse:
-    """What it is worth, what you hold, what is under way, what moves."""
-    now, account = timezone.now(), account_for_user(user=request.user)
-    context = _mine(account, now)
-    if not request.htmx:
-        context |= _market(request, now)
-    return page(
-        request, "portfolio/dashboard.html", context, partial="portfolio/partials/_mine.html"
-    )
-
-
-def _mine(account: BrokerageAccount, now: datetime) -> dict[str, Any]:
-    """What orders and fills change: fetched anew when one does."""
-    summary = summary_get(account=account, now=now)
-    return {
-        "account": account,
-        "summary": summary,
-        "day_words": f"{change_text(summary.day_pl, summary.day_pl_pct)} today",
-        "holdings": holdings_of(summary),
-        "entries": activity_of(account)[:RECENT],
-        **dashboard_context(account, now),
-    }
-
-
-def _market(request: UserRequest, now: datetime) -> dict[str, Any]:
-    """What the market does: the watchlist, and what moved most."""
-    watchlist_ensure_default(user=request.user, now=now)
-    watched = quote_rows(watchlist_instruments(request.user), now)
-    with_sparks(watched[:SPARKS], now)
-    ups, downs = movers("gainers", now, MOVERS), movers("losers", now, MOVERS)
-    return {
-        "watched": watched,
-        "gainers": quote_rows([row.instrument for row in ups if row.quote.change > 0], now),
-        "losers": quote_rows([row.instrument for row in downs if row.quote.change < 0], now),
-        "states": market_clock(now),
-    }
-
-
-@require_safe
-def history(request: UserRequest) -> HttpResponse:
-    """`?period=1D|1W|1M|3M|1Y|ALL`: the equity curve for the chart, in the shape of the API."""
-    now, account = timezone.now(), account_for_user(user=request.user)
-    period = request.GET.get("period", "1D")
-    summary = summary_get(account=account, now=now)
-    points = equity_curve(account=account, period=period, now=now, equity_now=summary)
-    return JsonResponse(history_payload(account.pk, period, points))
-
-
-@require_safe
-def portfolio(request: UserRequest) -> HttpResponse:
-    """What you own: figures, allocation, each holding with its lots."""
-    now, account = timezone.now(), account_for_user(user=request.user)
-    summary, lots = summary_get(account=account, now=now), lots_of(account)
-    slices = allocation(summary)
-    context = {
-        "account": account,
-        "summary": summary,
-        "realized": realized_of(account),
-        "slices": slices,
-        "shares": [part.share for part in slices],
-        "holdings": holdings_of(summary, lots),
-        "lots_shown": settings.LOTS_SHOWN,
-    }
-    return page(
-        request, "portfolio/portfolio.html", context, partial="portfolio/partials/_holdings.html"
-    )
-
-
-@require_safe
-def activity(request: UserRequest) -> HttpResponse:
-    """`?page=`: every fact of the books, newest first, by day, with its postings."""
-    account = account_for_user(user=request.user)
-    found = Paginator(activity_of(account), settings.PAGE_SIZE).get_page(request.GET.get("page"))
-    context = {"account": account, "found": found, "days": by_day(found.object_list)}
-    return page(request, "portfolio/activity.html", context)
-
-
-@require_safe
-def activity_export(request: UserRequest) -> HttpResponseBase:
-    """The same as a CSV file."""
-    account = account_for_user(user=request.user)
-    response = StreamingHttpResponse(activity_csv(account), content_type="text/csv; charset=utf-8")
-    name = f"speedtrade-activity-{timezone.now():%Y-%m-%d}.csv"
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -224,6 +224,7 @@ ACCESS_TOKEN_LIFETIME = timedelta(minutes=30)
 REFRESH_TOKEN_LIFETIME = timedelta(days=1)
 REFRESH_FAMILY_LIFETIME = timedelta(days=30)  # however often it is refreshed, then log in again
 TOKEN_CLEANUP_PERIOD = timedelta(days=1)
+SECURITY_LOG_SHOWN = 10  # log-ins and changes of one's own account, in the settings
 JWT_ISSUER = "speedtrade"
 JWT_AUDIENCE = "speedtrade-api"
 JWT_LEEWAY = timedelta(seconds=10)
@@ -320,6 +321,7 @@ STATIC_JOINED: dict[str, tuple[list[str], str]] = {
             "pulse.js",
             "watchlist.js",
             "keys.js",
+            "settings.js",
         ],
         "",
     ),
@@ -421,7 +423,12 @@ ORDER_EVENTS_SHOWN = 200
 ORDER_ANSWER_EXPECTED = timedelta(seconds=5)  # later than this the page says that it is checked
 CONCENTRATION_WARN = Decimal("0.25")  # a purchase that makes one symbol more of the account than so
 PAGE_FRESH = timedelta(seconds=60)  # without JavaScript a young open order reloads itself so long
-LOTS_SHOWN = 20  # of one holding, on the portfolio page
+STATEMENT_PAGE_SIZE = 200  # bookings of a statement, lines of a tax report
+LOTS_SHOWN = 20  # of one holding, on one page
+HOLDINGS_SHOWN = 50  # on one page of the portfolio
+POSITIONS_SHOWN = 10  # on the dashboard, the most valuable
+BENCHMARK = "SPY"  # what a portfolio is compared with
+RISK_WINDOW = timedelta(days=365)  # of daily returns, for volatility and beta
 GTC_LIFETIME = timedelta(days=90)
 SUBMIT_WAKE_AFTER = timedelta(seconds=2)  # a claimed-by-nobody submission older than this is woken
 SUBMIT_UNKNOWN_AFTER = timedelta(seconds=5)  # sent so long ago with no answer: ask the broker

@@ -1,6 +1,6 @@
 """`/styleguide`: every component in every state, for those who build pages. Staff only.
 
-All of it is made up here: no query, nothing of anybody.
+All of it is made up here: nothing of anybody.
 """
 
 from datetime import UTC, datetime
@@ -14,11 +14,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from accounts.models.users import Palette
+from accounts.requests import user_of
+from marketdata.sorting import SortLink
 from speedtrade.lib.htmx import THEMES
 from speedtrade.templatetags.ui import ORDER_STATUS
 
 D = Decimal
-PALETTES = ("", "cb")
 NOON = datetime(2026, 1, 5, 17, 0, tzinfo=UTC)
 #: what numbers must survive: tiny, large, long, negative, nothing and not there
 NUMBERS = (
@@ -35,6 +37,7 @@ BUTTONS = ("", "primary", "buy", "sell", "ghost", "danger")
 PILLS = ("", "gain", "loss", "warn", "info")
 BANNERS = (("", "info"), ("gain", "ok"), ("warn", "warn"), ("loss", "bad"))
 TOASTS = (("info", "info"), ("success", "ok"), ("warning", "warn"), ("error", "error"))
+LISTS = [SimpleNamespace(pk=n, name=f"List {n}", watched=n == 1) for n in (1, 2)]
 SHARES = [D(48), D(27), D(15), D(10)]
 
 
@@ -52,14 +55,17 @@ class Sample(forms.Form):
 
 @require_safe
 def styleguide(request: HttpRequest) -> HttpResponse:
-    """`?theme=system|light|dark`, `?palette=cb`; 404 for everybody but staff."""
-    if not getattr(request.user, "is_staff", False):
+    """`?theme=system|light|dark`, `?palette=cb|red-up`; 404 for everybody but staff."""
+    user = user_of(request)
+    if not user.is_staff:
         raise Http404
     theme, palette = request.GET.get("theme", "system"), request.GET.get("palette", "")
+    user.palette = palette if palette in Palette.values else ""  # of this page; it is not saved
     context = {
         "theme": theme if theme in THEMES else "system",
-        "palette": palette if palette in PALETTES else "",
+        "palette": user.palette,
         "themes": THEMES,
+        "palettes": Palette.choices,
         "buttons": BUTTONS,
         "pills": PILLS,
         "statuses": ORDER_STATUS,
@@ -72,10 +78,13 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "shares": SHARES,
         "noon": NOON,
         "form": _form(),
+        "links": [SortLink(""), SortLink("", "down", True)],
+        "lists": LISTS,
         "pages": Paginator(range(30), 10).page(2),
         "rows": [
-            _row("AAPL", "Apple Inc.", "184.32"),
-            _row("BTC/USD", "Bitcoin", None, stale=True),
+            _row("SMPL", "Sample Inc.", "184.32"),
+            _row("OLD", "Price is stale", "97.5", stale=True),
+            _row("NEW/USD", "No price yet", None, stale=True),
         ],
     }
     return render(request, "styleguide.html", context)

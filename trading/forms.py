@@ -71,6 +71,16 @@ class TicketForm(HouseForm):
         values["amount"] = values.get("qty") or values.get("notional", "")
         return cls(values)
 
+    def answered(self, desk: Desk) -> "TicketForm":
+        """This ticket after the button that was pressed on it: a share of what is free, or the
+        price of now as a limit."""
+        if self.data.get("at_limit"):
+            price = desk.price_for(Side.SELL if self.text("side") == "sell" else Side.BUY)
+            changed = {"order_type": "limit", "limit_price": plain(price) if price else ""}
+            return type(self)({name: self.text(name) for name in self.fields} | changed)
+        share = self.text("share")
+        return self.filled(desk, share) if share else self
+
     def filled(self, desk: Desk, share: str) -> "TicketForm":
         """This ticket with the amount that a share of what is free comes to."""
         values = {name: str(self.data.get(name, "")) for name in self.fields}

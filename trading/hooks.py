@@ -2,18 +2,24 @@
 
 from typing import Any
 
+from accounts.services.closing import register_closing_guard
+from accounts.services.exports import register_export
 from marketdata.panels import register_symbol_panel
-from portfolio.panels import register_dashboard_panel
+from portfolio.panels import register_dashboard_panel, register_fact
 from speedtrade.lib import live
 
 
 def register() -> None:
     """Sockets get the order message, pages below this app the ticket and the open orders."""
-    from trading.panels import dashboard_panel, symbol_panel
+    from trading.closing import open_orders_guard, orders_export
+    from trading.panels import dashboard_panel, has_ordered, symbol_panel
 
     live.register_renderer("order", _render)
     register_symbol_panel(symbol_panel)
     register_dashboard_panel(dashboard_panel)
+    register_export("orders", orders_export)
+    register_closing_guard(open_orders_guard)
+    register_fact("ordered", has_ordered)
 
 
 def _render(user_id: int, order_id: int) -> dict[str, Any] | None:

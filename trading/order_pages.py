@@ -12,6 +12,8 @@ from django.urls import reverse
 from accounts.models import BrokerageAccount
 from marketdata.selectors import UnknownSymbol, instrument_get, market_clock
 from speedtrade.lib.money import plain
+from trading.cautions import closed_words
+from trading.domain.orders import OrderState
 from trading.models import Order
 from trading.order_forms import ReplaceForm
 from trading.outcomes import is_checking, outcome
@@ -61,6 +63,8 @@ def order_context(
     """All of one order's page; `form` is a change that was typed and refused."""
     events = list(order_events(order)[: settings.ORDER_EVENTS_SHOWN])
     checking = is_checking(order, now)
+    state = market_clock(now)[order.instrument.asset_type]
+    queued = order.state == OrderState.ACCEPTED and not state.is_open
     fills = list(order.fills.all())
     rest = order.qty - order.filled_qty if order.qty and not order.is_open else None
     return {
@@ -70,7 +74,7 @@ def order_context(
         "steps": order_steps(order),
         "outcome": outcome(order, events, now),
         "moments": [event_moment(event) for event in events],
-        "state": market_clock(now)[order.instrument.asset_type],
+        "closed": closed_words(state, now, "The order") if queued else "",
         "reload": order.is_open and now - order.created_at < settings.PAGE_FRESH,
         "fills": fills[-settings.ORDER_FILLS_SHOWN :],
         "fills_before": max(len(fills) - settings.ORDER_FILLS_SHOWN, 0),

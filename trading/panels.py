@@ -12,8 +12,11 @@ from accounts.selectors import account_for_user
 from marketdata.models import Instrument
 from portfolio.selectors import summary_get
 from speedtrade.lib.errors import InvalidInput
-from trading.desks import Desk, desk_of, judge
+from trading.cautions import age_words, cautions, closed_words, whole_shares
+from trading.desks import Desk, Verdict, desk_of, judge
+from trading.domain.orders import Side
 from trading.forms import SHARES, SIDES, TYPES, TicketForm
+from trading.models import Order
 from trading.reviews import Review, hold_beyond
 from trading.selectors import orders_of
 from trading.words import TIF_WORDS, TYPE_WORDS, intent_sentence, unit_words
@@ -48,6 +51,10 @@ def ticket_context(desk: Desk, form: TicketForm, review: Review | None = None) -
         "types": [(code, label, TYPE_WORDS[code][1]) for code, label in TYPES],
         "tifs": [(code, label, text) for code, (label, text) in TIF_WORDS.items()],
         "shares": list(SHARES),
+        "closed": closed_words(desk.state, desk.now) if desk.waits else "",
+        "price_age": age_words(desk.quote.as_of, desk.now) if desk.quote else "",
+        "side_price": desk.price_for(Side.SELL if form.text("side") == "sell" else Side.BUY),
+        "side_field": "bid" if form.text("side") == "sell" else "ask",
         **(review_context(desk, form, review) if review else estimate_context(desk, form)),
     }
 
@@ -60,15 +67,30 @@ def estimate_context(desk: Desk, form: TicketForm) -> dict[str, Any]:
         intent = form.intent(desk.instrument)
     except InvalidInput as error:
         return {"verdict": None, "unclear": " ".join(one.detail for one in error.errors)}
-    return {"verdict": judge(desk, intent), "intent": intent, "unclear": ""}
+    verdict = judge(desk, intent)
+    return {
+        "verdict": verdict,
+        "intent": intent,
+        "unclear": "",
+        "cautions": cautions(desk, intent, verdict),
+        "whole": whole_shares(desk, intent, verdict),
+    }
 
 
 def review_context(desk: Desk, form: TicketForm, review: Review) -> dict[str, Any]:
     """The review in words, and the address that brings its ticket back."""
+    verdict = Verdict(review.terms, None, review.estimate, review.buying_power_after)
     return {
         "review": review,
         "sentence": intent_sentence(review.intent, review.estimate, desk.instrument),
         "room": hold_beyond(review),
+        "closed": closed_words(desk.state, desk.now, "The order") if desk.waits else "",
+        "cautions": [
+            text
+            for text in cautions(desk, review.intent, verdict)
+            if text not in {question.text for question in review.questions}
+        ],
+        "whole": whole_shares(desk, review.intent, verdict),
         "moved_pct": abs(review.price - review.old_price) * 100 / review.old_price
         if review.old_price
         else None,
@@ -98,3 +120,8 @@ def dashboard_panel(account: BrokerageAccount, now: datetime) -> dict[str, Any]:
         "orders": orders[:ORDERS_ON_DASHBOARD],
         "open_count": orders.count(),
     }
+
+
+def has_ordered(account: BrokerageAccount) -> bool:
+    """Whether an order was ever placed in the account."""
+    return Order.objects.filter(brokerage_account=account).exists()

@@ -16,6 +16,7 @@ from django.core import signing
 from accounts.models import User
 from speedtrade.lib.errors import InvalidInput
 from speedtrade.lib.money import ZERO, plain
+from trading.cautions import far_limit
 from trading.desks import Desk, Verdict, judge
 from trading.domain.estimates import Estimate
 from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
@@ -76,7 +77,7 @@ def review_make(*, desk: Desk, intent: OrderIntent, asked: Asked | None = None) 
     if verdict.denial is not None:
         raise verdict.denial
     terms, estimate, after = _complete(verdict)
-    questions = (*(Question("far_limit", text) for text in terms.questions), *_twin(desk, intent))
+    questions = (*_far(desk, intent, terms), *_twin(desk, intent))
     key = asked.key if asked else uuid.uuid4().hex
     price = terms.reference_price
     moved = asked is not None and _drifted(asked.price, price)
@@ -103,6 +104,12 @@ def _complete(verdict: Verdict) -> tuple[Terms, Estimate, Decimal]:
 
 def _drifted(old: Decimal, new: Decimal) -> bool:
     return abs(new - old) > old * settings.REVIEW_PRICE_DRIFT
+
+
+def _far(desk: Desk, intent: OrderIntent, terms: Terms) -> tuple[Question, ...]:
+    """Whatever the checks ask, in the page's words, which name the numbers."""
+    words = far_limit(desk, intent, terms.reference_price)
+    return tuple(Question("far_limit", words or text) for text in terms.questions)
 
 
 def _twin(desk: Desk, intent: OrderIntent) -> tuple[Question, ...]:

@@ -23,13 +23,12 @@ from trading.services.reviews import review_confirm
 def ticket(request: UserRequest, symbol: str) -> HttpResponse:
     """The ticket alone: as an address asks for it, or as it was typed with an estimate (POST).
 
-    `share` (25, 50, 75, 100) fills in that part of what is free.
+    `share` (25, 50, 75, 100) fills in that part of what is free, `at_limit` the price of now.
     """
     desk = desk_get(user=request.user, symbol=symbol, now=timezone.now())
     if request.method != "POST":
         return _ticket(request, desk, TicketForm.fresh(desk, request.GET, request.user))
-    form, share = TicketForm(request.POST), request.POST.get("share", "")
-    return _ticket(request, desk, form.filled(desk, share) if share else form)
+    return _ticket(request, desk, TicketForm(request.POST).answered(desk))
 
 
 @require_POST

@@ -1,5 +1,8 @@
 """Who you are."""
 
+import hashlib
+from collections.abc import Iterator
+
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.validators import MinLengthValidator
@@ -53,6 +56,9 @@ class User(AbstractUser):
     order_unit = models.CharField(max_length=8, choices=OrderUnit.choices, default=OrderUnit.SHARES)
     order_type = models.CharField("last order type", max_length=16, default="market")
     indicators = models.JSONField("lines on the price chart", default=list, blank=True)
+    session_round = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Counts up to end every session and token."
+    )
 
     class Meta(AbstractUser.Meta):
         constraints = [
@@ -63,3 +69,15 @@ class User(AbstractUser):
                 Lower("username"), name="user_name_unique", violation_error_message=NAME_TAKEN
             ),
         ]
+
+    def get_session_auth_hash(self) -> str:
+        """What a session and a token family must still match: the password, and the round."""
+        return self._in_round(super().get_session_auth_hash())
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        yield from map(self._in_round, super().get_session_auth_fallback_hash())
+
+    def _in_round(self, hashed: str) -> str:
+        if not self.session_round:
+            return hashed
+        return hashlib.sha256(f"{hashed}:{self.session_round}".encode()).hexdigest()

@@ -8,10 +8,10 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
-from django.db.models import Value
+from django.db.models import F, Value
 from django.db.models.functions import Lower
 
-from accounts.models import Theme, User
+from accounts.models import User
 from accounts.models.users import EMAIL_TAKEN, NAME_TAKEN, USERNAME_MIN
 from accounts.services.accounts import paper_account_open, reason_required
 from accounts.services.audit import audit_record
@@ -63,20 +63,18 @@ def name_problem(*, username: str) -> str:
     return errors[0].detail if errors else ""
 
 
-def user_profile_change(*, user: User, email: str, theme: str, now: datetime) -> User:
-    """A new e-mail address and theme; raises InvalidInput with every wrong field."""
+def user_profile_change(*, user: User, email: str, now: datetime) -> User:
+    """A new e-mail address; raises InvalidInput for one that is wrong or taken."""
     email, old = _email(email), user.email
     errors = _problems("email", lambda: _email_valid(email))
     if not errors and email.lower() != old.lower():
         errors = _taken(User(email=email), {"email"})
-    if theme not in Theme.values:
-        errors.append(FieldError("theme", "invalid", "There is no such theme."))
     if errors:
         raise _invalid(errors)
     try:
         with transaction.atomic():
-            user.email, user.theme = email, theme
-            user.save(update_fields=["email", "theme"])
+            user.email = email
+            user.save(update_fields=["email"])
             if email != old:
                 _audit(user, user, "user.email_change", now=now)
     except IntegrityError as error:
@@ -103,6 +101,17 @@ def user_password_change(
         tokens_revoke_all(user=user, now=now, reason="password")
         _audit(user, user, "user.password_change", now=now)
         live_publish(user_id=user.pk, kind="logout", thing_id=user.pk)
+    return user
+
+
+@transaction.atomic
+def user_sessions_end(*, user: User, now: datetime) -> User:
+    """End every session, token and socket of a user; the caller may keep its own session alive."""
+    User.objects.filter(pk=user.pk).update(session_round=F("session_round") + 1)
+    user.refresh_from_db(fields=["session_round"])
+    tokens_revoke_all(user=user, now=now, reason="sessions")
+    _audit(user, user, "user.sessions_end", now=now)
+    live_publish(user_id=user.pk, kind="logout", thing_id=user.pk)
     return user
 
 

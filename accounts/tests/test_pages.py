@@ -105,13 +105,11 @@ def test_a_fragment_for_nobody_makes_htmx_load_the_login_page(db):
 def test_the_settings_show_the_profile_and_take_changes(alice):
     browser = page_client(alice)
     page = browser.get("/settings")
-    assert page.context["profile_form"].initial == {"email": alice.email, "theme": "system"}
-    answer = browser.post("/settings/profile", {"email": "new@example.com", "theme": "dark"})
+    assert page.context["profile_form"].initial == {"email": alice.email}
+    answer = browser.post("/settings/profile", {"email": "new@example.com"})
     assert (answer.status_code, answer.url) == (302, "/settings")
     alice.refresh_from_db()
-    assert (alice.email, alice.theme) == ("new@example.com", "dark")
-    cookie = browser.cookies["theme"]
-    assert cookie.value == "dark" and cookie["httponly"] and cookie["samesite"] == "Lax"
+    assert alice.email == "new@example.com"
 
 
 def test_the_theme_stays_after_logging_out(alice):
@@ -124,11 +122,12 @@ def test_the_theme_stays_after_logging_out(alice):
 
 def test_a_refused_profile_shows_the_settings_again(alice, charlie):
     browser = page_client(alice)
-    answer = browser.post("/settings/profile", {"email": charlie.email, "theme": "dark"})
+    answer = browser.post("/settings/profile", {"email": charlie.email})
     assert answer.status_code == 422
     assert "email" in answer.context["profile_form"].errors
-    answer = browser.post("/settings/profile", {"email": "", "theme": "pink"})
-    assert set(answer.context["profile_form"].errors) == {"email", "theme"}
+    assert 'value="charlie@example.com"' in answer.content.decode()
+    answer = browser.post("/settings/profile", {"email": ""})
+    assert set(answer.context["profile_form"].errors) == {"email"}
 
 
 def test_a_new_password_keeps_this_session_and_ends_all_others(alice):
@@ -136,7 +135,7 @@ def test_a_new_password_keeps_this_session_and_ends_all_others(alice):
     script = ApiClient(user=alice)
     change = {"current_password": PASSWORD, "new_password": "another-horse-7-battery"}
     answer = here.post(reverse("accounts:password"), change)
-    assert (answer.status_code, answer.url) == (302, "/settings")
+    assert (answer.status_code, answer.url) == (302, "/settings/security")
     assert here.get("/settings").status_code == 200
     assert elsewhere.get("/settings").status_code == 302
     assert script.get("auth/me").status_code == 401

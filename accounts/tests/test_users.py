@@ -186,10 +186,10 @@ def test_another_users_account_looks_like_none(alice, charlie):
             account_for_user(user=alice, account_id=account_id)
 
 
-def test_the_profile_takes_a_new_address_and_theme(alice):
-    user_profile_change(user=alice, email="new@example.com", theme="dark", now=timezone.now())
+def test_the_profile_takes_a_new_address(alice):
+    user_profile_change(user=alice, email="new@example.com", now=timezone.now())
     alice.refresh_from_db()
-    assert (alice.email, alice.theme) == ("new@example.com", "dark")
+    assert alice.email == "new@example.com"
     assert AuditEvent.objects.filter(action="user.email_change", actor=alice).exists()
 
 
@@ -197,12 +197,12 @@ def test_the_profile_refuses_what_is_taken_or_wrong(alice, charlie):
     def change(**fields: Any) -> None:
         user_profile_change(user=alice, **fields)
 
-    assert refused(change, email="CHARLIE@example.com", theme="dark") == {"email": "unique"}
-    assert refused(change, email="nope", theme="pink") == {"email": "invalid", "theme": "invalid"}
+    assert refused(change, email="CHARLIE@example.com") == {"email": "unique"}
+    assert refused(change, email="nope") == {"email": "invalid"}
     alice.refresh_from_db()
     assert alice.email == "alice@example.com"
     # One's own address in another case is no clash.
-    user_profile_change(user=alice, email="ALICE@example.com", theme="light", now=timezone.now())
+    user_profile_change(user=alice, email="ALICE@example.com", now=timezone.now())
 
 
 def test_a_new_password_needs_the_old_one_and_must_be_good(alice):

@@ -1,5 +1,6 @@
 """The pages of the market, with and without JavaScript."""
 
+import gzip
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from marketdata import panels
+from marketdata import panels, quote_store
 from marketdata.models import WatchlistItem
 from speedtrade.testing.cast import ApiClient, page_client
 from speedtrade.testing.market import instrument, put_quote, quote
@@ -29,6 +30,11 @@ def market() -> None:
     now = timezone.now()
     put_quote(quote("AAPL", "101.99", "102.00", now=now, prev_close="100.00"))
     put_quote(quote("BTC/USD", "89.99", "90.00", now=now, prev_close="100.00"))
+
+
+def shown(response: Any) -> list[str]:
+    """The symbols of the table, as they stand in it."""
+    return [row["instrument"].symbol for row in response.context["found"]]
 
 
 def text_of(response: Any) -> str:
@@ -60,8 +66,52 @@ def test_movers_show_only_what_moved_that_way(reader: Client, market: None) -> N
 def test_markets_can_be_narrowed_to_a_kind(
     reader: Client, market: None, query: str, symbols: list[str]
 ) -> None:
-    rows = reader.get(f"/markets{query}").context["rows"]
-    assert [row["instrument"].symbol for row in rows] == symbols
+    assert shown(reader.get(f"/markets{query}")) == symbols
+
+
+@pytest.mark.parametrize(
+    ("sort", "symbols"),
+    [
+        ("-symbol", ["MSFT", "BTC/USD", "AAPL"]),
+        ("-price", ["AAPL", "BTC/USD", "MSFT"]),
+        ("price", ["BTC/USD", "AAPL", "MSFT"]),
+        ("change", ["BTC/USD", "AAPL", "MSFT"]),
+        ("nonsense", ["AAPL", "BTC/USD", "MSFT"]),
+    ],
+)
+def test_markets_are_sorted_by_a_column_and_what_has_no_price_stands_last(
+    reader: Client, market: None, sort: str, symbols: list[str]
+) -> None:
+    assert shown(reader.get("/markets", {"sort": sort})) == symbols
+
+
+def test_a_sorted_column_says_so_and_its_link_turns_it_round(reader: Client, market: None) -> None:
+    text = text_of(reader.get("/markets?type=stock&sort=-price"))
+    assert 'href="?type=stock&amp;sort=price#all"' in text and "sorted, highest first" in text
+    assert 'href="?type=stock&amp;sort=-change#all"' in text
+
+
+def test_markets_come_page_by_page_and_stay_light(reader: Client, settings: Any) -> None:
+    now, size = timezone.now(), settings.MARKETS_PAGE_SIZE
+    quotes = []
+    for number in range(120):
+        instrument(f"T{number:03}", name=f"Some company number {number}")
+        bid = f"{50 + number * 7 % 113}.{number % 90 + 10}"
+        quotes.append(quote(f"T{number:03}", bid, bid, now=now, step="0"))
+    quote_store.quotes_put(quotes)
+    first, last = reader.get("/markets"), reader.get("/markets?page=3&sort=symbol")
+    assert [len(shown(page)) for page in (first, last)] == [size, 120 - 2 * size]
+    assert shown(last)[-1] == "T119" and "sort=symbol#all" in text_of(last)
+    assert len(gzip.compress(first.content)) <= 30 * 1024
+
+
+def test_a_market_without_symbols_says_what_will_be_there(reader: Client) -> None:
+    assert "Nothing to trade yet" in text_of(reader.get("/markets"))
+
+
+def test_a_part_of_markets_comes_alone(reader: Client, market: None) -> None:
+    text = text_of(reader.get("/markets?sort=-price", headers=HTMX))
+    assert text.lstrip().startswith('<section class="stack" id="all"') and "<html" not in text
 
 
 def test_markets_asks_the_database_as_often_for_many_as_for_few(

@@ -5,14 +5,16 @@ that no order of arrival changes the result (I5), as long as the times make sens
 before fees; fees stand beside.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, TypeVar
 
 from speedtrade.lib.errors import InvariantBroken
 from speedtrade.lib.money import ZERO, money_round
+
+Result = TypeVar("Result")
 
 
 class SoldTooMuch(InvariantBroken):
@@ -80,20 +82,33 @@ def apply(holding: Holding, fill: FillFact) -> Holding:
         raise InvariantBroken(f"fill {fill.reference} has no sense: {fill}")
     fees = holding.fees + fill.fee
     if fill.side == "buy":
-        lot = OpenLot(
-            fill.reference,
-            fill.order_ref,
-            fill.executed_at,
-            fill.qty,
-            fill.price,
-            fill.qty,
-            fill.notional,
-        )
         opened_at = holding.opened_at or fill.executed_at
-        return Holding((*holding.lots, lot), holding.realized_pl, fees, opened_at)
+        return Holding((*holding.lots, lot_of(fill)), holding.realized_pl, fees, opened_at)
     lots, cost = _consume(holding.lots, fill.qty)
     realized = holding.realized_pl + fill.notional - cost
     return Holding(lots, realized, fees, holding.opened_at if lots else None)
+
+
+def lot_of(fill: FillFact) -> OpenLot:
+    """The lot that a purchase opens."""
+    return OpenLot(
+        reference=fill.reference,
+        order_ref=fill.order_ref,
+        opened_at=fill.executed_at,
+        qty=fill.qty,
+        price=fill.price,
+        remaining=fill.qty,
+        cost=fill.notional,
+    )
+
+
+def lot_take(lot: OpenLot, qty: Decimal) -> tuple[Decimal, OpenLot | None]:
+    """(cost of what went, what is left) after taking `qty`, at most all of it, from a lot."""
+    if qty == lot.remaining:
+        # The last of a lot takes the rest of its cost: no fraction of a cent is left over.
+        return lot.cost, None
+    part = money_round(lot.cost * qty / lot.remaining)
+    return part, replace(lot, remaining=lot.remaining - qty, cost=lot.cost - part)
 
 
 def _consume(lots: tuple[OpenLot, ...], qty: Decimal) -> tuple[tuple[OpenLot, ...], Decimal]:
@@ -104,27 +119,31 @@ def _consume(lots: tuple[OpenLot, ...], qty: Decimal) -> tuple[tuple[OpenLot, ..
         if taken == 0:
             kept.append(lot)
             continue
-        # The last of a lot takes the rest of its cost, so that no fraction of a cent is left over.
-        part = lot.cost if taken == lot.remaining else money_round(lot.cost * taken / lot.remaining)
+        part, rest = lot_take(lot, taken)
         left, cost = left - taken, cost + part
-        if taken < lot.remaining:
-            kept.append(replace(lot, remaining=lot.remaining - taken, cost=lot.cost - part))
+        if rest is not None:
+            kept.append(rest)
     if left > 0:
         raise SoldTooMuch(f"{left} more were sold than were held")
     return tuple(kept), cost
 
 
 def replay(fills: Iterable[FillFact]) -> Holding:
-    """The holding that a set of fills leaves, whatever their order and however often each comes.
+    """The holding that a set of fills leaves, whatever their order and however often each comes."""
+    return in_order(fills, _apply_all)
 
-    They count in the order of their times. Where that sells what was not there yet, a clock ran
-    backwards between a purchase and its sale: then they count in the order in which they came.
+
+def in_order(fills: Iterable[FillFact], walk: Callable[[Iterable[FillFact]], Result]) -> Result:
+    """What `walk` makes of each fill once, in the order of their times.
+
+    Where that sells what was not there yet, a clock ran backwards between a purchase and its sale:
+    then they count in the order in which they came.
     """
     once = {fill.reference: fill for fill in fills}
     try:
-        return _apply_all(sorted(once.values(), key=lambda fill: fill.key))
+        return walk(sorted(once.values(), key=lambda fill: fill.key))
     except SoldTooMuch:
-        return _apply_all(once.values())
+        return walk(once.values())
 
 
 def _apply_all(fills: Iterable[FillFact]) -> Holding:

@@ -9,6 +9,7 @@ from portfolio.models.ledger import (
 from portfolio.models.performance import EquitySnapshot, LedgerCheck
 from portfolio.models.positions import Lot, Position
 from portfolio.models.transfers import CashTransfer, Direction
+from portfolio.models.welcome import WelcomeDismissal
 
 __all__ = [
     "CashTransfer",
@@ -23,4 +24,5 @@ __all__ = [
     "Lot",
     "Position",
     "Transfer",
+    "WelcomeDismissal",
 ]

@@ -110,7 +110,7 @@ def test_an_old_price_is_marked(api: ApiClient, holdings: Ledger, settings):
 
 
 # ── history ──────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize("period", ["1D", "1W", "1M", "3M", "1Y", "ALL"])
+@pytest.mark.parametrize("period", ["1D", "1W", "1M", "3M", "YTD", "1Y", "ALL"])
 def test_the_equity_curve_of_each_period_ends_now(api: ApiClient, holdings: Ledger, period: str):
     equity_snapshot(now=holdings.wait(60))
     body = api.get(f"portfolio/history?period={period}").json()

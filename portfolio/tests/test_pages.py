@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.services.accounts import account_freeze
 from portfolio.domain.lots import FillFact
-from portfolio.models import CashTransfer, JournalEntry
+from portfolio.models import CashTransfer, JournalEntry, Position
 from portfolio.selectors import cash_free
 from portfolio.services.books import account_lock
 from portfolio.services.fills import fill_book
@@ -120,8 +120,9 @@ def test_the_portfolio_adds_up_and_shows_each_lot(owner: Owner):
     assert "Realised ▲ up +$20.00" in said
     assert "Fees paid $0.75" in said
     assert "Total return ▲ up +$119.25 (+0.12%)" in said
-    assert re.search(r"2 of 3 \$100\.00 \$200\.00", said)  # first in, first out
-    assert re.search(r"2 \$110\.00 \$220\.00", said)
+    lots = text(owner.web.get(f"/portfolio/lots/{Position.objects.get().pk}"))
+    assert re.search(r"2 of 3 \$100\.00 \$200\.00 Short 0 days", lots)  # first in, first out
+    assert re.search(r"2 \$110\.00 \$220\.00", lots)
     assert "?side=sell&amp;share=100#ticket" in answer.content.decode()
     assert '<svg class="donut"' in answer.content.decode()
 

@@ -120,9 +120,22 @@ ROUTES: dict[str, list[Case]] = {
     "settings": [page("/settings", GET=200)],
     "settings/profile": [
         page("/settings/profile", POST=422),
-        page("/settings/profile", {"POST": {"email": "n@example.com", "theme": "dark"}}, POST=302),
+        page("/settings/profile", {"POST": {"email": "n@example.com"}}, POST=302),
     ],
+    "settings/trading": [
+        page("/settings/trading", GET=200, POST=422),
+        page("/settings/trading", {"POST": {"order_unit": "dollars"}}, GET=200, POST=303),
+    ],
+    "settings/appearance": [
+        page("/settings/appearance", GET=200, POST=422),
+        page("/settings/appearance", {"POST": {"theme": "dark"}}, GET=200, POST=303),
+    ],
+    "settings/security": [page("/settings/security", GET=200)],
     "settings/password": [page("/settings/password", GET=200, POST=422)],
+    "settings/sessions": [page("/settings/sessions", POST=303)],
+    "settings/data": [page("/settings/data", GET=200)],
+    "settings/export": [page("/settings/export", GET=200)],
+    "settings/close": [page("/settings/close", POST=422)],
     "api/v1/auth/register": [open_api("auth/register", POST=400)],
     "api/v1/auth/login": [open_api("auth/login", POST=400)],
     "api/v1/auth/refresh": [
@@ -194,10 +207,23 @@ ROUTES: dict[str, list[Case]] = {
     "api/v1/market/clock": [api("market/clock", GET=200)],
     # ── portfolio ───────────────────────────────────────────────────────────
     "dashboard": [page("/dashboard", GET=200)],
+    "dashboard/welcome": [page("/dashboard/welcome", POST=303)],
     "portfolio": [page("/portfolio", GET=200)],
     "portfolio/history": [page("/portfolio/history?period=1W", GET=200)],
+    "portfolio/history/table": [page("/portfolio/history/table?period=YTD", GET=200)],
+    "portfolio/lots/<int:position_id>": [page("/portfolio/lots/{position}", GET=mine(200))],
+    "portfolio/export": [page("/portfolio/export", GET=200)],
     "activity": [page("/activity", GET=200)],
     "activity/export": [page("/activity/export", GET=200)],
+    "statements": [page("/statements", GET=200)],
+    "statements/<str:month>": [
+        page("/statements/2026-11", GET=200),
+        page("/statements/2026-10", GET=404),
+    ],
+    "statements/<str:month>/csv": [page("/statements/2026-11/csv", GET=200)],
+    "taxes": [page("/taxes", GET=200)],
+    "taxes/<int:year>": [page("/taxes/2026", GET=200), page("/taxes/2025", GET=404)],
+    "taxes/<int:year>/csv": [page("/taxes/2026/csv", GET=200)],
     "transfers": [
         page("/transfers", GET=200, POST=422),
         page(

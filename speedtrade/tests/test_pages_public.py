@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django import forms
+from django.conf import settings
 from django.db import OperationalError
 from django.test import Client, RequestFactory
 from django.urls import reverse
@@ -169,9 +170,8 @@ def test_a_problem_leads_to_the_page_that_explains_it(client: Client) -> None:
 
 
 def test_the_offline_page_is_the_same_for_all_and_asks_nobody(client: Client) -> None:
-    # No django_db mark: a query would fail the test, with a session as without one.
+    # No django_db mark: a query would fail the test.
     first = client.get("/offline").content
-    client.cookies["sessionid"] = "x" * 32
     client.cookies["theme"] = "dark"
     assert client.get("/offline").content == first
 
@@ -204,7 +204,6 @@ def test_the_status_page_does_not_ask_a_database_that_is_away(
     # No django_db mark: a query would fail the test.
     checks = {"database": "down", "redis": "ok", "worker": "ok", "feed": "ok"}
     monkeypatch.setattr(views, "report_now", lambda: HealthReport("down", checks))
-    client.cookies["sessionid"] = "x" * 32
     assert client.get("/status").status_code == 503
 
 
@@ -291,3 +290,15 @@ def test_an_account_page_marks_itself_and_offers_the_way_out(alice: Any) -> None
 def test_a_trailing_slash_leads_to_the_page_without_it(client: Client) -> None:
     assert client.get("/login/?next=/orders").headers["Location"] == "/login?next=/orders"
     assert client.get("/no-such-page/").status_code == 404
+
+
+@pytest.mark.django_db
+def test_the_landing_page_says_what_it_is_and_how_to_begin(client: Client) -> None:
+    for symbol in settings.WATCHLIST_DEFAULT:
+        instrument(symbol)
+        put_quote(quote(symbol, "101.99", "102.00", now=timezone.now(), prev_close="100.00"))
+    text = client.get("/").content.decode()
+    assert "Your own trading desk. Yours to host." in text
+    assert text.count('class="tile"') == 6 and text.count('class="spark') == 6
+    assert text.count(">Simulated<") == 2  # in the bar, and beside the prices
+    assert 'href="/register"' in text and 'href="/login"' in text and "make run" in text

@@ -48,4 +48,6 @@ def test_every_status_of_an_order_is_shown(staff: Client):
 def test_its_look_is_chosen_in_the_address(staff: Client, query: str, theme: str, palette: str):
     answer = staff.get(f"/styleguide{query}")
     assert (answer.context["theme"], answer.context["palette"]) == (theme, palette)
-    assert f'data-theme="{theme}"' in answer.content.decode()
+    text = answer.content.decode()
+    assert f'data-theme="{theme}"' in text and f'data-palette="{palette}"' in text
+    assert User.objects.get(username="bob").palette == ""

@@ -1,5 +1,6 @@
 // The equity curve: green above the value at the start of the period, red below it.
-// Frame: [data-equity-chart] with data-src that answers ?period=… with {points: [{t, equity}]}.
+// Frame: [data-equity-chart] with data-src that answers ?period=… with {points: [{t, equity,
+// net_deposits}], change, change_pct, summary}. [data-period-change] beside the hero says the change.
 import * as format from "./format.js";
 import { BaselineSeries, LineStyle, load, moment, place, ranges, stage } from "./chart-base.js";
 import { colors, faint } from "./theme-colors.js";
@@ -14,6 +15,18 @@ function atLeast(info, span) {
   return { ...info, priceRange: { minValue: range.minValue - missing / 2, maxValue: range.maxValue + missing / 2 } };
 }
 
+// Arrow keys, Home and End walk along the buttons of the ranges.
+function rove(event) {
+  const buttons = [...event.currentTarget.querySelectorAll("button")];
+  const here = buttons.indexOf(document.activeElement);
+  const to = { ArrowRight: here + 1, ArrowLeft: here - 1, Home: 0, End: buttons.length - 1 }[event.key];
+  if (to === undefined || here < 0 || event.defaultPrevented) return;
+  event.preventDefault();
+  const next = buttons.at(to % buttons.length);
+  next.focus();
+  next.click();
+}
+
 class EquityChart {
   constructor(frame) {
     this.frame = frame;
@@ -23,7 +36,9 @@ class EquityChart {
       rightPriceScale: { scaleMargins: { top: 0.12, bottom: 0.08 } },
       localization: { priceFormatter: (value) => format.money(value.toFixed(2)) },
     });
+    this.hero = document.querySelector("[data-period-change]");
     this.range = ranges(frame, (range) => { this.range = range; this.fetch(); });
+    frame.querySelector(".ranges").addEventListener("keydown", rove);
     this.chart.subscribeCrosshairMove((at) => this.scrub(at));
     document.body.addEventListener("st:resync", () => this.fetch());
     document.body.addEventListener("st:portfolio", (event) => this.follow(event.detail));
@@ -39,6 +54,42 @@ class EquityChart {
     const points = new Map(data.points.map((p) => [place(p.t), p.equity]));
     this.points = [...points].sort(([a], [b]) => a - b).map(([time, text]) => ({ time, text, value: Number(text) }));
     this.draw();
+    this.tell(data);
+  }
+
+  // The words of the period: beside the hero, under the chart, and for the table.
+  tell(data) {
+    const { words } = this.frame.querySelector(`[data-range="${data.period}"]`).dataset;
+    const [first, last] = [data.points[0], data.points.at(-1)];
+    this.start = { equity: first.equity, paid: format.minus(last.net_deposits, first.net_deposits) };
+    const when = this.hero?.querySelector("[data-hero-when]");
+    if (when) when.textContent = when.dataset.heroWhen = words;
+    this.change(data.change, data.change_pct);
+    this.box.setAttribute("aria-label", data.summary);
+    this.frame.querySelector("[data-curve-words]").textContent = data.summary;
+    const [field, table] = [this.frame.querySelector("#curve-period"), this.frame.querySelector("[data-curve-table]")];
+    if (field.value === data.period) return;
+    field.value = data.period;
+    const link = table.querySelector("a");
+    if (link) link.search = `?period=${data.period}`;
+    if (table.closest("details").open) table.dispatchEvent(new Event("st:range"));
+  }
+
+  // Today's change follows the account (quotes.js); that of a longer period is counted from its start.
+  change(amount, percent) {
+    const shown = this.hero?.querySelector(".chg");
+    if (!shown) return;
+    const today = this.range === "1D";
+    if (today) shown.dataset.portfolio = "day_pl";
+    else delete shown.dataset.portfolio;
+    if (today && !this.today) return;
+    [amount, percent] = today ? this.today : [amount, percent];
+    const way = format.direction(amount);
+    shown.classList.remove("up", "down", "flat");
+    shown.classList.add(way);
+    shown.querySelector(".arrow").textContent = format.RULES[way] ?? "";
+    shown.querySelector(".vh").textContent = format.RULES[`${way}_words`] ?? "";
+    shown.querySelector(".num").textContent = format.change(amount, percent);
   }
 
   draw() {
@@ -61,6 +112,11 @@ class EquityChart {
   follow(portfolio) {
     const text = portfolio?.portfolio_value;
     if (!text || !this.series) return;
+    this.today = [portfolio.day_pl, portfolio.day_pl_pct];
+    const { equity, paid } = this.start;
+    const gain = format.minus(format.minus(text, equity), paid);
+    const base = paid.startsWith("-") ? equity : format.minus(equity, format.minus("0", paid));
+    this.change(gain, format.percent(gain, base));
     const time = Math.max(place(portfolio.as_of), this.points.at(-1).time);
     const point = { time, text, value: Number(text) };
     if (time === this.points.at(-1).time) this.points.pop();

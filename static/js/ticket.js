@@ -1,4 +1,9 @@
-// The order ticket: chips fill the amount. The estimate is the server's (htmx), and so is every rule.
+// The order ticket: keys, steps of a price, an honest estimate, and a moment to read a review.
+// The estimate is the server's (htmx), and so is every rule.
+
+const READ_FOR = 400; // ms that a review has had the focus before a key may place its order
+const ticket = () => document.getElementById("ticket");
+const reviewed = () => ticket()?.querySelector("[data-place] .submit");
 
 document.addEventListener("click", (event) => {
   const chip = event.target.closest?.("[data-fill]");
@@ -22,7 +27,7 @@ function choose(side, price) {
     document.getElementById("id_limit_price").value = price;
   }
   radio.dispatchEvent(new Event("change", { bubbles: true }));
-  document.getElementById("ticket").scrollIntoView({ block: "start" });
+  ticket().scrollIntoView({ block: "start" });
   document.getElementById("id_amount").focus({ preventScroll: true });
   return true;
 }
@@ -32,9 +37,85 @@ document.addEventListener("click", (event) => {
   if (link && choose(link.dataset.side, link.dataset.price)) event.preventDefault();
 });
 
+// ── the estimate: busy from the first key until the answer to the last one ──
+let edits = 0;
+let asked = 0;
+const isEstimate = (event) => event.detail.elt?.id === "estimate";
+
+function edited({ target }) {
+  const box = target.form?.querySelector("#estimate");
+  if (!box) return;
+  edits += 1;
+  box.setAttribute("aria-busy", "true");
+}
+for (const name of ["input", "change"]) document.addEventListener(name, edited, true); // before htmx asks
+document.addEventListener("htmx:beforeRequest", (event) => { if (isEstimate(event)) asked = edits; });
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (!isEstimate(event) || asked !== edits) return;
+  const old = !event.detail.successful;
+  event.detail.elt.removeAttribute("aria-busy");
+  event.detail.elt.classList.toggle("old", old);
+  document.getElementById("estimate-old").hidden = !old;
+});
+
+// ── the review: no key held down, no second click of a double click places an order unread ──
+let since = 0; // when the review got the focus
+document.addEventListener("focusin", (event) => {
+  if (reviewed() && ticket().contains(event.target) && !ticket().contains(event.relatedTarget)) since = event.timeStamp;
+});
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.target !== ticket()) return;
+  if (reviewed()) since = performance.now();
+  else if (document.activeElement === document.body) document.getElementById("id_amount")?.focus({ preventScroll: true });
+});
+document.addEventListener("click", (event) => {
+  const place = event.target.closest?.("[data-place] .submit");
+  if (!place || event.detail === 1 || event.timeStamp - since >= READ_FOR) return;
+  event.preventDefault();
+  event.stopPropagation();
+}, true);
+
+// ── a price by ticks: up and down, ten at a time with Shift ──
+function step(input, ticks) {
+  const tick = Number(input.dataset.tick);
+  const from = Number(input.value.replace(/[$,\s]/g, "") || input.dataset.from);
+  if (!(from > 0)) return;
+  const places = (input.dataset.tick.split(".")[1] ?? "").length;
+  input.value = (Math.max(Math.round(from / tick) + ticks, 1) * tick).toFixed(places);
+  input.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+// ── keys: b and s choose the side, r reviews, Enter places what was read, Esc goes back a level ──
+const LETTERS = {
+  b: () => choose("buy"),
+  s: () => choose("sell"),
+  r: () => press(ticket()?.querySelector("form:not([data-place]) .submit:enabled")),
+};
+
+function press(button) {
+  button?.click();
+  return Boolean(button);
+}
+
+// Whether a key was for the review. Enter on a link or button is the browser's own, unless held down.
+function reviewKey({ key, target, repeat }) {
+  const here = ticket().contains(target);
+  if (key === "Escape" && (here || target === document.body)) return press(ticket().querySelector("[data-edit]"));
+  if (key !== "Enter" || !here) return false;
+  if (repeat) return true;
+  return !target.closest("a, button, input, summary") && press(reviewed()); // judged by the guard above
+}
+
 document.addEventListener("keydown", (event) => {
-  const side = { b: "buy", s: "sell" }[event.key];
-  const typing = event.target.closest?.("input, select, textarea, [contenteditable]");
-  if (!side || typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (choose(side)) event.preventDefault();
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  const { target, key } = event;
+  const ticks = { ArrowUp: 1, ArrowDown: -1 }[key];
+  if (ticks && target.dataset?.tick) {
+    step(target, event.shiftKey ? ticks * 10 : ticks);
+    event.preventDefault();
+  } else if (reviewed() && reviewKey(event)) {
+    event.preventDefault();
+  } else if (LETTERS[key] && document.documentElement.dataset.keys !== "off") {
+    if (!target.closest?.("input, select, textarea, [contenteditable]") && LETTERS[key]()) event.preventDefault();
+  }
 });

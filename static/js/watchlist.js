@@ -1,12 +1,12 @@
 // Watchlists: rows move by their grip, menus close by themselves, and what was done is said.
 // The server is told through the form that the buttons of a row use too, and draws the new order.
+import { speak } from "./page.js";
 
 const EDGE = 72; // so near to the rim of the window the page scrolls along
 const STEP = 14;
-const sr = document.getElementById("sr");
 let held = null; // { row, rows, to }
 
-document.body.addEventListener("st:say", (event) => { sr.textContent = event.detail.text; });
+document.body.addEventListener("st:say", (event) => { speak(event.detail.text); });
 
 // ── moving a row: nothing moves on the page until the server has moved it ──
 function mark(over, after) {

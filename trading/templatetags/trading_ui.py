@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django import template
 from django.utils.html import format_html
@@ -16,7 +15,6 @@ from trading.models import Fill, Order
 from trading.selectors import average_price
 
 register = template.Library()
-NEW_YORK = ZoneInfo("America/New_York")
 NOT_CANCELABLE = frozenset({OrderState.PENDING_CANCEL, OrderState.PENDING_REPLACE, OrderState.LOST})
 
 register.filter("order_title", words.order_title)
@@ -53,12 +51,6 @@ def filled_share(order: Order) -> int:
 def tif_words(code: str) -> str:
     """'Good for the day' for 'day'."""
     return words.TIF_WORDS.get(code, (code.upper(), ""))[0]
-
-
-@register.filter
-def opens(moment: datetime) -> str:
-    """'Mon 9:30 ET': when a market opens."""
-    return words.open_words(moment.astimezone(NEW_YORK))
 
 
 @register.filter

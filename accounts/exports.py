@@ -1,0 +1,56 @@
+"""What this app knows of a user, for the file of all their data."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from accounts.models import AuditEvent, User
+from accounts.selectors import accounts_of
+from accounts.services.exports import register_export
+from speedtrade.lib.times import rfc3339
+
+PREFERENCES = (
+    "theme",
+    "palette",
+    "flashes",
+    "paused",
+    "shortcuts",
+    "order_unit",
+    "order_type",
+    "indicators",
+)
+
+
+def register() -> None:
+    register_export("profile", profile)
+    register_export("accounts", accounts)
+    register_export("log", log)
+
+
+def profile(user: User) -> Iterator[dict[str, Any]]:
+    yield {
+        "id": user.pk,
+        "username": user.username,
+        "email": user.email,
+        "created_at": rfc3339(user.date_joined),
+        "preferences": {name: getattr(user, name) for name in PREFERENCES},
+    }
+
+
+def accounts(user: User) -> Iterator[dict[str, Any]]:
+    for row in accounts_of(user):
+        yield {
+            "id": row.pk,
+            "label": row.label,
+            "broker": row.broker,
+            "mode": row.mode,
+            "currency": row.currency,
+            "status": row.status,
+            "created_at": rfc3339(row.created_at),
+        }
+
+
+def log(user: User) -> Iterator[dict[str, Any]]:
+    """What they did to their own account. Who of the house looked at it is the house's record."""
+    rows = AuditEvent.objects.filter(target=f"user:{user.pk}", actor=user).order_by("-at")
+    for row in rows.iterator(chunk_size=1000):
+        yield {"at": rfc3339(row.at), "action": row.action, "door": row.data.get("door", "")}

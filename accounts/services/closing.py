@@ -1,0 +1,62 @@
+"""A user closes their own account. Apps above say here what still stands in the way."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts.models import AccountStatus, BrokerageAccount, User
+from accounts.services.accounts import account_freeze
+from accounts.services.logins import password_check
+from accounts.services.users import user_deactivate
+from speedtrade.lib.errors import Conflict, InvalidInput
+
+BY_OWNER = "Closed by its owner."
+
+#: What keeps an account from closing, in words; "" for nothing.
+Guard = Callable[[BrokerageAccount], str]
+
+_GUARDS: list[Guard] = []
+
+
+def register_closing_guard(guard: Guard) -> None:
+    """Called once per guard, from AppConfig.ready() of the app that owns it."""
+    if guard not in _GUARDS:
+        _GUARDS.append(guard)
+
+
+def closing_refusal(user: User) -> str:
+    """Why a user cannot close their account now; "" where nothing stands in the way."""
+    if user.is_staff:
+        return "You work at the support desk: ask a colleague to close your account."
+    accounts = BrokerageAccount.objects.filter(user=user).order_by("id")
+    return " ".join(_reasons(accounts))
+
+
+def user_close(*, user: User, username: str, password: str, now: datetime) -> User:
+    """Close a user who typed their name and password; support can open them again.
+
+    Their brokerage accounts are frozen, so that no order that is under way slips in. Raises
+    InvalidInput for a wrong name or password, RateLimited after too many, Conflict while
+    something stands in the way.
+    """
+    if User.normalize_username(username.strip()).casefold() != user.username.casefold():
+        raise InvalidInput.field("username", "This is not your name.", "wrong_name")
+    if not password_check(user=user, password=password):
+        raise InvalidInput.field("password", "This is not your password.", "wrong_password")
+    with transaction.atomic():
+        # The user's row stands before the accounts; an account's row is what an order locks.
+        user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        mine = BrokerageAccount.objects.select_for_update(no_key=True).filter(user=user)
+        accounts = list(mine.order_by("id"))
+        if refusal := closing_refusal(user):
+            raise Conflict(refusal)
+        for account in accounts:
+            if account.status == AccountStatus.ACTIVE:
+                account_freeze(account_id=account.pk, actor=user, reason=BY_OWNER, now=now)
+        return user_deactivate(user=user, actor=user, reason=BY_OWNER, now=now)
+
+
+def _reasons(accounts: Iterable[BrokerageAccount]) -> list[str]:
+    found = [guard(account) for account in accounts for guard in _GUARDS]
+    return [reason for reason in found if reason]

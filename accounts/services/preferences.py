@@ -1,0 +1,42 @@
+"""How a person likes their pages. What is not given stays as it is."""
+
+from datetime import datetime
+
+from accounts.models import OrderUnit, Palette, Theme, User
+from speedtrade.lib.errors import FieldError, InvalidInput
+
+_CHOICES = {"theme": Theme, "palette": Palette, "order_unit": OrderUnit}
+
+
+def user_preferences_change(
+    *,
+    user: User,
+    theme: str | None = None,
+    palette: str | None = None,
+    flashes: bool | None = None,
+    paused: bool | None = None,
+    shortcuts: bool | None = None,
+    order_unit: str | None = None,
+    now: datetime,
+) -> User:
+    """Keep new preferences; raises InvalidInput with every choice that does not exist."""
+    given = {
+        "theme": theme,
+        "palette": palette,
+        "flashes": flashes,
+        "paused": paused,
+        "shortcuts": shortcuts,
+        "order_unit": order_unit,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    errors = [
+        FieldError(name, "invalid", "There is no such choice.")
+        for name, choices in _CHOICES.items()
+        if name in changes and changes[name] not in choices.values
+    ]
+    if errors:
+        raise InvalidInput(" ".join(error.detail for error in errors), errors=errors)
+    for name, value in changes.items():
+        setattr(user, name, value)
+    user.save(update_fields=list(changes))
+    return user

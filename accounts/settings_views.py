@@ -1,0 +1,169 @@
+"""The settings: five pages, each with its forms, and each whole without JavaScript."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import logout, update_session_auth_hash
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.cookies import with_theme
+from accounts.forms import (
+    AppearanceForm,
+    CloseForm,
+    HouseForm,
+    PasswordForm,
+    PreferencesForm,
+    ProfileForm,
+    TradingForm,
+)
+from accounts.requests import user_of
+from accounts.selectors import security_log
+from accounts.services.closing import closing_refusal, user_close
+from accounts.services.exports import export_lines, export_names
+from accounts.services.preferences import user_preferences_change
+from accounts.services.users import (
+    user_password_change,
+    user_profile_change,
+    user_sessions_end,
+)
+from speedtrade.lib.errors import Conflict, InvalidInput
+from speedtrade.lib.htmx import see_other
+
+
+@require_safe
+def settings_page(request: HttpRequest) -> HttpResponseBase:
+    """Name and e-mail address, and the way to all that has no tab on a phone."""
+    return _page(request, "profile", profile_form=ProfileForm.of(user_of(request)))
+
+
+@require_POST
+def profile_change(request: HttpRequest) -> HttpResponseBase:
+    """POST `email`: back to the settings, or 422 with them."""
+    form = ProfileForm(request.POST)
+    if form.is_valid():
+        try:
+            user_profile_change(user=user_of(request), **form.cleaned_data, now=timezone.now())
+        except InvalidInput as error:
+            form.with_error(error)
+        else:
+            messages.success(request, "Your profile is saved.")
+            return redirect("accounts:settings")
+    return _page(request, "profile", status=422, profile_form=form)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def trading(request: HttpRequest) -> HttpResponseBase:
+    """GET; POST `order_unit`: what the amount of a new ticket counts."""
+    return _preferences(request, "trading", TradingForm)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def appearance(request: HttpRequest) -> HttpResponseBase:
+    """GET; POST `theme`, `palette`, `flashes`, `paused`, `shortcuts`."""
+    return _preferences(request, "appearance", AppearanceForm)
+
+
+def _preferences(
+    request: HttpRequest, section: str, kind: type[PreferencesForm]
+) -> HttpResponseBase:
+    user, posted = user_of(request), request.method == "POST"
+    form = kind(request.POST) if posted else kind.of(user)
+    if posted and form.is_valid():
+        try:
+            user = user_preferences_change(user=user, now=timezone.now(), **form.cleaned_data)
+        except InvalidInput as error:
+            form.with_error(error)
+        else:
+            messages.success(request, "Saved.")
+            return with_theme(see_other(request, f"accounts:{section}"), user)
+    return _page(request, section, status=422 if posted else 200, form=form)
+
+
+@require_safe
+def security(request: HttpRequest) -> HttpResponseBase:
+    """The password, the other sessions, and who logged in when."""
+    return _security(request, PasswordForm())
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sensitive_post_parameters("current_password", "new_password")
+def password_change(request: HttpRequest) -> HttpResponseBase:
+    """POST `current_password`, `new_password`: this session stays, every other door closes."""
+    posted = request.method == "POST"
+    form = PasswordForm(request.POST) if posted else PasswordForm()
+    if posted and form.is_valid():
+        try:
+            user = user_password_change(
+                user=user_of(request), **form.cleaned_data, now=timezone.now()
+            )
+        except InvalidInput as error:
+            form.with_error(error)
+        else:
+            update_session_auth_hash(request, user)
+            messages.success(request, "Your password is changed. Other devices are logged out.")
+            return redirect("accounts:security")
+    return _security(request, form, status=422 if posted else 200)
+
+
+@require_POST
+def sessions_end(request: HttpRequest) -> HttpResponseBase:
+    """Every other session and every API token of this user ends; this session stays."""
+    user = user_sessions_end(user=user_of(request), now=timezone.now())
+    update_session_auth_hash(request, user)
+    messages.success(request, "Every other browser and every API token is logged out.")
+    return see_other(request, "accounts:security")
+
+
+@require_safe
+def data(request: HttpRequest) -> HttpResponseBase:
+    """A copy of everything, and the end of the account."""
+    return _data(request, CloseForm())
+
+
+@require_safe
+def export(request: HttpRequest) -> HttpResponseBase:
+    """Everything that is kept about this user, as a file of JSON lines."""
+    lines = export_lines(user_of(request))
+    response = StreamingHttpResponse(lines, content_type="application/x-ndjson; charset=utf-8")
+    name = f"speedtrade-data-{timezone.now():%Y-%m-%d}.jsonl"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+@require_POST
+@sensitive_post_parameters("password")
+def close(request: HttpRequest) -> HttpResponseBase:
+    """POST `username`, `password`: the account is closed and this person logged out, or 422."""
+    form = CloseForm(request.POST)
+    if form.is_valid():
+        try:
+            user_close(user=user_of(request), **form.cleaned_data, now=timezone.now())
+        except (InvalidInput, Conflict) as error:
+            form.with_error(error)
+        else:
+            logout(request)
+            messages.success(request, "Your account is closed. Support can open it again.")
+            return redirect(settings.LOGOUT_REDIRECT_URL)
+    return _data(request, form, status=422)
+
+
+def _security(request: HttpRequest, form: HouseForm, status: int = 200) -> HttpResponseBase:
+    events = security_log(user_of(request))
+    return _page(request, "security", status=status, password_form=form, events=events)
+
+
+def _data(request: HttpRequest, form: HouseForm, status: int = 200) -> HttpResponseBase:
+    refusal = closing_refusal(user_of(request))
+    return _page(request, "data", status=status, form=form, refusal=refusal, parts=export_names())
+
+
+def _page(
+    request: HttpRequest, section: str, *, status: int = 200, **context: Any
+) -> HttpResponseBase:
+    context["section"] = section
+    return render(request, f"accounts/settings/{section}.html", context, status=status)
