@@ -4,9 +4,11 @@ Every page of the route table is fetched by somebody with few rows and by somebo
 """
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -14,6 +16,7 @@ from django.utils import timezone
 from speedtrade.testing.routes import ROUTES
 
 QUERIES_MOST = 25
+NOON = datetime(2026, 11, 18, 12, 0, tzinfo=UTC)  # speedtrade.testing.market.NOON
 #: (positions, working orders, orders in all)
 FEW, MANY = (10, 5, 20), (60, 50, 300)
 PAGES = [
@@ -72,6 +75,7 @@ def queries_of(who: dict[str, Any], path: str) -> list[str]:
 
 
 @pytest.mark.django_db
+@time_machine.travel(NOON)  # the table names months and years
 def test_no_page_asks_more_often_when_there_is_more_to_show() -> None:
     from marketdata.services.instruments import instruments_load
 
