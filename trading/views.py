@@ -5,7 +5,7 @@ import json
 from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -20,6 +20,7 @@ from speedtrade.lib.ratelimit import RateLimited
 from trading import panels
 from trading.desks import Desk, desk_get
 from trading.forms import TicketForm
+from trading.marks import marks_of
 from trading.models import Order
 from trading.reviews import Review, review_make, review_read
 from trading.selectors import order_events, order_for_user, orders_of
@@ -105,6 +106,13 @@ def here(request: UserRequest, symbol: str) -> HttpResponse:
     account, instrument = account_for_user(user=request.user), instrument_get(symbol)
     context = panels.here_context(account, instrument, timezone.now())
     return render(request, "trading/partials/_here.html", context)
+
+
+@require_safe
+def marks(request: UserRequest, symbol: str) -> HttpResponse:
+    """What the chart draws of one's own: cost, working orders, fills."""
+    account, instrument = account_for_user(user=request.user), instrument_get(symbol)
+    return JsonResponse(marks_of(account, instrument))
 
 
 # ── orders ───────────────────────────────────────────────────────────────────

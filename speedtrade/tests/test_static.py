@@ -15,7 +15,7 @@ from speedtrade.lib.staticfiles import HouseStaticStorage
 
 STATIC = Path(settings.BASE_DIR) / "static"
 ROWS: list[dict[str, Any]] = json.loads((STATIC / "vendor/MANIFEST.json").read_text())["files"]
-CSS_BUDGET = 12 * 1024  # bytes of all style sheets together, compressed
+CSS_BUDGET = 12 * 1024  # bytes of all style sheets of a page together, compressed
 JS_LINES = 150
 
 
@@ -40,8 +40,9 @@ def test_every_vendored_package_brings_its_licence() -> None:
 
 
 def test_style_sheets_fit_their_budget() -> None:
-    sheets = sorted((STATIC / "css").glob("*.css"))
-    assert sheets
+    others = {"admin.css", "api-docs.css"}  # no page of a user loads these
+    sheets = [s for s in (STATIC / "css").glob("*.css") if s.name not in others]
+    assert len(sheets) == 5
     assert sum(len(gzip.compress(sheet.read_bytes())) for sheet in sheets) <= CSS_BUDGET
 
 
