@@ -74,7 +74,7 @@ export async function load(box, url, signal, retry) {
   box.setAttribute("aria-busy", "true");
   let id = null;
   try {
-    const response = await fetch(url, { signal, headers: { Accept: "application/json" }, credentials: "same-origin" });
+    const response = await fetch(url, { signal, headers: { Accept: "application/json" } });
     id = response.headers.get("X-Request-Id");
     if (!response.ok) throw new Error(String(response.status));
     const data = await response.json();
@@ -97,15 +97,11 @@ function settle(box, skeleton) {
 export function say(box, text, retry = null) {
   box.querySelector(".chart-message")?.remove();
   const message = document.createElement("div");
-  message.className = "chart-message";
-  message.setAttribute("role", "status");
+  Object.assign(message, { className: "chart-message", role: "status" });
   message.append(text);
   if (retry) {
     const button = document.createElement("button");
-    button.type = "button";
-    button.className = "btn sm";
-    button.textContent = "Retry";
-    button.addEventListener("click", retry);
+    Object.assign(button, { type: "button", className: "btn sm", textContent: "Retry", onclick: retry });
     message.append(button);
   }
   box.append(message);

@@ -27,7 +27,6 @@ export function drawIndicators(chart, found, bars, look, common) {
       const added = chart.addSeries(bar ? HistogramSeries : LineSeries, {
         ...own, title, lineWidth: 1, color: bar ? faint(look[color], 0.5) : look[color],
         lineStyle: LineStyle[style ?? "Solid"], priceLineVisible: false, lastValueVisible: title !== "",
-        crosshairMarkerVisible: false,
       }, pane);
       added.setData(lines[line].map((text, n) => (
         text === null ? { time: bars[n].time } : { time: bars[n].time, value: Number(text) })));

@@ -5,7 +5,7 @@ import { LineStyle, createSeriesMarkers, place } from "./chart-base.js";
 // Draws `marks` (see trading/marks.py) on a series and returns what takes them off again.
 export function drawMarks(series, marks, { bars, length, look, tick }) {
   const line = (price, color, title, lineStyle) => series.createPriceLine({
-    price: Number(price), color, title, lineStyle, lineWidth: 1, axisLabelVisible: true,
+    price: Number(price), color, title, lineStyle, lineWidth: 1,
   });
   const lines = [];
   const { position, orders = [], fills = [] } = marks ?? {};

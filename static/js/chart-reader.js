@@ -2,18 +2,18 @@
 import * as format from "./format.js";
 import { moment } from "./chart-base.js";
 
-const STEPS = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -Infinity, End: Infinity };
+const STEPS = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 
 // The chart in one sentence, as marketdata/charts.py says it of today.
 export function sentence(symbol, bars, base, words, tick) {
   const last = bars.at(-1).text;
   const moved = format.minus(last, base);
-  const way = { up: "rose", down: "fell", flat: "did not move" }[format.direction(moved)];
-  const by = way === "did not move" ? "" : ` ${format.pct(format.percent(moved.replace("-", ""), base))}`;
+  const by = ` ${format.pct(format.percent(moved.replace("-", ""), base))}`;
+  const way = { up: `rose${by}`, down: `fell${by}`, flat: "did not move" }[format.direction(moved)];
   const low = bars.reduce((a, b) => (b.low < a.low ? b : a)).lowText;
   const high = bars.reduce((a, b) => (b.high > a.high ? b : a)).highText;
   const price = (text) => format.price(text, tick);
-  return `${symbol} ${way}${by} ${words}, from ${price(base)} to ${price(last)}; low ${price(low)}, high ${price(high)}.`;
+  return `${symbol} ${way} ${words}, from ${price(base)} to ${price(last)}; low ${price(low)}, high ${price(high)}.`;
 }
 
 export class Reader {

@@ -113,7 +113,7 @@ class PriceChart {
     clearTimeout(this.marking);
     if (!url) return;
     this.marking = setTimeout(async () => {
-      const answer = await fetch(url, { headers: { Accept: "application/json" } }).catch(() => null);
+      const answer = await fetch(url).catch(() => null);
       if (!answer?.ok) return;
       this.marks = await answer.json();
       if (!this.series?.length) return;

@@ -7,14 +7,11 @@ function fail(event) {
   if (panel.querySelector("[data-failed]")) return; // it says so already
   const id = event.detail.xhr?.getResponseHeader("X-Request-Id");
   const box = document.createElement("div");
-  box.className = "cluster";
+  Object.assign(box, { className: "cluster", role: "status" });
   box.dataset.failed = "";
-  box.setAttribute("role", "status");
+  const retry = () => panel.dispatchEvent(new CustomEvent("st:retry"));
   const button = document.createElement("button");
-  button.type = "button";
-  button.className = "btn sm";
-  button.textContent = "Retry";
-  button.addEventListener("click", () => panel.dispatchEvent(new CustomEvent("st:retry")));
+  Object.assign(button, { type: "button", className: "btn sm", textContent: "Retry", onclick: retry });
   box.append(`Couldn't load ${panel.dataset.panel}.${id ? ` Request ${id}.` : ""}`, button);
   panel.replaceChildren(box);
 }
