@@ -1,10 +1,12 @@
 // What is drawn over the price: one's own cost, working orders and fills.
 import * as format from "./format.js";
 import { LineStyle, createSeriesMarkers, place } from "./chart-base.js";
+import { colors } from "./theme-colors.js";
 
-// Draws `marks` (see trading/marks.py) on a series and returns what takes them off again.
-export function drawMarks(series, marks, { bars, length, look, tick }) {
-  const line = (price, color, title, lineStyle) => series.createPriceLine({
+// Draws `marks` (see trading/marks.py) on the main series of a chart; returns what takes them off again.
+export function drawMarks({ main, marks, bars, length, tick }) {
+  const look = colors();
+  const line = (price, color, title, lineStyle) => main.createPriceLine({
     price: Number(price), color, title, lineStyle, lineWidth: 1,
   });
   const lines = [];
@@ -16,9 +18,9 @@ export function drawMarks(series, marks, { bars, length, look, tick }) {
     const title = `${side === "buy" ? "Buy" : "Sell"} ${format.qty(qty)} @ ${format.price(price, tick).slice(1)}`;
     lines.push(line(price, side === "buy" ? look.gain : look.loss, title, LineStyle.LargeDashed));
   }
-  const markers = createSeriesMarkers(series, places(fills, bars, length, look));
+  const markers = createSeriesMarkers(main, places(fills, bars, length, look));
   return () => {
-    for (const one of lines) series.removePriceLine(one);
+    for (const one of lines) main.removePriceLine(one);
     markers.detach();
   };
 }

@@ -90,12 +90,8 @@ class PriceChart {
       this.main.createPriceLine({ price: Number(this.prev), color: look["ink-2"], lineStyle: LineStyle.Dotted, lineWidth: 1, axisLabelVisible: false, title: "Prev close" });
     }
     this.series = [this.main, volume, ...drawIndicators(this.chart, this.indicators, this.bars, look, common)];
-    this.unmark = this.mark();
+    this.unmark = drawMarks(this);
     this.reader.take(this.main, this.bars, this.length);
-  }
-
-  mark() {
-    return drawMarks(this.main, this.marks, { bars: this.bars, length: this.length, look: colors(), tick: this.tick });
   }
 
   tell() {
@@ -118,7 +114,7 @@ class PriceChart {
       this.marks = await answer.json();
       if (!this.series?.length) return;
       this.unmark();
-      this.unmark = this.mark();
+      this.unmark = drawMarks(this);
     }, MARKS_AFTER);
   }
 
