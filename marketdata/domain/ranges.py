@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from marketdata.domain.calendar import NEW_YORK
@@ -32,7 +32,7 @@ RANGES: Final[dict[str, ChartRange]] = {
 
 
 def range_start(name: str, now: datetime, session_open: datetime) -> datetime | None:
-    """Where a range begins: today's with its session, this year's with New York's; None: nowhere.
+    """Where a range begins: today's with its session, this year's with the year; None: nowhere.
 
     Raises KeyError for a name that is not in RANGES.
     """
@@ -40,6 +40,5 @@ def range_start(name: str, now: datetime, session_open: datetime) -> datetime | 
     if name == TODAY:
         return session_open
     if name == "YTD":
-        local = now.astimezone(NEW_YORK)
-        return local.replace(month=1, day=1, hour=0, minute=0, second=0, microsecond=0)
+        return datetime(now.astimezone(NEW_YORK).year, 1, 1, tzinfo=UTC)
     return None if chosen.back is None else now - chosen.back
