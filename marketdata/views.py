@@ -1,4 +1,4 @@
-"""Pages of the market: the list, search, one symbol, the watchlist, and bars for charts."""
+"""Pages of the market: the list, search and the watchlist; one symbol is in `symbol_views`."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -8,19 +8,17 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from marketdata import presenters, quote_store, selectors, serializers
+from marketdata import quote_store, selectors
 from marketdata.domain.quotes import Quote
 from marketdata.domain.symbols import symbol_slug
-from marketdata.hours import market_hours
 from marketdata.models import AssetType, Instrument
 from marketdata.palette import places_for
-from marketdata.panels import symbol_context
 from marketdata.services.watchlists import (
     watchlist_add,
     watchlist_ensure_default,
@@ -28,10 +26,8 @@ from marketdata.services.watchlists import (
     watchlists_choose,
 )
 from marketdata.sorting import sort_asked, sort_links, sort_rows
-from speedtrade.lib.errors import Conflict, InvalidInput
-from speedtrade.lib.formats import pct_text, price_text
+from speedtrade.lib.errors import Conflict
 from speedtrade.lib.htmx import page
-from speedtrade.lib.money import percent
 
 MOVERS_ON_PAGE = 5
 SPARK_BARS, SPARK_LIMIT = "5m", 288  # a market that never closes has a day of so many
@@ -115,68 +111,6 @@ def search(request: HttpRequest) -> HttpResponse:
     )
 
 
-@require_safe
-def symbol_page(request: HttpRequest, symbol: str) -> HttpResponseBase:
-    """Price, chart and facts of one symbol, with what other apps add. It has one address."""
-    now, instrument = timezone.now(), selectors.instrument_get(symbol)
-    if symbol != symbol_slug(instrument.symbol):
-        return redirect("marketdata:symbol", symbol_slug(instrument.symbol), permanent=False)
-    quote = quote_store.quote_get(instrument.symbol)
-    context = {
-        **_row(instrument, quote, now),
-        **_starred(request, instrument),
-        "state": selectors.market_clock(now)[instrument.asset_type],
-        "hours": "always" if market_hours().never_closes(instrument.asset_type) else "nyse",
-        "summary": _summary(instrument, quote),
-        **symbol_context(request, instrument, now),
-    }
-    return render(request, "marketdata/symbol.html", context)
-
-
-@require_safe
-def book(request: HttpRequest, symbol: str) -> HttpResponse:
-    """The order book of a symbol; its page fetches it again and again."""
-    instrument = selectors.instrument_get(symbol)
-    quote = selectors.quote_of(instrument)
-    sizes = [level.size for level in (*quote.bids, *quote.asks)]
-    largest = max(sizes, default=None)
-    levels = {
-        side: [
-            {"price": x.price, "size": x.size, "share": percent(x.size, largest or x.size)}
-            for x in rows
-        ]
-        for side, rows in (("bids", quote.bids), ("asks", quote.asks))
-    }
-    context = {"instrument": instrument, "quote": quote, **levels}
-    return page(request, "marketdata/book.html", context, partial="marketdata/partials/_book.html")
-
-
-def _summary(instrument: Instrument, quote: Quote | None) -> str:
-    """The day in one sentence: what the chart shows, in words."""
-    if quote is None:
-        return f"There is no price of {instrument.symbol} yet."
-    tick = instrument.price_tick
-    moved = {1: "rose", -1: "fell", 0: "did not move"}[(quote.change > 0) - (quote.change < 0)]
-    by = f" {pct_text(abs(quote.change_pct))}" if quote.change else ""
-    return (
-        f"{instrument.symbol} {moved}{by} today, from {price_text(quote.prev_close, tick)} to "
-        f"{price_text(quote.last, tick)}; low {price_text(quote.day_low, tick)}, "
-        f"high {price_text(quote.day_high, tick)}."
-    )
-
-
-@require_safe
-def bars(request: HttpRequest, symbol: str) -> HttpResponseBase:
-    """`?timeframe=&limit=&start=&end=` as JSON for the chart, in the shape of the API."""
-    wanted = serializers.BarsQuery(data=request.GET)
-    if not wanted.is_valid():
-        raise InvalidInput("Choose a timeframe and a limit as the API names them.")
-    instrument = selectors.instrument_get(symbol)
-    rows = selectors.bars(instrument, **wanted.validated_data, now=timezone.now())
-    timeframe = wanted.validated_data["timeframe"]
-    return JsonResponse(presenters.bars_json(instrument.symbol, timeframe, rows))
-
-
 @require_POST
 def watch(request: HttpRequest) -> HttpResponseBase:
     """POST `symbol`: it stands on the watchlist; again is harmless."""
@@ -206,7 +140,7 @@ def choose(request: HttpRequest) -> HttpResponseBase:
     return _star(request)
 
 
-def _starred(request: HttpRequest, instrument: Instrument) -> dict[str, Any]:
+def starred(request: HttpRequest, instrument: Instrument) -> dict[str, Any]:
     """For `components/_star.html`: the user's lists, and whether the first one has it."""
     lists = selectors.watchlists_star(request.user, instrument)
     return {"star_lists": lists, "watched": bool(lists) and getattr(lists[0], "watched", False)}
@@ -218,7 +152,7 @@ def _star(request: HttpRequest, problem: str = "") -> HttpResponseBase:
     asked = request.POST.get("next", "")
     own = url_has_allowed_host_and_scheme(asked, {request.get_host()}, request.is_secure())
     if request.headers.get("HX-Request") == "true":
-        context = {"instrument": instrument, **_starred(request, instrument), "problem": problem}
+        context = {"instrument": instrument, **starred(request, instrument), "problem": problem}
         return render(request, "components/_star.html", context, status=422 if problem else 200)
     if problem:
         messages.error(request, problem)

@@ -320,6 +320,7 @@ STATIC_JOINED: dict[str, tuple[list[str], str]] = {
             "ticket.js",
             "pulse.js",
             "watchlist.js",
+            "panel.js",
             "keys.js",
             "settings.js",
         ],
@@ -387,6 +388,11 @@ WS_LIFETIME = timedelta(hours=12)  # then the client connects anew
 WS_RECHECK = timedelta(seconds=5)  # a socket asks so often whether its user may still be here
 BARS_LIMIT = 1000
 BARS_LIMIT_DEFAULT = 300
+BOOK_LEVELS = 10  # of each side on a page
+CHART_ORDERS, CHART_FILLS = 20, 100  # of one account, drawn on a chart
+BARS_TABLE_ROWS = 100  # the newest so many of a range, as a table
+# How long a process believes what a year of daily bars said about a symbol.
+YEAR_CACHE = timedelta(0) if TESTING else timedelta(minutes=5)
 QUOTES_LIMIT = 100  # symbols in one request
 SEARCH_LIMIT = 20
 MOVERS_LIMIT = 10

@@ -5,10 +5,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest
+from django.urls import reverse
 
 from accounts.models import BrokerageAccount
 from accounts.requests import user_of
 from accounts.selectors import account_for_user
+from marketdata.domain.symbols import symbol_slug
 from marketdata.models import Instrument
 from portfolio.selectors import summary_get
 from speedtrade.lib.errors import InvalidInput
@@ -16,6 +18,7 @@ from trading.cautions import age_words, cautions, closed_words, whole_shares
 from trading.desks import Desk, Verdict, desk_of, judge
 from trading.domain.orders import Side
 from trading.forms import SHARES, SIDES, TYPES, TicketForm
+from trading.marks import marks_of
 from trading.models import Order
 from trading.reviews import Review, hold_beyond
 from trading.selectors import orders_of
@@ -34,6 +37,8 @@ def symbol_panel(request: HttpRequest, instrument: Instrument, now: datetime) ->
         "side_template": "trading/partials/_ticket.html",
         "dock_template": "trading/partials/_dock.html",
         "main_templates": ["trading/partials/_here.html"],
+        "marks": marks_of(account, instrument),
+        "marks_url": reverse("trading:marks", args=[symbol_slug(instrument.symbol)]),
         **ticket_context(desk, TicketForm.fresh(desk, request.GET, user)),
         **here_context(account, instrument, now),
     }

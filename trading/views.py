@@ -1,6 +1,6 @@
 """The ticket, from edit to confirmation. Orders have pages of their own (`order_views`)."""
 
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -14,6 +14,7 @@ from speedtrade.lib.ratelimit import RateLimited
 from trading import panels
 from trading.desks import Desk, desk_get
 from trading.forms import TicketForm
+from trading.marks import marks_of
 from trading.reviews import Review, review_make, review_read
 from trading.services.reviews import review_confirm
 
@@ -92,3 +93,10 @@ def here(request: UserRequest, symbol: str) -> HttpResponse:
     account, instrument = account_for_user(user=request.user), instrument_get(symbol)
     context = panels.here_context(account, instrument, timezone.now())
     return render(request, "trading/partials/_here.html", context)
+
+
+@require_safe
+def marks(request: UserRequest, symbol: str) -> HttpResponse:
+    """What the chart draws of one's own: cost, working orders, fills."""
+    account, instrument = account_for_user(user=request.user), instrument_get(symbol)
+    return JsonResponse(marks_of(account, instrument))

@@ -2,13 +2,17 @@
 
 import gzip
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
+import time_machine
+from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
 from marketdata import panels, quote_store
+from marketdata.domain.ranges import RANGES
 from marketdata.models import WatchlistItem
 from speedtrade.testing.cast import ApiClient, page_client
 from speedtrade.testing.market import instrument, put_quote, quote
@@ -243,3 +247,129 @@ def test_the_star_works_without_javascript_and_stays_on_our_host(
 )
 def test_a_stranger_is_sent_to_the_log_in(client: Client, path: str) -> None:
     assert client.get(path).headers["Location"] == f"/login?next={path}"
+
+
+# ── the page of a symbol when things are not as usual ───────────────────────
+def test_a_tiny_and_a_huge_price_are_shown_to_their_last_digit(reader: Client) -> None:
+    for symbol, tick, price, shown in (
+        ("PEPE/USD", "0.00000001", "0.00001234", "$0.00001234"),
+        ("BRK.A", "0.01", "712345.67", "$712,345.67"),
+    ):
+        instrument(symbol, price_tick=Decimal(tick))
+        put_quote(quote(symbol, price, price, now=timezone.now(), step=tick, prev_close=price))
+        text = text_of(reader.get(f"/markets/{symbol.replace('/', '-')}"))
+        assert text.count(shown) > 5 and "did not move today" in text
+
+
+def test_a_long_name_stands_whole(reader: Client) -> None:
+    name = "The Very Long Name of a Company That Nobody Ever Shortened".ljust(60, "!")
+    instrument("LONG", name=name)
+    assert name in text_of(reader.get("/markets/LONG"))
+
+
+def test_a_page_without_a_quote_says_what_is_missing(reader: Client, redis_away: None) -> None:
+    instrument("AAPL")
+    text = text_of(reader.get("/markets/AAPL"))
+    assert "No price yet" in text and "There is no order book of AAPL yet." in text
+    assert "Key statistics" in text and "Smallest order" in text
+    assert "There is no order book" in text_of(reader.get("/markets/AAPL/book", headers=HTMX))
+
+
+def test_a_dead_feed_is_said_beside_the_time_of_its_last_price(reader: Client) -> None:
+    instrument("AAPL")
+    put_quote(quote("AAPL", now=timezone.now() - timedelta(minutes=1)))
+    text = text_of(reader.get("/markets/AAPL"))
+    assert "data-stale" in text and "Not live" in text and "Last price" in text
+
+
+def test_a_closed_market_says_when_it_opens(reader: Client, market: None, settings: Any) -> None:
+    settings.SIMULATED_MARKET_HOURS = "nyse"
+    with time_machine.travel("2026-11-21T12:00:00Z", tick=False):  # a Saturday
+        text = text_of(reader.get("/markets/AAPL"))
+    assert "Market closed, opens" in text and "Nov 23" in text and "Market open" not in text
+
+
+def test_a_halted_symbol_has_a_pill_and_a_banner(reader: Client) -> None:
+    instrument("GME", halted_at=timezone.now(), halt_reason="Waiting for news.")
+    text = text_of(reader.get("/markets/GME"))
+    assert "Halted</span>" in text and "Orders can be canceled, not placed." in text
+
+
+# ── the chart, its table, its indicators ────────────────────────────────────
+@pytest.mark.parametrize("name", RANGES)
+def test_every_range_has_bars_and_a_table(reader: Client, name: str) -> None:
+    instrument("AAPL")
+    with time_machine.travel("2026-11-18T15:00:00Z", tick=False):
+        answer = reader.get(f"/markets/AAPL/bars?range={name}").json()
+        table = text_of(reader.get(f"/markets/AAPL/bars/table?range={name}", headers=HTMX))
+    assert answer["timeframe"] == RANGES[name].timeframe
+    assert 1 <= len(answer["bars"]) <= settings.BARS_LIMIT
+    assert "<html" not in table
+    assert table.count("<tr><th") - 1 == min(len(answer["bars"]), settings.BARS_TABLE_ROWS)
+
+
+def test_the_table_is_a_page_of_its_own_without_javascript(reader: Client) -> None:
+    instrument("AAPL")
+    text = text_of(reader.get("/markets/AAPL/bars/table?range=1M"))
+    assert "AAPL prices</h1>" in text and '<a href="?range=1M" aria-current="page">' in text
+    assert "The newest 100 of" in text
+
+
+def test_a_symbol_without_bars_has_an_empty_table(reader: Client) -> None:
+    instrument("NEWCO")
+    assert reader.get("/markets/NEWCO/bars?range=1Y").json()["bars"] == []
+    assert "No bars yet." in text_of(reader.get("/markets/NEWCO/bars/table?range=1Y"))
+
+
+def test_indicators_come_aligned_with_the_bars(reader: Client) -> None:
+    instrument("AAPL")
+    answer = reader.get("/markets/AAPL/bars?range=1Y&indicators=sma20,bb20").json()
+    assert list(answer["indicators"]) == ["sma20", "bb20"]
+    values = answer["indicators"]["sma20"]["value"]
+    assert len(values) == len(answer["bars"])
+    assert values[:19] == [None] * 19 and all(isinstance(value, str) for value in values[19:])
+    assert set(answer["indicators"]["bb20"]) == {"upper", "middle", "lower"}
+
+
+@pytest.mark.parametrize("query", ["range=9Y", "range=1M&indicators=magic", "indicators=magic"])
+def test_a_range_or_indicator_that_does_not_exist_is_refused(reader: Client, query: str) -> None:
+    instrument("AAPL")
+    assert reader.get(f"/markets/AAPL/bars?{query}").status_code == 400
+
+
+def test_the_lines_of_a_chart_are_remembered(reader: Client, market: None, alice: Any) -> None:
+    chosen = {"indicators": ["rsi14", "sma20", "magic"], "next": "/markets/AAPL"}
+    answer = reader.post("/settings/indicators", chosen)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/markets/AAPL")
+    alice.refresh_from_db()
+    assert alice.indicators == ["sma20", "rsi14"]
+    text = text_of(reader.get("/markets/AAPL"))
+    assert 'value="sma20" checked' in text and 'value="macd">' in text
+    assert "chart needs-js tall" in text
+    assert reader.post("/settings/indicators", {}, headers=HTMX).status_code == 204
+    alice.refresh_from_db()
+    assert alice.indicators == []
+    away = reader.post("/settings/indicators", {"next": "https://evil.example/"})
+    assert away.headers["Location"] == "/markets"
+
+
+def test_the_page_of_a_symbol_brings_its_book_and_the_year(reader: Client) -> None:
+    instrument("AAPL", sector="Technology")
+    sizes = [str(size) for size in range(10, 22)]
+    put_quote(quote("AAPL", now=timezone.now(), sizes=sizes))
+    response = reader.get("/markets/AAPL")
+    text = text_of(response)
+    assert 'id="bid-10"' in text and 'id="bid-11"' not in text and 'id="ask-10"' in text
+    assert "Spread" in text and ">0.01%</data>)" in text and "Technology" in text
+    year = response.context["year"]
+    assert year.low <= response.context["quote"].day_low and year.average_volume > 0
+
+
+def test_the_page_of_a_symbol_stays_small_and_asks_little(
+    reader: Client, django_assert_max_num_queries: Any
+) -> None:
+    instrument("AAPL")
+    put_quote(quote("AAPL", now=timezone.now(), sizes=["100"] * 10))
+    with django_assert_max_num_queries(25):
+        response = reader.get("/markets/AAPL")
+    assert len(gzip.compress(response.content)) < 30 * 1024

@@ -158,6 +158,10 @@ ROUTES: dict[str, list[Case]] = {
         page("/markets/NOSUCH", GET=404),
     ],
     "markets/<str:symbol>/bars": [page("/markets/AAPL/bars", GET=200)],
+    "markets/<str:symbol>/bars/table": [page("/markets/AAPL/bars/table?range=1W", GET=200)],
+    "settings/indicators": [
+        page("/settings/indicators", {"POST": {"indicators": "sma20"}}, POST=303),
+    ],
     "markets/<str:symbol>/book": [page("/markets/AAPL/book", GET=200)],
     "search": [page("/search?q=app", GET=200)],
     "watchlist/add": [page("/watchlist/add", {"POST": {"symbol": "AAPL"}}, POST=302)],
@@ -266,6 +270,7 @@ ROUTES: dict[str, list[Case]] = {
     "markets/<str:symbol>/estimate": [page("/markets/AAPL/estimate", POST=200)],
     "markets/<str:symbol>/review": [page("/markets/AAPL/review", POST=422)],
     "markets/<str:symbol>/mine": [page("/markets/AAPL/mine", GET=200)],
+    "markets/<str:symbol>/marks": [page("/markets/AAPL/marks", GET=200)],
     "orders": [page("/orders", GET=200)],
     "orders/place": [page("/orders/place", POST=400)],
     "orders/<int:order_id>": [page("/orders/{order}", GET=mine(200))],

@@ -5,6 +5,7 @@ Files come from static/ on disk and the page from a template: no server, no wait
 
 import json
 import mimetypes
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,6 +16,8 @@ import pytest
 from django.conf import settings
 from django.template import Context, Template
 from playwright.sync_api import Page, Route, WebSocketRoute, expect
+
+from marketdata.domain.ranges import RANGES
 
 pytestmark = pytest.mark.e2e
 ORIGIN = "http://speedtrade.test"
@@ -36,6 +39,7 @@ BODY = """{% load static %}<!doctype html><html lang="en" data-theme="system"><h
 CHART = """{% load static %}<!doctype html><html lang="en" data-theme="dark"><head>
 <title>Chart</title><link rel="stylesheet" href="{% static 'css/tokens.css' %}">
 <link rel="stylesheet" href="{% static 'css/components.css' %}">
+<link rel="stylesheet" href="{% static 'css/pages.css' %}">
 <script defer src="{% static 'vendor/lightweight-charts/lightweight-charts.js' %}"></script>
 <script type="module" src="{% static 'js/quotes.js' %}"></script>
 <script type="module" src="{% static 'js/chart.js' %}"></script></head><body>
@@ -88,12 +92,23 @@ def server(page: Page) -> Server:
         path = route.request.url.removeprefix(ORIGIN)
         if path.startswith("/markets/"):
             made.asked.append(path)
-            status, body = (503, "") if made.broken else (200, json.dumps({"bars": BARS}))
-            route.fulfill(status=status, body=body, content_type="application/json")
+            answer: dict[str, Any] = {"timeframe": "1h", "bars": BARS}
+            if "rsi14" in path:
+                lines = {"value": [None, *["50.5"] * (len(BARS) - 1)]}
+                answer["indicators"] = {"rsi14": lines}
+            status, body = (503, "") if made.broken else (200, json.dumps(answer))
+            headers = {"X-Request-Id": "abc-123", "Content-Type": "application/json"}
+            route.fulfill(status=status, body=body, headers=headers)
             return
         if path in ("/", "/chart"):
             instrument = {"symbol": "AAPL", "price_tick": Decimal("0.01")}
-            context = {"instrument": instrument, "hours": "always", "summary": "It rose."}
+            context = {
+                "instrument": instrument,
+                "summary": "It rose.",
+                "ranges": RANGES.items(),
+                "range": "1D",
+                "indicators": [("sma20", "SMA 20", False), ("rsi14", "RSI 14", False)],
+            }
             html = Template(BODY if path == "/" else CHART).render(Context(context))
             headers = {"Content-Security-Policy": CSP}
             route.fulfill(body=html, content_type="text/html", headers=headers)
@@ -251,9 +266,12 @@ def test_a_chart_is_drawn_over_the_hour_that_comes_twice(page: Page, server: Ser
     page.wait_for_function(MANY_COLOURS)
     assert wrong == []
     assert server.asked == [
-        "/markets/AAPL/bars?timeframe=5m&limit=288",
-        "/markets/AAPL/bars?timeframe=1h&limit=720",
+        "/markets/AAPL/bars?range=1D",
+        "/markets/AAPL/bars?range=1M",
     ]
+    expect(page.locator("#chart-summary")).to_have_text(
+        "AAPL rose 11.00% in a month, from $100.00 to $111.00; low $99.00, high $108.00."
+    )
 
 
 def test_the_crosshair_speaks_through_the_price_and_gives_it_back(
@@ -273,10 +291,53 @@ def test_the_crosshair_speaks_through_the_price_and_gives_it_back(
     expect(when).to_have_text("Today")
 
 
+def test_keys_move_the_crosshair_and_escape_returns_to_the_live_price(
+    page: Page, server: Server
+) -> None:
+    page.goto(ORIGIN + "/chart")
+    page.wait_for_function(MANY_COLOURS)
+    page.locator(".plot").focus()
+    hero, when = page.locator("[data-hero]"), page.locator("[data-hero-when]")
+    page.keyboard.press("ArrowLeft")
+    expect(hero).to_have_text("$110.00")
+    page.keyboard.press("Home")
+    expect(hero).to_have_text("$100.00")
+    server.say(type="quote", quotes=[QUOTE])  # a tick moves the line, not the reader
+    expect(hero).to_have_text("$100.00")
+    page.keyboard.press("Escape")
+    expect(when).to_have_text("Today")
+
+
+def test_ranges_answer_to_arrows_and_numbers_unless_keys_are_off(
+    page: Page, server: Server
+) -> None:
+    page.goto(ORIGIN + "/chart")
+    page.locator("[data-range='1D']").press("ArrowRight")
+    expect(page.locator("[data-range='1W']")).to_be_focused()
+    expect(page.locator("[data-range='1W']")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("7")
+    expect(page.locator("[data-range='ALL']")).to_have_attribute("aria-pressed", "true")
+    page.evaluate("document.documentElement.dataset.keys = 'off'")
+    page.keyboard.press("1")
+    expect(page.locator("[data-range='ALL']")).to_have_attribute("aria-pressed", "true")
+
+
+def test_indicators_are_asked_for_and_drawn_below(page: Page, server: Server) -> None:
+    page.goto(ORIGIN + "/chart")
+    page.get_by_role("button", name="Indicators").click()
+    page.get_by_label("RSI 14").check()
+    expect(page.locator(".chart")).to_have_class(re.compile("tall"))
+    page.wait_for_function("() => document.querySelector('.chart').ariaBusy !== 'true'")
+    assert server.asked[-1] == "/markets/AAPL/bars?range=1D&indicators=rsi14"
+    page.wait_for_function("() => document.querySelectorAll('.plot tr').length > 3")
+
+
 def test_a_chart_that_fails_says_so_and_tries_again(page: Page, server: Server) -> None:
     server.broken = True
     page.goto(ORIGIN + "/chart")
-    expect(page.locator(".chart-message")).to_contain_text("could not be loaded")
+    expect(page.locator(".chart-message")).to_contain_text(
+        "Couldn't load the chart. Request abc-123."
+    )
     server.broken = False
     page.get_by_role("button", name="Retry").click()
     expect(page.locator(".chart-message")).to_have_count(0)

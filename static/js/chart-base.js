@@ -1,7 +1,7 @@
 // What both charts share: the canvas in the house's colours, loading, failing, ranges.
 import { colors, onThemeChange } from "./theme-colors.js";
 
-export const { createChart, LineSeries, CandlestickSeries, HistogramSeries, BaselineSeries, LineStyle } =
+export const { createChart, LineSeries, CandlestickSeries, HistogramSeries, BaselineSeries, LineStyle, createSeriesMarkers } =
   window.LightweightCharts;
 
 const DAY = 86_400;
@@ -68,42 +68,70 @@ export function stage(box, paint) {
 
 // Fetch JSON into the chart; a failure is said in its place, with a way to try again.
 export async function load(box, url, signal, retry) {
+  const skeleton = box.querySelector(".skel");
+  if (box.querySelector(".chart-message")) skeleton?.removeAttribute("hidden");
   box.querySelector(".chart-message")?.remove();
   box.setAttribute("aria-busy", "true");
+  let id = null;
   try {
-    const response = await fetch(url, { signal, headers: { Accept: "application/json" }, credentials: "same-origin" });
+    const response = await fetch(url, { signal, headers: { Accept: "application/json" } });
+    id = response.headers.get("X-Request-Id");
     if (!response.ok) throw new Error(String(response.status));
-    return await response.json();
+    const data = await response.json();
+    settle(box, skeleton);
+    return data;
   } catch (error) {
-    if (error.name !== "AbortError") box.append(failure(retry));
+    if (error.name === "AbortError") return null; // the next one says how it went
+    settle(box, skeleton);
+    say(box, `Couldn't load the chart.${id ? ` Request ${id}.` : ""}`, retry);
     return null;
-  } finally {
-    box.removeAttribute("aria-busy");
-    box.querySelector(".skel")?.remove();
   }
 }
 
-function failure(retry) {
-  const message = document.createElement("div");
-  message.className = "chart-message";
-  message.setAttribute("role", "status");
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "btn sm";
-  button.textContent = "Retry";
-  button.addEventListener("click", retry);
-  message.append("The chart could not be loaded.", button);
-  return message;
+function settle(box, skeleton) {
+  box.removeAttribute("aria-busy");
+  if (skeleton) skeleton.hidden = true;
 }
 
-// Buttons with data-range around a chart: one is pressed, `choose(range)` follows.
+// Words in the place of a chart; with `retry`, a button that does it.
+export function say(box, text, retry = null) {
+  box.querySelector(".chart-message")?.remove();
+  const message = document.createElement("div");
+  Object.assign(message, { className: "chart-message", role: "status" });
+  message.append(text);
+  if (retry) {
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", className: "btn sm", textContent: "Retry", onclick: retry });
+    message.append(button);
+  }
+  box.append(message);
+}
+
+const typing = (target) => target.closest?.("input, select, textarea, [contenteditable], dialog");
+
+// Buttons with data-range around a chart: one is pressed, `choose(range)` follows. Arrows go from
+// one to the next, the keys 1 to 9 press them from anywhere.
 export function ranges(frame, choose) {
   const buttons = [...frame.querySelectorAll("button[data-range]")];
-  for (const button of buttons) {
-    button.addEventListener("click", () => {
-      for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
-      choose(button.dataset.range);
+  const press = (button) => {
+    for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
+    choose(button.dataset.range);
+  };
+  for (const [index, button] of buttons.entries()) {
+    button.addEventListener("click", () => press(button));
+    button.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const next = buttons[(index + step + buttons.length) % buttons.length];
+      next.focus();
+      press(next);
     });
   }
+  document.addEventListener("keydown", (event) => {
+    const off = document.documentElement.dataset.keys === "off" || typing(event.target);
+    if (off || event.ctrlKey || event.metaKey || event.altKey || !/^[1-9]$/.test(event.key)) return;
+    buttons[Number(event.key) - 1]?.click();
+  });
   return buttons.find((button) => button.getAttribute("aria-pressed") === "true")?.dataset.range ?? "1D";
 }

@@ -1,128 +1,145 @@
 // The price chart of a symbol: line or candles with volume, ranges, the last bar continued live.
-// Frame: [data-price-chart] with data-src, data-symbol-of, data-tick, data-hours; see templates/README.md.
+// Frame: [data-price-chart], components/_price_chart.html; the words of its numbers stay text.
 import * as format from "./format.js";
-import { CandlestickSeries, HistogramSeries, LineSeries, LineStyle, load, moment, place, ranges, stage } from "./chart-base.js";
+import { CandlestickSeries, HistogramSeries, LineSeries, LineStyle, load, place, ranges, say, stage } from "./chart-base.js";
+import { drawIndicators, isTall } from "./chart-indicators.js";
+import { drawMarks } from "./chart-marks.js";
+import { Reader, sentence } from "./chart-reader.js";
 import { colors, faint } from "./theme-colors.js";
 
 const SECONDS = { "1m": 60, "5m": 300, "15m": 900, "1h": 3_600, "1D": 86_400 };
-// range -> [timeframe, bars in a market that never closes, bars in New York's hours]
-const RANGES = {
-  "1D": ["5m", 288, 78], "1W": ["15m", 672, 130], "1M": ["1h", 720, 147],
-  "3M": ["1D", 92, 63], "1Y": ["1D", 365, 252], ALL: ["1D", 1_000, 1_000],
-};
 const STYLE_KEY = "chart-style";
+const MARKS_AFTER = 150; // milliseconds: an order's news comes in bursts
 
 class PriceChart {
   constructor(frame) {
     this.frame = frame;
     this.box = frame.querySelector(".chart");
     this.tick = frame.dataset.tick || null;
-    this.chart = stage(this.box, () => this.draw());
-    this.style = localStorage.getItem(STYLE_KEY) === "candles" ? "candles" : "line";
-    this.range = ranges(frame, (range) => { this.range = range; this.fetch(); });
-    frame.querySelectorAll("button[data-style]").forEach((button) => {
-      button.addEventListener("click", () => this.setStyle(button.dataset.style));
-    });
-    this.chart.subscribeCrosshairMove((at) => this.scrub(at));
+    this.marks = JSON.parse(document.getElementById("chart-marks")?.textContent ?? "null");
+    const plot = frame.querySelector(".plot");
+    this.chart = stage(plot, () => this.draw());
+    this.reader = new Reader(this.chart, plot, this.tick);
+    this.styles = [...frame.querySelectorAll("button[data-style]")];
+    for (const button of this.styles) button.addEventListener("click", () => this.setStyle(button.dataset.style));
+    this.setStyle(localStorage.getItem(STYLE_KEY) === "candles" ? "candles" : "line");
+    this.range = ranges(frame, (range) => this.choose(range));
+    frame.addEventListener("change", (event) => { if (event.target.name === "indicators") this.fetch(); });
     document.addEventListener("st:quotes", (event) => this.follow(event.detail.get(frame.dataset.symbolOf)));
-    document.body.addEventListener("st:resync", () => this.fetch());
-    this.showStyle();
+    document.body.addEventListener("st:resync", () => { this.fetch(); this.remark(); });
+    document.body.addEventListener("st:order", () => this.remark());
+    this.fetch();
+  }
+
+  choose(range) {
+    this.range = range;
+    const table = this.frame.querySelector("[data-bars]");
+    table.querySelector("[name=range]").value = range;
+    if (table.querySelector("[data-slot] > :not(a)")) table.dispatchEvent(new CustomEvent("st:range"));
     this.fetch();
   }
 
   async fetch() {
     this.loading?.abort();
     this.loading = new AbortController();
-    const [timeframe, always, nyse] = RANGES[this.range];
-    this.length = SECONDS[timeframe];
-    const limit = this.frame.dataset.hours === "nyse" ? nyse : always;
-    const url = `${this.frame.dataset.src}?timeframe=${timeframe}&limit=${limit}`;
-    const data = await load(this.box, url, this.loading.signal, () => this.fetch());
+    const names = [...this.frame.querySelectorAll("[name=indicators]:checked")].map((box) => box.value);
+    this.box.classList.toggle("tall", isTall(names));
+    const { range } = this;
+    const query = names.length ? `&indicators=${names.join(",")}` : "";
+    const data = await load(this.box, `${this.frame.dataset.src}?range=${range}${query}`, this.loading.signal, () => this.fetch());
     if (!data) return;
-    // Floats only here, where they become pixels; the numbers in words stay text.
+    this.length = SECONDS[data.timeframe];
     let before = -Infinity; // the hour that New York's autumn repeats must still come later
     this.bars = data.bars.map((bar) => ({
-      time: (before = Math.max(place(bar.t, this.length), before + 1)), open: Number(bar.o), high: Number(bar.h), low: Number(bar.l),
-      close: Number(bar.c), volume: Number(bar.v), text: bar.c,
+      time: (before = Math.max(place(bar.t, this.length), before + 1)), text: bar.c, lowText: bar.l, highText: bar.h,
+      open: Number(bar.o), high: Number(bar.h), low: Number(bar.l), close: Number(bar.c), volume: Number(bar.v),
     }));
+    this.indicators = data.indicators;
+    this.prev = range === "1D" ? this.frame.dataset.prev : null;
+    this.base = this.prev ?? data.bars[0]?.o;
     this.draw();
+    if (this.bars.length) this.tell();
+    else say(this.box, "No bars yet.");
+    this.chart.timeScale().fitContent();
   }
 
   draw() {
-    if (!this.bars?.length) return;
     for (const series of this.series ?? []) this.chart.removeSeries(series);
+    this.series = [];
+    if (!this.bars?.length) return;
     const look = colors();
     const places = format.priceDecimals(this.bars[0].text, this.tick);
-    this.chart.applyOptions({
-      localization: { priceFormatter: (value) => format.price(value.toFixed(places), this.tick) },
-    });
+    this.chart.applyOptions({ localization: { priceFormatter: (value) => format.price(value.toFixed(places), this.tick) } });
     const common = { priceFormat: { type: "price", precision: places, minMove: 10 ** -places }, priceLineStyle: LineStyle.Dotted };
     if (this.style === "candles") {
       this.main = this.chart.addSeries(CandlestickSeries, {
         ...common, upColor: look.gain, downColor: look.loss, borderVisible: false, wickUpColor: look.gain, wickDownColor: look.loss,
       });
     } else {
-      const risen = this.bars.at(-1).close >= this.bars[0].close;
+      const risen = this.bars.at(-1).close >= Number(this.base);
       this.main = this.chart.addSeries(LineSeries, { ...common, color: risen ? look.gain : look.loss, lineWidth: 2 });
     }
-    this.volume = this.chart.addSeries(HistogramSeries, {
+    const volume = this.chart.addSeries(HistogramSeries, {
       priceScaleId: "", priceFormat: { type: "volume" }, lastValueVisible: false, priceLineVisible: false,
     });
-    this.volume.priceScale().applyOptions({ scaleMargins: { top: 0.84, bottom: 0 } });
-    this.series = [this.main, this.volume];
-    this.shade = (bar) => faint(bar.close >= bar.open ? look.gain : look.loss, 0.3);
+    volume.priceScale().applyOptions({ scaleMargins: { top: 0.84, bottom: 0 } });
     this.main.setData(this.bars.map((bar) => this.point(bar)));
-    this.volume.setData(this.bars.map((bar) => this.column(bar)));
-    this.chart.timeScale().fitContent();
+    volume.setData(this.bars.map(({ time, volume: value, open, close }) => (
+      { time, value, color: faint(close >= open ? look.gain : look.loss, 0.3) })));
+    if (this.prev) {
+      this.main.createPriceLine({ price: Number(this.prev), color: look["ink-2"], lineStyle: LineStyle.Dotted, lineWidth: 1, axisLabelVisible: false, title: "Prev close" });
+    }
+    this.series = [this.main, volume, ...drawIndicators(this.chart, this.indicators, this.bars, look, common)];
+    this.unmark = drawMarks(this);
+    this.reader.take(this.main, this.bars, this.length);
   }
 
-  point(bar) {
-    const { time, open, high, low, close } = bar;
+  tell() {
+    const { words } = this.frame.querySelector(`[data-range="${this.range}"]`).dataset;
+    const text = sentence(this.frame.dataset.symbolOf, this.bars, this.base, words, this.tick);
+    document.getElementById("chart-summary").textContent = text;
+  }
+
+  point({ time, open, high, low, close }) {
     return this.style === "candles" ? { time, open, high, low, close } : { time, value: close };
   }
 
-  column(bar) {
-    return { time: bar.time, value: bar.volume, color: this.shade(bar) };
+  remark() {
+    const url = this.frame.dataset.marksSrc;
+    clearTimeout(this.marking);
+    if (!url) return;
+    this.marking = setTimeout(async () => {
+      const answer = await fetch(url).catch(() => null);
+      if (!answer?.ok) return;
+      this.marks = await answer.json();
+      if (!this.series?.length) return;
+      this.unmark();
+      this.unmark = drawMarks(this);
+    }, MARKS_AFTER);
   }
 
   follow(quote) {
     const last = this.bars?.at(-1);
-    if (!quote || !last || quote.stale || !this.main) return;
+    if (!quote || !last || quote.stale || !this.series.length) return;
     const price = Number(quote.last);
     const bars = Math.floor((place(quote.as_of, this.length) - last.time) / this.length);
     if (bars < 0) return;
     let bar = last;
     if (bars > 0) {
-      bar = { time: last.time + bars * this.length, open: price, high: price, low: price, close: price, volume: 0 };
+      bar = { time: last.time + bars * this.length, open: price, high: -Infinity, low: Infinity, volume: 0 };
       this.bars.push(bar);
     }
-    Object.assign(bar, { high: Math.max(bar.high, price), low: Math.min(bar.low, price), close: price, text: quote.last });
+    if (price > bar.high) Object.assign(bar, { high: price, highText: quote.last });
+    if (price < bar.low) Object.assign(bar, { low: price, lowText: quote.last });
+    Object.assign(bar, { close: price, text: quote.last });
     this.main.update(this.point(bar));
-  }
-
-  // The crosshair speaks through the page's hero number; leaving gives it back to the live price.
-  scrub(at) {
-    const hero = document.querySelector("[data-hero]");
-    const when = document.querySelector("[data-hero-when]");
-    const bar = at.time === undefined ? null : this.bars?.find(({ time }) => time === at.time);
-    if (!hero) return;
-    hero.toggleAttribute("data-held", bar !== null && bar !== undefined);
-    const shown = bar ?? this.bars?.at(-1);
-    if (shown) hero.textContent = format.price(shown.text, this.tick);
-    if (when) when.textContent = bar ? moment(bar.time, this.length) : when.dataset.heroWhen;
   }
 
   setStyle(style) {
     this.style = style;
     localStorage.setItem(STYLE_KEY, style);
-    this.showStyle();
+    for (const button of this.styles) button.setAttribute("aria-pressed", String(button.dataset.style === style));
     this.draw();
-  }
-
-  showStyle() {
-    this.frame.querySelectorAll("button[data-style]").forEach((button) => {
-      button.setAttribute("aria-pressed", String(button.dataset.style === this.style));
-    });
   }
 }
 

@@ -8,7 +8,7 @@ export function colors() {
     probe.style.color = `var(--${name})`;
     return getComputedStyle(probe).color;
   };
-  const names = ["ink", "ink-2", "line", "gain", "loss", "link", "bg"];
+  const names = ["ink", "ink-2", "line", "gain", "loss", "link", "warn", "bg"];
   const found = Object.fromEntries(names.map((name) => [name, read(name)]));
   probe.remove();
   return found;
@@ -19,5 +19,5 @@ export const faint = (color, alpha) => color.replace("rgb(", "rgba(").replace(")
 
 export function onThemeChange(callback) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", callback);
-  new MutationObserver(callback).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  new MutationObserver(callback).observe(document.documentElement, { attributeFilter: ["data-theme", "data-palette"] });
 }

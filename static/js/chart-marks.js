@@ -1,0 +1,42 @@
+// What is drawn over the price: one's own cost, working orders and fills.
+import * as format from "./format.js";
+import { LineStyle, createSeriesMarkers, place } from "./chart-base.js";
+import { colors } from "./theme-colors.js";
+
+// Draws `marks` (see trading/marks.py) on the main series of a chart; returns what takes them off again.
+export function drawMarks({ main, marks, bars, length, tick }) {
+  const look = colors();
+  const line = (price, color, title, lineStyle) => main.createPriceLine({
+    price: Number(price), color, title, lineStyle, lineWidth: 1,
+  });
+  const lines = [];
+  const { position, orders = [], fills = [] } = marks ?? {};
+  if (position) {
+    lines.push(line(position.avg_price, look["ink-2"], `Avg cost, ${format.qty(position.qty)}`, LineStyle.Dashed));
+  }
+  for (const { side, qty, price } of orders) {
+    const title = `${side === "buy" ? "Buy" : "Sell"} ${format.qty(qty)} @ ${format.price(price, tick).slice(1)}`;
+    lines.push(line(price, side === "buy" ? look.gain : look.loss, title, LineStyle.LargeDashed));
+  }
+  const markers = createSeriesMarkers(main, places(fills, bars, length, look));
+  return () => {
+    for (const one of lines) main.removePriceLine(one);
+    markers.detach();
+  };
+}
+
+// One letter for each bar and side, however often one traded in it.
+function places(fills, bars, length, look) {
+  const found = new Map();
+  for (const { t, side } of fills) {
+    const at = place(t, length);
+    const time = bars.findLast((bar) => bar.time <= at)?.time;
+    if (time === undefined) continue;
+    const buy = side === "buy";
+    found.set(`${time}${side}`, {
+      time, text: buy ? "B" : "S", color: buy ? look.gain : look.loss,
+      position: buy ? "belowBar" : "aboveBar", shape: buy ? "arrowUp" : "arrowDown",
+    });
+  }
+  return [...found.values()].sort((a, b) => a.time - b.time);
+}
