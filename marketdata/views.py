@@ -102,7 +102,7 @@ def search(request: HttpRequest) -> HttpResponse:
         found = selectors.instrument_search(text, settings.SEARCH_LIMIT)
     else:
         found = selectors.watchlist_instruments(request.user)
-    context = {"q": text.strip(), "rows": quote_rows(found, now)}
+    context: dict[str, Any] = {"q": text.strip(), "rows": quote_rows(found, now)}
     if request.GET.get("as") == "options":
         context["places"] = places_for(text)
         return render(request, "marketdata/partials/_options.html", context)

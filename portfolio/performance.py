@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -150,9 +151,10 @@ def _daily_equity(
 ) -> dict[date, EquityPoint]:
     """Day -> the last snapshot of it, up to the close where the market has one."""
     zone, until = ("UTC", "24:00") if always else (NEW_YORK.key, CLOSES.isoformat())
-    names = {"account": account.pk, "since": now - settings.RISK_WINDOW}
+    since = now - settings.RISK_WINDOW
+    names: dict[str, Any] = {"account": account.pk, "since": since, "zone": zone, "until": until}
     with connection.cursor() as cursor:
-        cursor.execute(_DAILY, names | {"zone": zone, "until": until})
+        cursor.execute(_DAILY, names)
         rows = cursor.fetchall()
     return {day: EquityPoint(at, equity, paid_in) for day, at, equity, paid_in in rows}
 

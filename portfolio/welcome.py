@@ -60,6 +60,7 @@ def _starred(user: User) -> bool:
 
 def _personal(user: User) -> bool:
     """Whether a preference was changed, or the password or the e-mail address."""
-    if any(getattr(user, name) != User._meta.get_field(name).default for name in PERSONAL):
+    fresh = User()
+    if any(getattr(user, name) != getattr(fresh, name) for name in PERSONAL):
         return True
     return AuditEvent.objects.filter(target=f"user:{user.pk}", action__in=SECURED).exists()
