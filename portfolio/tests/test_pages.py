@@ -19,16 +19,11 @@ from portfolio.services.fills import fill_book
 from portfolio.statements import csv_safe
 from speedtrade.testing import market
 from speedtrade.testing.cast import account_of, make_superuser, page_client
+from speedtrade.testing.pages import page_text as text
 
 D = Decimal
 HTMX = {"HX-Request": "true"}
 KEY = "0123456789abcdef" * 2
-
-
-def text(response: Any) -> str:
-    """The words of a page, without its tags."""
-    bare = re.sub(r"<[^>]*>", " ", response.content.decode())
-    return re.sub(r"\s+", " ", bare)
 
 
 class Owner:

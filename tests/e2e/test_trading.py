@@ -39,7 +39,8 @@ def amount_of(text: str | None) -> float:
 
 def tile(page: Page, name: str) -> str:
     """The words of one figure of the portfolio page."""
-    return page.locator(".tile", has=page.get_by_text(name, exact=True)).locator("dd").inner_text()
+    named = page.locator("dt", has_text=re.compile(rf"^\s*{name}"))
+    return page.locator(".tile", has=named).locator("dd").inner_text()
 
 
 def buys_and_sells(person: Person, *, live: bool) -> None:

@@ -13,6 +13,7 @@ from accounts.services.accounts import account_freeze
 from marketdata.services.instruments import instrument_halt
 from speedtrade.lib.money import CENT
 from speedtrade.testing.cast import make_superuser, page_client
+from speedtrade.testing.pages import page_text as text
 from trading.domain.estimates import share_in_money, share_in_units
 from trading.domain.orders import Changes, Side
 from trading.domain.risk import Funds, Remaining, Rules, hold_left
@@ -33,12 +34,6 @@ HTMX = {"HX-Request": "true"}
 @pytest.fixture
 def web(desk: Desk) -> Client:
     return page_client(desk.user)
-
-
-def text(response: Any) -> str:
-    """The words of a page, without its tags."""
-    bare = re.sub(r"<[^>]*>", " ", response.content.decode())
-    return re.sub(r"\s+", " ", bare)
 
 
 def reviewed(web: Client, **changes: str) -> str:

@@ -60,7 +60,7 @@ def test_before_an_amount_the_estimate_shows_the_price_of_the_side(web: Client, 
 
 def test_the_line_of_the_buying_power_fills_all_of_it_in(web: Client):
     page = web.get("/markets/AAPL").content.decode()
-    assert 'class="link fill for-buy" name="share" value="100"' in page
+    assert 'class="link use-all for-buy" name="share" value="100"' in page
     filled = web.post("/markets/AAPL/ticket", MARKET_BUY | {"share": "100", "unit": "dollars"})
     assert 'value="100000"' in filled.content.decode()
 
