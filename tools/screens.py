@@ -51,8 +51,21 @@ PAGES = {
     "order": "/orders/{order}",
     "portfolio": "/portfolio",
     "activity": "/activity",
+    "statements": "/statements",
+    "taxes": "/taxes",
+    "watchlist": "/watchlists",
+    "watchlist-new": "/watchlists/new",
+    "cancel-all": "/orders/cancel-all",
     "paper-cash": "/transfers",
     "account": "/settings",
+    "settings-trading": "/settings/trading",
+    "settings-appearance": "/settings/appearance",
+    "settings-security": "/settings/security",
+    "settings-data": "/settings/data",
+    "learn": "/learn",
+    "learn-order": "/learn/order",
+    "terms": "/learn/terms",
+    "status": "/status",
     "not-found": "/nowhere",
     "problem": "/problems/insufficient-buying-power",
 }
@@ -92,7 +105,7 @@ STATES = {
     "paper-cash-frozen": ("frozen", "/transfers"),
 }
 STATE_LOOKS = {(390, "dark"), (1280, "light")}  # of a state; a page has all four
-TALLEST = 2_400  # of a picture: a list of hundreds is a list after the first screens of it
+TALLEST = 4_000  # of a picture: a list of hundreds is a list after the first screens of it
 #: What is done on the page before the picture is taken, by the end of its address.
 REVIEW, REFUSED, DISCONNECTED = "#review", "#refused", "#disconnected"
 STRANGERS = {"landing", "login", "register", "problem"}
