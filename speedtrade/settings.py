@@ -322,7 +322,6 @@ STATIC_JOINED: dict[str, tuple[list[str], str]] = {
             "watchlist.js",
             "panel.js",
             "keys.js",
-            "settings.js",
         ],
         "",
     ),

@@ -14,6 +14,12 @@ function reveal(button, open) {
   button.setAttribute("aria-pressed", String(open));
 }
 
+// On the way in: a check that is asked now would meet the token of the session that has just begun.
+let leaving = false;
+document.addEventListener("submit", () => { leaving = true; });
+addEventListener("pageshow", () => { leaving = false; });
+document.addEventListener("htmx:beforeRequest", (event) => { if (leaving) event.preventDefault(); });
+
 // Sent as a password, or a browser may keep it among the ordinary words of its fields.
 document.addEventListener("submit", (event) => {
   for (const button of event.target.querySelectorAll("[data-reveal]")) reveal(button, false);

@@ -69,7 +69,9 @@ document.addEventListener("htmx:afterRequest", release);
 
 // A choice that applies at once: <select data-autosubmit>; a button does it without JavaScript.
 document.addEventListener("change", (event) => {
-  if (event.target.matches("[data-theme-choice]")) document.documentElement.dataset.theme = event.target.value;
+  // <input data-preview="theme" value="dark"> shows at once; it lasts when it is saved.
+  const { preview } = event.target.dataset;
+  if (preview) document.documentElement.dataset[preview] = event.target.value;
   if (event.target.matches("[data-autosubmit]")) event.target.form.requestSubmit();
 });
 
@@ -82,6 +84,9 @@ document.addEventListener("htmx:responseError", (event) => {
 document.addEventListener("htmx:afterSwap", (event) => {
   event.target.querySelector?.("[data-focus]")?.focus();
 });
+
+// A form that came back with the whole page says why, first of all.
+document.querySelector(".err-summary[data-focus]")?.focus();
 
 // ── times: "2 min ago" beside the exact moment in the title ──
 const words = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
