@@ -325,7 +325,8 @@ STATIC_JOINED: dict[str, tuple[list[str], str]] = {
         ],
         "",
     ),
-    "js/charts.js": (["chart.js", "portfolio-chart.js"], "js/app.js"),
+    "js/price-chart.js": (["chart.js"], "js/app.js"),
+    "js/equity-chart.js": (["portfolio-chart.js"], "js/app.js"),
 }
 STATIC_JOINED_ROOT = str(DATA_DIR / "joined")
 WHITENOISE_USE_FINDERS = not PRODUCTION

@@ -86,13 +86,16 @@ def pct_text(value: Number, *, sign: bool = False) -> str:
 
 
 def compact_text(value: Number) -> str:
-    """'1.24M' for large counts, the exact quantity below ten thousand."""
+    """'1.24M' for large counts; below ten thousand two decimals, the exact quantity below one."""
     amount = number(value)
     if amount is None:
         return str(RULES["missing"])
     size = abs(amount)
-    if size < RULES["compact_from"]:
+    if size < 1:
         return qty_text(amount)
+    if size < RULES["compact_from"]:
+        text = _rounded(size, RULES["compact_decimals"])
+        return _signed(amount, text.rstrip("0").rstrip(".") if "." in text else text, False)
     for unit, letter in RULES["compact_units"]:
         if size >= unit:
             scaled = _WIDE.divide(size, Decimal(unit))

@@ -147,7 +147,14 @@ def test_nothing_that_a_tag_makes_is_inline_style() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [("9999", "9,999"), ("1240000", "1.24M"), ("2500000000", "2.5B")]
+    ("value", "said"),
+    [
+        ("0.000123", "0.000123"),
+        ("4415.095112", "4,415.1"),
+        ("9999", "9,999"),
+        ("1240000", "1.24M"),
+        ("2500000000", "2.5B"),
+    ],
 )
 def test_large_counts_are_short(value: str, said: str) -> None:
     assert formats.compact_text(value) == said

@@ -1,8 +1,9 @@
 """What a page may cost, measured by the browser on a cold load.
 
 HTML counts as it came over the wire, scripts and sheets as gzip makes them (a development server
-sends them plain). Every request counts except the icon and the socket's handshake. Times hold on a
-processor slowed down four times; a machine that does other things gets three attempts.
+sends them plain). Scripts are ours and the charts' library; htmx has 16.5 KB of its own. Every
+request counts except the icon and the socket's handshake. Times hold on a processor slowed down
+four times; a machine that does other things gets three attempts.
 """
 
 import gzip
@@ -68,7 +69,7 @@ class Cost:
             "html": (self.html, HTML_MOST),
             "css": (self.css, CSS_MOST),
             "scripts of ours": (self.ours, OURS_MOST),
-            "scripts": (self.scripts, SCRIPTS_MOST),
+            "scripts with the charts": (self.scripts, SCRIPTS_MOST),
             "requests": (len(self.requests), REQUESTS_MOST),
             "layout shift": (self.cls, CLS_MOST),
             "largest paint": (self.lcp, LCP_MOST),
@@ -109,8 +110,9 @@ def measure(browser: Browser, product: Product, path: str, cookies: list[Any]) -
             if kind == "Stylesheet":
                 cost.css += size
             else:
-                cost.scripts += size
-                cost.ours += size if "/static/js/" in address else 0
+                ours = "/static/js/" in address
+                cost.ours += size if ours else 0
+                cost.scripts += size if ours or "/static/vendor/" in address else 0
     context.close()
     assert watch.wrong == []
     return cost
@@ -160,7 +162,7 @@ def test_two_hundred_quotes_a_second_leave_the_page_free(
     fake_feed(page)
     page.goto(f"{product.url}/markets")
     symbols = symbols_of(page, ROWS)
-    assert len(symbols) >= ROWS // 2  # a page of the list may be shorter
+    assert page.locator("[data-row]").count() >= ROWS
     client = context.new_cdp_session(page)
     page.evaluate("(symbols) => window.feed.run(symbols)", symbols)
     client.send("Performance.enable", {"timeDomain": "threadTicks"})  # its own work, not its waits
