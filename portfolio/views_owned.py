@@ -13,7 +13,6 @@ from accounts.models import BrokerageAccount
 from accounts.requests import UserRequest
 from accounts.selectors import account_for_user
 from marketdata.selectors import market_clock, movers, watchlist_instruments
-from marketdata.services.watchlists import watchlist_ensure_default
 from marketdata.views import quote_rows, with_sparks
 from portfolio.domain.pnl import EquityPoint
 from portfolio.forms import TransferForm
@@ -75,7 +74,7 @@ def _mine(account: BrokerageAccount, now: datetime) -> dict[str, Any]:
         "account": account,
         "summary": summary,
         "holdings": holdings_shown(rows, now, sparks=True),
-        "entries": activity_of(account)[:RECENT],
+        "entries": activity_of(account).prefetch_related(None)[:RECENT],  # no postings here
         **dashboard_context(account, now),
     }
 
@@ -99,7 +98,6 @@ def _curve(
 
 def _market(request: UserRequest, now: datetime) -> dict[str, Any]:
     """What the market does: the watchlist, and what moved most."""
-    watchlist_ensure_default(user=request.user, now=now)
     watched = quote_rows(watchlist_instruments(request.user), now)
     with_sparks(watched[:SPARKS], now)
     ups, downs = movers("gainers", now, MOVERS), movers("losers", now, MOVERS)

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import PASSWORD, Person
-from tests.e2e.test_looks import trouble
+from tests.e2e.test_matrix import trouble
 from tests.e2e.test_trading import confirm
 
 People = Callable[..., Person]
@@ -54,10 +54,10 @@ def test_settings_and_books_fit_and_keep_the_rules_of_access(
         confirm(page, side, live=True)
     found = []
     for path in (*(f"/settings{section}" for section in SETTINGS), *BOOKS):
-        found += trouble(person.go(path), rules=width != 320)
+        found += trouble(person.go(path))
     page = person.go("/statements")
     page.locator("tbody a").first.click()
-    found += trouble(page, rules=width != 320)
+    found += trouble(page)
     assert not found, "\n".join(found)
 
 

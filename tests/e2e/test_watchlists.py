@@ -6,7 +6,7 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Person
-from tests.e2e.test_looks import trouble
+from tests.e2e.test_matrix import trouble
 
 People = Callable[..., Person]
 
@@ -81,16 +81,16 @@ def test_the_pages_of_watchlists_fit_and_keep_the_rules_of_access(people: People
     person = people(viewport={"width": 390, "height": 844}, reduced_motion="reduce").register()
     page = person.go("/watchlists")
     mine = page.url.removeprefix(person.product.url)
-    found = trouble(page, rules=True)
+    found = trouble(page)
     for path in ("/find?q=am", "/edit", "/delete", "/import", "?sort=-price"):
-        found += trouble(person.go(f"{mine}{path}"), rules=True)
-    found += trouble(person.go("/watchlists/new"), rules=True)
+        found += trouble(person.go(f"{mine}{path}"))
+    found += trouble(person.go("/watchlists/new"))
     page.get_by_label("Name").fill("A second list with quite a long name, longer than a phone")
     page.get_by_role("button", name="Make the list").click()
     page.get_by_text("Nothing on this list yet").wait_for()
-    found += trouble(page, rules=True)
-    found += trouble(person.go("/markets/AAPL"), rules=True)
-    found += trouble(person.go("/markets?sort=-price"), rules=True)
+    found += trouble(page)
+    found += trouble(person.go("/markets/AAPL"))
+    found += trouble(person.go("/markets?sort=-price"))
     page.set_viewport_size({"width": 320, "height": 844})
     found += trouble(person.go(mine), rules=False)
     found += trouble(person.go("/markets/AAPL"), rules=False)
