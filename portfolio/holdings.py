@@ -5,15 +5,15 @@ import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 
 from django.db.models import QuerySet
 
 from marketdata.domain.calendar import NEW_YORK
 from marketdata.models import AssetType, Instrument
 from marketdata.views import quote_rows, with_sparks
+from portfolio.domain.gains import is_long_term
 from portfolio.domain.pnl import PositionValue, Summary
-from portfolio.domain.returns import Term, holding_term
 from portfolio.models import Lot, Position
 from portfolio.statements import csv_safe
 from speedtrade.lib.money import money, plain
@@ -73,7 +73,7 @@ class HeldLot:
 
     lot: Lot
     days: int
-    term: Term
+    term: Literal["short", "long"]
 
 
 def lots_open(position: Position) -> QuerySet[Lot]:
@@ -88,7 +88,7 @@ def lots_held(lots: Iterable[Lot], now: datetime) -> list[HeldLot]:
 
 
 def _held(lot: Lot, opened: date, today: date) -> HeldLot:
-    return HeldLot(lot, (today - opened).days, holding_term(opened, today))
+    return HeldLot(lot, (today - opened).days, "long" if is_long_term(opened, today) else "short")
 
 
 def _day(moment: datetime) -> date:

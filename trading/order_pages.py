@@ -20,6 +20,14 @@ from trading.outcomes import is_checking, outcome
 from trading.selectors import OrdersPage, order_events, orders_page
 from trading.words import TIF_WORDS, event_moment, order_steps, ticket_values
 
+MOVING = frozenset(
+    {
+        OrderState.PENDING,
+        OrderState.SUBMITTING,
+        OrderState.PENDING_CANCEL,
+        OrderState.PENDING_REPLACE,
+    }
+)
 TABS = {"open": "Open", "filled": "Filled", "all": "All"}
 
 
@@ -44,6 +52,8 @@ def orders_context(account: BrokerageAccount, asked: Mapping[str, Any]) -> dict[
         ],
         "symbol": symbol,
         "found": found.orders,
+        # What happens between the page and its socket is told to nobody: ask while one moves.
+        "moving": any(order.state in MOVING for order in found.orders),
         "older": urlencode({"status": tab, **kept, "after": found.older}) if found.older else "",
         "newest": urlencode({"status": tab, **kept}) if number is not None else "",
     }

@@ -5,10 +5,9 @@ A return is a factor less one (0.05 is five percent) until a function says that 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
-from typing import Literal
 
 from portfolio.domain.pnl import EquityPoint
 from speedtrade.lib.money import ZERO
@@ -96,21 +95,6 @@ def beta(returns: Sequence[Decimal], market: Sequence[Decimal]) -> Decimal | Non
         return None
     spread = covariance(market, market)
     return covariance(returns, market) / spread if spread else None
-
-
-Term = Literal["short", "long"]
-
-
-def holding_term(opened: date, today: date) -> Term:
-    """Long when held for more than a year: from the day after the anniversary of the purchase.
-
-    What was bought on 29 February has its anniversary on 28 February of a common year.
-    """
-    try:
-        anniversary = opened.replace(year=opened.year + 1)
-    except ValueError:
-        anniversary = opened.replace(year=opened.year + 1, day=28)
-    return "long" if today > anniversary else "short"
 
 
 def nearest(times: Sequence[datetime], moments: Sequence[datetime]) -> list[int]:

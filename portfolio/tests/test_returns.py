@@ -1,6 +1,6 @@
 """Return, drawdown, volatility and beta against figures worked out by hand and in textbooks."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from statistics import linear_regression, stdev
 
@@ -14,7 +14,6 @@ from portfolio.domain.returns import (
     beta,
     drawdowns,
     growth,
-    holding_term,
     max_drawdown,
     nearest,
     simple_returns,
@@ -136,20 +135,6 @@ def test_returns_go_from_price_to_price():
 
 
 # ── days ─────────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize(
-    ("opened", "today", "term"),
-    [
-        ("2025-03-10", "2026-03-10", "short"),  # a year to the day is not more than a year
-        ("2025-03-10", "2026-03-11", "long"),
-        ("2024-02-29", "2025-02-28", "short"),
-        ("2024-02-29", "2025-03-01", "long"),
-        ("2026-03-10", "2026-03-10", "short"),
-    ],
-)
-def test_long_is_more_than_a_year(opened: str, today: str, term: str):
-    assert holding_term(date.fromisoformat(opened), date.fromisoformat(today)) == term
-
-
 def test_the_last_known_price_counts_at_each_moment():
     hours = [START + timedelta(hours=n) for n in range(4)]
     moments = [START - timedelta(hours=1), hours[1], hours[2] + timedelta(minutes=5)]

@@ -1,10 +1,12 @@
 // Live numbers: text nodes of [data-symbol][data-f] and [data-portfolio] are written in place, all
-// in one animation frame. No HTML is swapped for a price, so focus and selection stay.
+// in one animation frame, five times a second at most. No HTML is swapped for a price, so focus and selection stay.
 import * as format from "./format.js";
 import { chosen } from "./page.js";
 import { start, want } from "./socket.js";
 
 const FLASH_EVERY = 1_000;
+const FLASH_FOR = 600;
+const WRITE_EVERY = 200; // nobody reads faster, and each time costs a layout
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const clock = new Intl.DateTimeFormat("en-GB", {
   timeZone: "America/New_York", hour: "2-digit", minute: "2-digit", second: "2-digit",
@@ -17,6 +19,7 @@ const lastPrice = new Map();
 const flashed = new WeakMap();
 let portfolio = null;
 let frame = 0;
+let wrote = 0;
 
 const watcher = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
@@ -89,7 +92,7 @@ function flash(element, quote, way) {
   flashed.set(row, now);
   row.classList.remove("flash-up", "flash-down");
   row.classList.add(`flash-${way}`);
-  row.addEventListener("animationend", () => row.classList.remove(`flash-${way}`), { once: true });
+  setTimeout(() => row.classList.remove(`flash-${way}`), FLASH_FOR);
 }
 
 function write(symbol, quote) {
@@ -116,6 +119,7 @@ function writePortfolio(values) {
 
 function flush() {
   frame = 0;
+  wrote = performance.now();
   if (chosen("paused") === "on") return; // what comes meanwhile waits, the newest of each
   for (const [symbol, quote] of pending) write(symbol, quote);
   if (portfolio) writePortfolio(portfolio);
@@ -125,7 +129,8 @@ function flush() {
 }
 
 function soon() {
-  frame ||= requestAnimationFrame(flush);
+  const wait = Math.max(0, wrote + WRITE_EVERY - performance.now());
+  frame ||= setTimeout(() => requestAnimationFrame(flush), wait);
 }
 
 document.body.addEventListener("st:portfolio", (event) => { portfolio = event.detail; soon(); });

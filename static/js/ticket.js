@@ -46,14 +46,14 @@ function edited({ target }) {
   const box = target.form?.querySelector("#estimate");
   if (!box) return;
   edits += 1;
-  box.setAttribute("aria-busy", "true");
+  box.classList.add("busy"); // no aria-busy: ui.js takes that off whatever is inside a form, after any request
 }
 for (const name of ["input", "change"]) document.addEventListener(name, edited, true); // before htmx asks
 document.addEventListener("htmx:beforeRequest", (event) => { if (isEstimate(event)) asked = edits; });
 document.addEventListener("htmx:afterRequest", (event) => {
   if (!isEstimate(event) || asked !== edits || !event.detail.elt.isConnected) return; // the review took its place
   const old = !event.detail.successful;
-  event.detail.elt.removeAttribute("aria-busy");
+  event.detail.elt.classList.remove("busy");
   event.detail.elt.classList.toggle("old", old);
   document.getElementById("estimate-old").hidden = !old;
 });

@@ -51,21 +51,31 @@ document.addEventListener("click", async (event) => {
 });
 
 // ── forms: one submit each; data-once also shows that it is under way ──
-document.addEventListener("submit", (event) => {
-  const button = event.submitter ?? event.target.querySelector("[type=submit]");
-  if (!button || event.defaultPrevented || !event.target.matches("[data-once]")) return;
+function hold(button) {
   button.setAttribute("aria-busy", "true");
   setTimeout(() => { button.disabled = true; }); // after its name and value were taken
-});
+}
 
-function release() {
-  for (const button of document.querySelectorAll("[data-once] [aria-busy=true]")) {
+function release(place) {
+  for (const button of place.querySelectorAll("[aria-busy=true]:is(button)")) {
     button.removeAttribute("aria-busy");
     button.disabled = false;
   }
 }
-addEventListener("pageshow", release);
-document.addEventListener("htmx:afterRequest", release);
+
+document.addEventListener("submit", (event) => {
+  const button = event.submitter ?? event.target.querySelector("[type=submit]");
+  if (button && !event.defaultPrevented && event.target.matches("[data-once]")) hold(button);
+});
+addEventListener("pageshow", () => release(document));
+
+// htmx takes the submit before it comes here, and says so by itself.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const { elt, requestConfig } = event.detail;
+  const button = requestConfig.triggeringEvent?.submitter ?? elt.querySelector?.("button:not([tabindex])");
+  if (elt.matches("form[data-once]") && button) hold(button);
+});
+document.addEventListener("htmx:afterRequest", (event) => release(event.detail.elt));
 
 // A choice that applies at once: <select data-autosubmit>; a button does it without JavaScript.
 document.addEventListener("change", (event) => {

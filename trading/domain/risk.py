@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from speedtrade.lib.errors import DomainError
-from speedtrade.lib.money import ZERO, ceil_to, floor_to, money, money_up, on_grid, plain, times
+from speedtrade.lib.formats import money_text
+from speedtrade.lib.money import ZERO, ceil_to, floor_to, money_up, on_grid, plain, times
 from trading.domain.orders import (
     IMMEDIATE_TIFS,
     OFFERED_TIFS,
@@ -181,7 +182,8 @@ def _check_size(intent: OrderIntent, rules: Rules, notional: Decimal, reference:
         )
     if notional < rules.min_notional:
         raise Denied(
-            f"The least that can be ordered is ${money(rules.min_notional)}.", code="qty_too_small"
+            f"The least that can be ordered is {money_text(rules.min_notional)}.",
+            code="qty_too_small",
         )
 
 
@@ -199,12 +201,12 @@ def _units(intent: OrderIntent, rules: Rules, reference: Decimal) -> Decimal:
 def _check_caps(rules: Rules, notional: Decimal, funds: Funds, limits: Limits) -> None:
     if notional > limits.max_order_notional:
         raise Denied(
-            f"One order may be worth ${money(limits.max_order_notional)}.",
+            f"One order may be worth {money_text(limits.max_order_notional)}.",
             code="order_notional_limit",
         )
     if funds.day_notional + notional > limits.max_day_notional:
         left = max(limits.max_day_notional - funds.day_notional, ZERO)
-        raise Denied(f"${money(left)} of today's total is left.", code="day_notional_limit")
+        raise Denied(f"{money_text(left)} of today's total is left.", code="day_notional_limit")
     if funds.open_orders >= limits.max_open_orders:
         raise Denied(
             f"At most {limits.max_open_orders} orders can be open.", code="too_many_open_orders"
@@ -282,9 +284,10 @@ def hold_left(order: Remaining) -> Decimal:
 
 def _check_funds(intent: OrderIntent, rules: Rules, funds: Funds, hold: Decimal) -> None:
     if intent.side == Side.BUY and hold > funds.buying_power:
-        need, have, short = money(hold), money(funds.buying_power), money(hold - funds.buying_power)
+        need, have = money_text(hold), money_text(funds.buying_power)
+        short = money_text(hold - funds.buying_power)
         raise Denied(
-            f"The order needs ${need}, buying power is ${have}: ${short} is missing.",
+            f"The order needs {need}, buying power is {have}: {short} is missing.",
             code="insufficient_buying_power",
         )
     if intent.side == Side.SELL and hold > funds.free_qty:
@@ -303,6 +306,6 @@ def _check_position(
         and times(funds.position_qty, reference) + notional > limits.max_position_notional
     ):
         raise Denied(
-            f"A position may be worth ${money(limits.max_position_notional)}.",
+            f"A position may be worth {money_text(limits.max_position_notional)}.",
             code="position_limit",
         )

@@ -100,7 +100,7 @@ def test_too_little_names_need_have_and_difference(desk: Desk, web: Client):
     said = estimated(web, side="sell", amount="5")
     assert "sells 5 AAPL, 3 is free: 2 is missing" in said
     said = estimated(web, amount="5000")
-    assert "needs $525000.00, buying power is $99700.00: $425300.00 is missing" in said
+    assert "needs $525,000.00, buying power is $99,700.00: $425,300.00 is missing" in said
 
 
 def test_dollars_of_what_has_no_parts_are_counted_in_whole_shares(desk: Desk, web: Client):
