@@ -16,7 +16,10 @@ from django.views.decorators.http import require_safe
 
 from accounts.models.users import Palette
 from accounts.requests import user_of
+from marketdata.domain.ranges import RANGES, TODAY
+from marketdata.selectors import instruments_listed
 from marketdata.sorting import SortLink
+from portfolio.performance import PERIOD_WORDS
 from speedtrade.lib.htmx import THEMES
 from speedtrade.templatetags.ui import ORDER_STATUS
 
@@ -61,6 +64,11 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         raise Http404
     theme, palette = request.GET.get("theme", "system"), request.GET.get("palette", "")
     user.palette = palette if palette in Palette.values else ""  # of this page; it is not saved
+    rows = [
+        _row("SMPL", "Sample Inc.", "184.32"),
+        _row("OLD", "Price is stale", "97.5", stale=True),
+        _row("NEW/USD", "No price yet", None, stale=True),
+    ]
     context = {
         "theme": theme if theme in THEMES else "system",
         "palette": user.palette,
@@ -80,12 +88,13 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "form": _form(),
         "links": [SortLink(""), SortLink("", "down", True)],
         "lists": LISTS,
+        "charted": instruments_listed().first() or rows[0]["instrument"],
+        "ranges": RANGES.items(),
+        "range": TODAY,
+        "periods": PERIOD_WORDS,
+        "period": "1D",
         "pages": Paginator(range(30), 10).page(2),
-        "rows": [
-            _row("SMPL", "Sample Inc.", "184.32"),
-            _row("OLD", "Price is stale", "97.5", stale=True),
-            _row("NEW/USD", "No price yet", None, stale=True),
-        ],
+        "rows": rows,
     }
     return render(request, "styleguide.html", context)
 

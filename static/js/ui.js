@@ -95,8 +95,8 @@ document.addEventListener("htmx:afterSwap", (event) => {
   event.target.querySelector?.("[data-focus]")?.focus();
 });
 
-// A form that came back with the whole page says why, first of all.
-document.querySelector(".err-summary[data-focus]")?.focus();
+// What came back with a whole page speaks first: why a form was refused, or the review of an order.
+document.querySelector("main [data-focus]")?.focus();
 
 // ── times: "2 min ago" beside the exact moment in the title ──
 const words = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });

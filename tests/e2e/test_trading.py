@@ -68,7 +68,7 @@ def buys_and_sells(person: Person, *, live: bool) -> None:
     confirm(page, "sell", live=live)
 
     person.go("/activity")
-    booked = page.locator("summary .end data")
+    booked = page.locator("summary .end > .strong data")
     cash = [amount_of(text) for text in booked.all_text_contents()]
     assert len(cash) >= 3 and cash[-1] == 100_000
     person.go("/portfolio")
@@ -111,7 +111,7 @@ def test_the_estimate_follows_the_ticket_and_a_chip_fills_it(people: People) -> 
     page.get_by_label("Dollars").check(force=True)
     page.get_by_role("button", name="50%").click()
     expect(page.get_by_label("Amount", exact=True)).to_have_value("49950.04")
-    expect(page.locator("#estimate")).to_contain_text("Fee$49.95")
+    expect(page.locator("#estimate")).to_contain_text("$49.95")
     page.get_by_label("Amount", exact=True).press("Enter")
     expect(page.locator(".sentence")).to_contain_text("Buy $49,950.04 of ETH at market")
 
