@@ -44,8 +44,8 @@ PAGES = {
     "search": "/search?q=am",
     "symbol": "/markets/AAPL",
     "coin": "/markets/BTC-USD",
-    "ticket": "/markets/NVDA/ticket?amount=3",
-    "review": "/markets/NVDA/ticket?amount=3#review",
+    "ticket": "/markets/NVDA/ticket?order_type=market&amount=3",
+    "review": "/markets/NVDA/ticket?order_type=market&amount=3#review",
     "orders-open": "/orders",
     "orders-all": "/orders?status=all",
     "order": "/orders/{order}",
@@ -136,14 +136,15 @@ def main() -> None:
     parser.add_argument("--url", help="photograph this copy instead of one of our own")
     parser.add_argument("--data", type=Path, help="the data folder of that copy, for its states")
     parser.add_argument("--only", default="", help="pages and states whose names hold this")
+    parser.add_argument("--missing", action="store_true", help="only those that are not there yet")
     parser.add_argument("--to", type=Path, default=FOLDER)
     chosen = parser.parse_args()
     chosen.to.mkdir(parents=True, exist_ok=True)
     with _copy(chosen.url, chosen.data) as (url, folder):
         # The states come last: their instruments would stand in every list.
-        _take(_pages(url, chosen.to, chosen.only))
+        _take(_pages(url, chosen.to, chosen.only), chosen.missing)
         if folder and any(chosen.only in name for name in STATES):
-            _take(_states(url, world_of(folder), chosen.to, chosen.only))
+            _take(_states(url, world_of(folder), chosen.to, chosen.only), chosen.missing)
 
 
 @contextlib.contextmanager
@@ -193,8 +194,9 @@ def _states(url: str, world: World, to: Path, only: str) -> list[Shot]:
     ]
 
 
-def _take(shots: list[Shot]) -> None:
+def _take(shots: list[Shot], missing: bool) -> None:
     """Take them with two browsers side by side, each in a thread of its own."""
+    shots = [shot for shot in shots if not (missing and shot.file.exists())]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(_take_all, [shots[::2], shots[1::2]]))
 
