@@ -240,7 +240,7 @@ def test_the_return_leaves_deposits_out_and_says_the_drawdown(ledger: Ledger, we
     plant(ledger, 20, lambda n: D(-10_000) if n == 10 else D(0))
     ledger.deposit("50000")
     said = text(web.get("/portfolio?period=1M"))
-    assert "Time-weighted return, past month 0.00%" in said
+    assert "Time-weighted return past month 0.00%" in said
     assert "Maximum drawdown 10.00%" in said
     assert "this account has 19 so far" in said
 
@@ -290,7 +290,7 @@ def test_the_risk_box_has_figures_once_there_are_days(ledger: Ledger, web: Clien
     )
     plant(ledger, 40, lambda n: D(n % 3 * 500))
     said = text(web.get("/portfolio"))
-    assert re.search(r"Volatility, a year \d+\.\d\d%", said)
+    assert re.search(r"Volatility a year \d+\.\d\d%", said)
     assert re.search(r"Beta to SPY -?\d+\.\d\d", said)
     assert "Biggest position AAPL" in said and "From 39 daily returns" in said
 

@@ -126,7 +126,9 @@ def change(
     base = amount if formats.number(amount) is not None else percent
     if formats.number(base) is None and not symbol:
         return missing()
-    way = formats.direction(base)
+    text = formats.change_text(amount, percent, tick=tick)
+    # What reads as zero has no direction either, however little it is off.
+    way = formats.direction(base) if any(digit in text for digit in "123456789") else "flat"
     live = _live_attributes(symbol, field, tick, qty, cost)
     portfolio = (
         format_html(' data-portfolio="{}"', field) if not symbol and field != "change" else ""
@@ -140,7 +142,7 @@ def change(
         portfolio,
         formats.RULES[way] if way != "flat" else "",
         formats.RULES[f"{way}_words"] if way != "flat" else "",
-        formats.change_text(amount, percent, tick=tick),
+        text,
     )
 
 

@@ -14,4 +14,4 @@ _EXPLAINED = re.compile(
 def page_text(response: Any) -> str:
     """The words of a page, without its tags and without the explanations of its terms."""
     bare = re.sub(r"<[^>]*>", " ", _EXPLAINED.sub("", response.content.decode()))
-    return re.sub(r" (?=[,;])", "", re.sub(r"\s+", " ", bare))
+    return re.sub(r"\s+", " ", bare)

@@ -158,3 +158,8 @@ def test_nothing_that_a_tag_makes_is_inline_style() -> None:
 )
 def test_large_counts_are_short(value: str, said: str) -> None:
     assert formats.compact_text(value) == said
+
+
+def test_what_reads_as_zero_has_no_arrow_and_no_colour() -> None:
+    html = show("{% change a p %}", a="0.000000004", p="0.00001")
+    assert 'class="chg flat"' in html and "▲" not in html and "$0" in html

@@ -51,12 +51,13 @@ function setText(node, text) {
 }
 
 function setChange(element, amount, percent, tick) {
-  const way = format.direction(amount ?? percent);
+  const text = format.change(amount, percent, tick);
+  const way = /[1-9]/.test(text) ? format.direction(amount ?? percent) : "flat"; // zero has none
   element.classList.remove("up", "down", "flat");
   element.classList.add(way);
   setText(element.querySelector(".arrow"), format.RULES[way] ?? "");
   setText(element.querySelector(".vh"), format.RULES[`${way}_words`] ?? "");
-  setText(element.querySelector(".num"), format.change(amount, percent, tick));
+  setText(element.querySelector(".num"), text);
 }
 
 // field of an element -> how a quote is written into it
