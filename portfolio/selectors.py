@@ -14,6 +14,7 @@ from marketdata.domain.quotes import Quote
 from marketdata.hours import market_hours
 from portfolio.domain.pnl import Book, EquityPoint, Held, PricePoint, Summary, value_book
 from portfolio.models import (
+    BROUGHT,
     EntryKind,
     EquitySnapshot,
     Hold,
@@ -100,6 +101,7 @@ def _traded_since(
         begun |= Q(instrument__asset_type=asset_type, effective_at__gte=start)
     rows = (
         JournalEntry.objects.filter(begun, brokerage_account=account, kind=EntryKind.FILL)
+        .exclude(reference__startswith=BROUGHT)  # it was there yesterday, only not in our books
         .values("instrument_id")
         .annotate(
             qty_today=Sum(signed),

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet, Sum
 
-from accounts.models import BrokerageAccount
+from accounts.models import BrokerageAccount, BrokerKind
 from portfolio.domain.pnl import Summary
-from portfolio.models import EntryKind, JournalEntry, LedgerKind, Position
+from portfolio.models import BROUGHT, OPENING, EntryKind, JournalEntry, LedgerKind, Position
 from speedtrade.lib.formats import price_text, qty_text
 from speedtrade.lib.money import ZERO, money, percent, plain
 from speedtrade.lib.times import rfc3339
@@ -75,11 +75,18 @@ def entry_title(entry: JournalEntry) -> str:
     """'Bought 5 AAPL at $100.00', 'Paper deposit'."""
     if entry.kind == EntryKind.FILL and entry.instrument is not None:
         verb = "Bought" if entry.side == "buy" else "Sold"
+        if entry.reference.startswith(BROUGHT):
+            verb = "Brought in" if entry.side == "buy" else "Taken out"
         name = entry.instrument.symbol.partition("/")[0]
         price = price_text(entry.price, entry.instrument.price_tick)
         return f"{verb} {qty_text(entry.qty)} {name} at {price}"
     if entry.kind in {EntryKind.DEPOSIT, EntryKind.WITHDRAWAL}:
-        return "Opening paper cash" if entry.reference == "opening" else f"Paper {entry.kind}"
+        if entry.brokerage_account.broker == BrokerKind.PAPER:
+            return "Opening paper cash" if entry.reference == "opening" else f"Paper {entry.kind}"
+        if entry.reference == OPENING:
+            return "Cash at the start"
+        if entry.reference.startswith(BROUGHT):
+            return "Value of what came in" if entry.amount > 0 else "Value of what went out"
     return EntryKind(entry.kind).label
 
 

@@ -18,7 +18,9 @@ from marketdata.models import Instrument
 from portfolio.models import LedgerCheck
 from speedtrade.lib.heartbeat import heartbeat_ages
 from trading.selectors import (
+    differences_open,
     halt_open,
+    lines_down,
     lost_orders,
     orders_rejected_on,
     stuck_orders,
@@ -50,6 +52,8 @@ def cards_for(user: User, now: datetime) -> list[Card]:
         ("trading.view_tradinghalt", _kill_switch),
         ("trading.view_order", _orders),
         ("trading.view_submission", _outbox),
+        ("trading.view_difference", _differences),
+        ("trading.view_brokerlink", _lines),
         ("portfolio.view_ledgercheck", _ledger),
         ("trading.view_order", _heartbeats),
         ("marketdata.view_instrument", _halted_symbols),
@@ -95,6 +99,23 @@ def _outbox(user: User, now: datetime) -> list[Card]:
     url = _list("trading_submission", attention="stuck")
     tone: Tone = "bad" if waiting else "ok"
     return [Card("Outbox", str(waiting), "Not told, or not answered.", url, tone)]
+
+
+def _differences(user: User, now: datetime) -> list[Card]:
+    count = differences_open().count()
+    url = _list("trading_difference", ended_at__isempty=1)
+    words = "Our books and a broker's disagree." if count else "Brokers say what we say."
+    return [Card("Differences", str(count), words, url, "bad" if count else "ok")]
+
+
+def _lines(user: User, now: datetime) -> list[Card]:
+    """Nothing where no account is at a broker."""
+    down, lines = lines_down(now=now)
+    if not lines:
+        return []
+    words = f"Of {lines} to brokers; no word for {age_words(settings.BLIND_AFTER)} or longer."
+    url = _list("trading_brokerlink")
+    return [Card("Lines down", str(down), words, url, "bad" if down else "ok")]
 
 
 def _ledger(user: User, now: datetime) -> list[Card]:

@@ -41,6 +41,8 @@ def beat_schedule() -> dict[str, Any]:
         for name, task, period in (
             ("sweep", "trading.tasks.submissions_sweep", settings.SWEEP_PERIOD),
             ("poll", "trading.tasks.orders_poll", settings.POLL_PERIOD),
+            ("links", "trading.tasks.accounts_sync", settings.LINK_TICK),
+            ("lost", "trading.tasks.lost_give_up", settings.LEDGER_CHECK_PERIOD),
             ("snapshots", "portfolio.tasks.equity_snapshot", settings.SNAPSHOT_PERIOD),
             ("ledger", "portfolio.tasks.ledger_check", settings.LEDGER_CHECK_PERIOD),
             ("thin", "portfolio.tasks.snapshots_thin", settings.TIDY_PERIOD),

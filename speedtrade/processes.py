@@ -39,6 +39,20 @@ WORKER = Process(
     (*_CELERY, "worker", "--concurrency=2", "--without-gossip", "--without-mingle"),
     grace=10,  # a task that takes longer is killed, and the sweep takes its work up again
 )
+BROKERS = Process(
+    "brokers",
+    (
+        *_CELERY,
+        "worker",
+        "--queues=brokers",
+        "--hostname=brokers@%h",
+        "--pool=threads",  # they wait for answers, and share the vendors' libraries
+        "--concurrency=8",
+        "--without-gossip",
+        "--without-mingle",
+    ),
+    grace=12,
+)
 BEAT = Process(
     "beat",
     (*_CELERY, "beat", "--schedule={folder}/beat-schedule"),
@@ -48,5 +62,5 @@ FEED = Process("feed", ("python", "manage.py", "run_feed"), grace=6)
 VENUE = Process("venue", ("python", "manage.py", "run_brokers"), grace=6)
 
 # What makes new work stops first; what people look at stops last.
-STOP_ORDER = (BEAT, FEED, VENUE, WORKER, WEB)
+STOP_ORDER = (BEAT, FEED, VENUE, BROKERS, WORKER, WEB)
 PREPARE = ("python", "manage.py", "prepare")

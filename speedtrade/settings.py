@@ -188,6 +188,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_keepalive": True,
     "global_keyprefix": "st:celery:",
 }
+CELERY_TASK_DEFAULT_QUEUE = "celery"
+BROKERS_QUEUE = "brokers"  # calls that wait for a broker out there, apart from all other work
+CELERY_TASK_ROUTES = {
+    f"trading.tasks.{name}": {"queue": BROKERS_QUEUE}
+    for name in ("account_sync", "submission_recover", "key_check")
+}
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -441,7 +447,8 @@ GTC_LIFETIME = timedelta(days=90)
 SUBMIT_WAKE_AFTER = timedelta(seconds=2)  # a claimed-by-nobody submission older than this is woken
 SUBMIT_UNKNOWN_AFTER = timedelta(seconds=5)  # sent so long ago with no answer: ask the broker
 SUBMIT_LOOKUPS = 5  # misses, over at least SUBMIT_LOST_AFTER, before an order counts as lost
-SUBMIT_LOST_AFTER = timedelta(seconds=30)
+SUBMIT_KEY_CHECK_WAIT = timedelta(seconds=12)  # a page waits so long for what a key may do
+LOST_AFTER = timedelta(seconds=30)
 SWEEP_PERIOD = timedelta(seconds=5)
 POLL_PERIOD = timedelta(seconds=5)
 SNAPSHOT_PERIOD = timedelta(seconds=60)
@@ -466,6 +473,23 @@ ALPACA_DATA_STREAM_URL = env_url(
 )
 CCXT_URLS = env_json("CCXT_URLS", "{}")  # exchange id -> the value of that exchange's urls["api"]
 BROKER_TIMEOUT = (3.05, 10.0)  # seconds to connect, seconds to answer
+GATE_FAILURES = 5  # failures in a row close the gate of an account
+GATE_PROBE_PERIOD = timedelta(seconds=15)  # then one call passes in so long
+GATE_RESERVE = 10  # so many requests of a rate limit are kept for cancels and look-ups
+LINK_TICK = timedelta(seconds=5)  # so often it is looked which accounts are due
+ORDERS_SYNC_PERIOD = timedelta(seconds=15)
+HOLDINGS_SYNC_PERIOD = timedelta(seconds=60)
+LINK_RETRY_PERIOD = timedelta(seconds=30)  # for an account in error
+SYNC_OVERLAP = timedelta(minutes=5)  # orders are listed from so long before what we know
+BLIND_AFTER = timedelta(seconds=60)  # so long without a word from the broker: no new orders
+CONNECT_PATIENCE = timedelta(seconds=25)  # a new account that is silent so long is in error
+FILLS_MISSING_AFTER = timedelta(seconds=20)  # then what filled without a fill is made up
+DIFFERENCE_CONFIRMED = 2  # sightings, before a difference is shown and alarms
+CASH_TOLERANCE = Decimal("0.01")  # brokers round cash to cents
+SUBMIT_FRESH = timedelta(minutes=2)  # an order that could not be sent for so long is given up
+CANCEL_TRIES = 5  # refusals of a cancel before the order counts as working again
+KEY_CHECK_WAIT = timedelta(seconds=12)  # a page waits so long for what a key may do
+LOST_AFTER = timedelta(hours=24)  # a lost order that stays unknown so long is given up
 BROKER_PAGES_MAX = 50  # of one list: a vendor whose pages never end is broken
 
 # ── support ─────────────────────────────────────────────────────────────────
@@ -479,7 +503,9 @@ SUPPORT_ACTS = [  # and does what these allow; each asks for a reason
     "marketdata.change_instrument",  # halt, resume
     "portfolio.add_ledgercheck",  # run the check
     "trading.add_tradinghalt",  # the kill switch
-    "trading.change_order",  # cancel
+    "trading.change_brokerlink",  # read at the broker now
+    "trading.change_difference",  # accept what the broker says
+    "trading.change_order",  # cancel, give up a lost one
     "trading.change_tradinghalt",  # and back
 ]
 SUPPORT_VIEW_AS = [  # who looks at an account as its owner does needs all of these

@@ -20,6 +20,7 @@ from speedtrade.lib.admin import (
     support_action,
 )
 from speedtrade.lib.money import plain
+from trading.admin_links import BrokerLinkAdmin, DifferenceAdmin  # noqa: F401 - registers them
 from trading.domain.orders import OrderState
 from trading.models import (
     Fill,
@@ -32,6 +33,7 @@ from trading.models import (
 )
 from trading.selectors import lost_orders, orders_rejected_on, stuck_orders, stuck_submissions
 from trading.services.halts import trading_halt, trading_resume
+from trading.services.lost import lost_release
 from trading.services.orders import order_cancel
 
 
@@ -99,6 +101,11 @@ def _cancel(order: Order, actor: User, reason: str, now: datetime) -> str:
     if before == OrderState.PENDING_CANCEL:
         return "a cancel was under way already."
     return "the broker is asked to cancel it; a fill that is under way still counts."
+
+
+def _release(order: Order, actor: User, reason: str, now: datetime) -> str:
+    lost_release(order=order, actor=actor, reason=reason, source="admin", now=now)
+    return "given up; its hold is free."
 
 
 @admin.register(Order)
@@ -188,6 +195,14 @@ class OrderAdmin(SupportAdmin):
             "and a fill that is under way still counts. The owner sees the reason.",
             perform=_cancel,
             fits=lambda order: order.is_open,
+        ),
+        support_action(
+            name="release",
+            label="Give up a lost order",
+            question="Its hold is freed. Look at the broker's own page first: it must not be "
+            "there. Should it turn up after all, it is taken in again.",
+            perform=_release,
+            fits=lambda order: order.state == OrderState.LOST,
         ),
     )
 

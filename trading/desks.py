@@ -122,7 +122,7 @@ def desk_of(*, account: BrokerageAccount, instrument: Instrument, now: datetime)
         market=market_now(instrument, quote, now),
         funds=funds_seen(account=account, instrument=instrument, now=now),
         rules=rules_of(instrument),
-        switches=switches_now(account),
+        switches=switches_now(account, now),
         state=market_clock(now)[instrument.asset_type],
         now=now,
     )

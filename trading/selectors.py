@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Final
 
 from django.conf import settings
 from django.db.models import Count, Prefetch, Q, QuerySet, Sum
 
-from accounts.models import AccountStatus, BrokerageAccount, User
+from accounts.models import AccountStatus, BrokerageAccount, BrokerKind, User
 from marketdata.domain.quotes import Quote
 from marketdata.hours import market_hours
 from marketdata.models import AssetType, Instrument
@@ -16,9 +17,10 @@ from portfolio.models import LedgerKind
 from portfolio.services.books import Books
 from speedtrade.lib.errors import InvalidInput, NotFound
 from speedtrade.lib.money import ZERO
+from trading.brokers.capabilities import caps_of
 from trading.domain.orders import FINAL_STATES, OPEN_STATES, OrderIntent, OrderState, Side
-from trading.domain.risk import Funds, Limits, Market, Rules, Switches
-from trading.models import Fill, Order, OrderEvent, Submission, TradingHalt
+from trading.domain.risk import Funds, Limits, Market, Rules, Switches, Venue
+from trading.models import BrokerLink, Difference, Fill, Order, OrderEvent, Submission, TradingHalt
 
 OPEN_VALUES = [state.value for state in OPEN_STATES]
 FINAL_VALUES = [state.value for state in FINAL_STATES]
@@ -213,11 +215,14 @@ def rules_of(instrument: Instrument) -> Rules:
     )
 
 
-def limits() -> Limits:
-    """The caps of the settings."""
+def limits(account: BrokerageAccount | None = None) -> Limits:
+    """The caps of the settings, and what the owner has set for the day in this account."""
+    day = settings.RISK_MAX_DAY_NOTIONAL
+    if account is not None and account.day_cap is not None:
+        day = min(day, account.day_cap)
     return Limits(
         max_order_notional=settings.RISK_MAX_ORDER_NOTIONAL,
-        max_day_notional=settings.RISK_MAX_DAY_NOTIONAL,
+        max_day_notional=day,
         max_position_notional=settings.RISK_MAX_POSITION_NOTIONAL,
         max_open_orders=settings.RISK_MAX_OPEN_ORDERS,
         collar_warn=settings.RISK_COLLAR_WARN,
@@ -226,14 +231,49 @@ def limits() -> Limits:
     )
 
 
-def switches_now(account: BrokerageAccount) -> Switches:
-    """Whether trading is stopped, for all or for this account."""
+def switches_now(account: BrokerageAccount, now: datetime) -> Switches:
+    """Whether trading is stopped, for all or for this account, and what its broker takes."""
     halt = halt_open()
     reason = ""
+    if account.stopped_at is not None:
+        reason = "You have stopped trading in this account. Resume it in the settings first."
     if account.status != AccountStatus.ACTIVE:
         reason = f"The account is {account.get_status_display().lower()}"
         reason += f": {account.status_reason}" if account.status_reason else "."
-    return Switches(halted=halt.reason if halt else "", account=reason)
+    return Switches(
+        halted=halt.reason if halt else "",
+        account=reason,
+        blind=blind_words(account, now),
+        venue=venue_of(account),
+    )
+
+
+BLIND: Final = "We have had no word from the broker for a while, so no new orders. Cancels work."
+
+
+def blind_words(account: BrokerageAccount, now: datetime) -> str:
+    """Why we cannot see what goes on in an account at a broker; nothing where we can."""
+    if account.broker == BrokerKind.PAPER:
+        return ""
+    heard = BrokerLink.objects.filter(brokerage_account=account).values_list("orders_at", flat=True)
+    at = heard.first()
+    return "" if at is not None and now - at <= settings.BLIND_AFTER else BLIND
+
+
+def venue_of(account: BrokerageAccount) -> Venue | None:
+    """What the account's broker takes; None for the paper market, which takes what is offered."""
+    if account.broker == BrokerKind.PAPER:
+        return None
+    caps = caps_of(account.broker, account.exchange)
+    return Venue(
+        name=account.venue,
+        asset_types=caps.asset_types,
+        order_types=caps.order_types,
+        times_in_force=caps.times_in_force,
+        notional=caps.notional,
+        fraction_tifs=caps.fraction_tifs,
+        currency=account.currency,
+    )
 
 
 def halt_open() -> TradingHalt | None:
@@ -256,6 +296,23 @@ def stuck_orders(*, now: datetime, older_than: timedelta) -> QuerySet[Order]:
 def lost_orders() -> QuerySet[Order]:
     """Orders that were sent and that the broker does not know: their holds stay, a person looks."""
     return Order.objects.filter(state=OrderState.LOST.value)
+
+
+def differences_open() -> QuerySet[Difference]:
+    """Where our books and a broker's disagree, seen often enough to be no passing moment."""
+    return Difference.objects.filter(
+        ended_at__isnull=True, sightings__gte=settings.DIFFERENCE_CONFIRMED
+    )
+
+
+def lines_down(*, now: datetime) -> tuple[int, int]:
+    """(lines to brokers without a word for too long, all lines in use)."""
+    used = BrokerLink.objects.filter(
+        brokerage_account__status__in=[AccountStatus.ACTIVE, AccountStatus.ERROR]
+    )
+    heard = used.filter(orders_at__gte=now - settings.BLIND_AFTER).count()
+    total = used.count()
+    return total - heard, total
 
 
 def orders_rejected_on(*, now: datetime) -> QuerySet[Order]:

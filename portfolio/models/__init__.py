@@ -1,4 +1,6 @@
 from portfolio.models.ledger import (
+    BROUGHT,
+    OPENING,
     EntryKind,
     Hold,
     JournalEntry,
@@ -12,6 +14,8 @@ from portfolio.models.transfers import CashTransfer, Direction
 from portfolio.models.welcome import WelcomeDismissal
 
 __all__ = [
+    "BROUGHT",
+    "OPENING",
     "CashTransfer",
     "Direction",
     "EntryKind",

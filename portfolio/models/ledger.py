@@ -36,15 +36,22 @@ class LedgerAccount(models.Model):
     balance = QuantityField(default=0)
     reserved = QuantityField(default=0)
     version = models.PositiveBigIntegerField(default=0)
+    overdraft = models.BooleanField(
+        default=False,
+        help_text="The broker keeps the account: what happened there is booked, covered or not.",
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
                 fields=["brokerage_account", "kind", "asset"], name="ledger_account_unique"
             ),
-            # I3, I11: nobody owns less than nothing, and what is reserved is really there.
+            # I3, I11: nobody owns less than nothing, and what is reserved is really there. At a
+            # broker a fill can cost more than was held for it, and its owner can spend elsewhere
+            # what an order of ours reserves: it happened, so the books must be able to say it.
             models.CheckConstraint(
-                condition=~Q(kind__in=OWNED) | Q(balance__gte=F("reserved"), reserved__gte=0),
+                condition=~Q(kind__in=OWNED)
+                | Q(reserved__gte=0) & (Q(overdraft=True) | Q(balance__gte=F("reserved"))),
                 name="ledger_available_not_negative",
             ),
             models.CheckConstraint(
@@ -62,6 +69,13 @@ class EntryKind(models.TextChoices):
     FILL = "fill", "Fill"
     FEE = "fee", "Fee"
     DIVIDEND = "dividend", "Dividend"
+
+
+#: The reference of the cash that an account begins with.
+OPENING = "opening"
+#: How the references of securities begin that came in, or went out, without an order. Each is a
+#: pair: their value as cash, and a trade at that value, so that deposits, cost and lots agree.
+BROUGHT = "brought:"
 
 
 class JournalEntry(models.Model):

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from django.db import connection
 
-from accounts.models import BrokerageAccount
+from accounts.models import BrokerageAccount, BrokerKind
 from portfolio.models import JournalEntry, LedgerAccount, LedgerKind, Transfer
 from speedtrade.lib.errors import InvariantBroken, NotFound
 from speedtrade.lib.money import ZERO
@@ -46,8 +46,12 @@ class Books:
         )
         for row in rows:
             self._pockets.setdefault((LedgerKind(row.kind), row.asset), row)
+        # Only our own paper market asks us before it fills.
+        overdraft = self.account.broker != BrokerKind.PAPER
         missing = [
-            LedgerAccount(brokerage_account=self.account, kind=kind, asset=asset)
+            LedgerAccount(
+                brokerage_account=self.account, kind=kind, asset=asset, overdraft=overdraft
+            )
             for kind, asset in sorted(wanted - self._pockets.keys())
         ]
         for row in LedgerAccount.objects.bulk_create(missing):
@@ -92,7 +96,8 @@ class Books:
         """Write pockets and transfers; raises InvariantBroken before the database has to refuse."""
         for (kind, _), row in self._touched.items():
             owned = kind in (LedgerKind.CASH, LedgerKind.POSITION)
-            if owned and not ZERO <= row.reserved <= row.balance:
+            covered = row.overdraft or row.reserved <= row.balance
+            if owned and not (row.reserved >= ZERO and covered):
                 raise InvariantBroken(
                     f"pocket {row} would have {row.balance} with {row.reserved} reserved"
                 )

@@ -75,15 +75,20 @@ def position_add(
     )
     if position.last_fill_at and fact.key < (position.last_fill_at, position.last_fill_reference):
         return position_rebuild(position=position, now=now)
-    before = Holding(
+    before = holding_of(position)
+    _write_lots(position, before, after := apply(before, fact))
+    _write_position(position, after, fact, now)
+    return position
+
+
+def holding_of(position: Position) -> Holding:
+    """A position as the rules of lots see it."""
+    return Holding(
         tuple(_open_lots(position)),
         realized_pl=position.realized_pl,
         fees=position.fees,
         opened_at=position.opened_at,
     )
-    _write_lots(position, before, after := apply(before, fact))
-    _write_position(position, after, fact, now)
-    return position
 
 
 def position_rebuild(*, position: Position, now: datetime) -> Position:

@@ -22,16 +22,25 @@ class InsufficientPosition(DomainError):
 
 
 def hold_open(
-    *, books: Books, kind: LedgerKind, asset: str, order_ref: int, amount: Decimal, now: datetime
+    *,
+    books: Books,
+    kind: LedgerKind,
+    asset: str,
+    order_ref: int,
+    amount: Decimal,
+    now: datetime,
+    asked: bool = True,
 ) -> Hold:
     """Reserve `amount` for a new order; raises InsufficientFunds or InsufficientPosition.
+
+    `asked` False: the order is at the broker already, so it is not asked whether there is enough.
 
     The caller saves the books. The free amount is read under the account's lock, so of two orders
     that race for the same cash one is refused.
     """
     pocket = books.pocket(kind, asset)
     free = pocket.balance - pocket.reserved
-    if amount > free:
+    if asked and amount > free:
         if kind == LedgerKind.CASH:
             need, have, short = money(amount), money(free), money(amount - free)
             raise InsufficientFunds(

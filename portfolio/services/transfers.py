@@ -8,7 +8,14 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.models import AccountStatus, BrokerageAccount, BrokerKind, User
-from portfolio.models import CashTransfer, Direction, EntryKind, JournalEntry, LedgerKind
+from portfolio.models import (
+    OPENING,
+    CashTransfer,
+    Direction,
+    EntryKind,
+    JournalEntry,
+    LedgerKind,
+)
 from portfolio.services.books import Books, account_lock
 from speedtrade.lib.errors import DomainError, InvalidInput
 from speedtrade.lib.live import live_publish
@@ -95,13 +102,16 @@ def cash_post(
     reference: str,
     now: datetime,
 ) -> JournalEntry:
-    """Post a deposit or withdrawal in the books of a locked account; raises InsufficientCash."""
+    """Post a deposit or withdrawal in the books of a locked account; raises InsufficientCash.
+
+    Where a broker keeps the account it has happened already, and is booked whatever is free.
+    """
     books = Books(account)
     cash, outside = (LedgerKind.CASH, account.currency), (LedgerKind.EXTERNAL, account.currency)
     incoming = direction == Direction.DEPOSIT
     pocket = books.pocket(*cash)
     free = pocket.balance - pocket.reserved
-    if not incoming and amount > free:
+    if not incoming and amount > free and not pocket.overdraft:
         raise InsufficientCash(
             f"${money(free)} is free to withdraw; ${money(amount)} was asked for."
         )
@@ -119,12 +129,17 @@ def cash_post(
 
 
 def account_fund(account: BrokerageAccount, now: datetime) -> None:
-    """Give a new paper account its opening cash. Called once, where the account is opened."""
+    """Give a new paper account its opening cash. Called once, where the account is opened.
+
+    At a broker it is the broker that says what is there.
+    """
+    if account.broker != BrokerKind.PAPER:
+        return
     locked = account_lock(account.pk)
     cash_post(
         account=locked,
         direction=Direction.DEPOSIT,
         amount=settings.PAPER_OPENING_CASH,
-        reference="opening",
+        reference=OPENING,
         now=now,
     )

@@ -148,6 +148,13 @@ CATALOGUE: dict[str, Problem] = {
     "account_not_active": Problem(
         "This account cannot trade now", "Its page says why. Orders can still be cancelled."
     ),
+    "account_blind": Problem(
+        "The broker does not answer",
+        "No new orders until it does; cancels still go out. Try again in a minute.",
+    ),
+    "instrument_not_at_broker": Problem(
+        "This account's broker does not trade that", "Choose another symbol, or another account."
+    ),
     "broker_not_offered": Problem(
         "This broker is not offered here", "Use the paper account that you have; it needs no keys."
     ),

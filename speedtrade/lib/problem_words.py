@@ -46,6 +46,12 @@ MEANINGS: dict[str, Meaning] = {
     "replace_unsupported": Meaning("In its present state it has no successor.", "order"),
     "trading_halted": Meaning("The people who run this house have stopped all orders.", "order"),
     "account_not_active": Meaning("It is frozen or being set up: new orders are refused.", "order"),
+    "account_blind": Meaning(
+        "We could not see what becomes of an order, so none is sent.", "broker"
+    ),
+    "instrument_not_at_broker": Meaning(
+        "Each broker trades what it trades; the rest would only be refused there.", "broker"
+    ),
     "broker_not_offered": Meaning("This house has not set that broker up.", "broker"),
     "instrument_not_tradable": Meaning("It can be looked at, not bought or sold.", "order"),
     "symbol_halted": Meaning("Trading in this one symbol is stopped for now.", "order"),

@@ -1,16 +1,60 @@
-"""Which adapter serves which account: the mode is the account's, so paper never meets live."""
+"""Which adapter serves which account: the mode is the account's, so paper never meets live.
+
+An adapter of a vendor is imported when it is first asked for: the web process never asks.
+"""
 
 from collections.abc import Callable
+from functools import lru_cache
+from importlib import import_module
+
+from accounts.services.credentials import credential_read
 
 from accounts.models import BrokerageAccount, BrokerKind
-from trading.brokers.base import Broker
+from trading.brokers.base import Broker, UpdateStream
+from trading.brokers.gate import GatedBroker
 from trading.brokers.paper.adapter import PaperBroker
+
+ADAPTERS_KEPT = 64  # in one process; an exchange's adapter knows its markets, which take long
+
+
+def _vendor(account: BrokerageAccount) -> Broker:
+    return GatedBroker(_adapter(account.pk, credential_version(account)), account.pk)
+
 
 _ADAPTERS: dict[str, Callable[[BrokerageAccount], Broker]] = {
     BrokerKind.PAPER: lambda account: PaperBroker(account.pk),
+    BrokerKind.ALPACA: _vendor,
+    BrokerKind.CCXT: _vendor,
 }
 
 
 def broker_for(account: BrokerageAccount) -> Broker:
     """The adapter of an account; raises KeyError for a kind that has none."""
     return _ADAPTERS[account.broker](account)
+
+
+def credential_version(account: BrokerageAccount) -> str:
+    """Changes with every new key, so that no process goes on with an old one."""
+    held = account.credential
+    return f"{held.pk}:{held.created_at.isoformat()}"
+
+
+@lru_cache(maxsize=ADAPTERS_KEPT)
+def _adapter(account_id: int, version: str) -> Broker:
+    account = BrokerageAccount.objects.get(pk=account_id)
+    key = credential_read(account)
+    if account.broker == BrokerKind.ALPACA:
+        alpaca = import_module("trading.brokers.alpaca.adapter")
+        made: Broker = alpaca.AlpacaBroker(account_id, key, account.mode)
+    else:
+        exchange = import_module("trading.brokers.ccxt.adapter")
+        made = exchange.CcxtBroker(account_id, key, account.exchange, account.mode)
+    return made
+
+
+def stream_for(account: BrokerageAccount) -> UpdateStream:
+    """The stream of an account's updates; raises KeyError for a broker that has none."""
+    name = {BrokerKind.ALPACA: "trading.brokers.alpaca.stream"}[BrokerKind(account.broker)]
+    key = credential_read(account)
+    made: UpdateStream = import_module(name).AlpacaStream(account.pk, key, account.mode)
+    return made

@@ -69,6 +69,7 @@ _ANSWERS = frozenset(
         S.CANCELED,
         S.EXPIRED,
         S.SUSPENDED,
+        S.REPLACED,
     }
 )
 _WORKING = frozenset(
@@ -82,6 +83,7 @@ _WORKING = frozenset(
         S.EXPIRED,
         S.REJECTED,
         S.SUSPENDED,
+        S.REPLACED,  # somebody replaced it at the broker's own door
     }
 )
 
@@ -96,7 +98,17 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     S.PARTIALLY_FILLED: _WORKING - {S.NEW, S.REJECTED},
     S.PENDING_CANCEL: frozenset(
         # back to working: the broker refused the cancel; filled: the fill won the race
-        {S.CANCELED, S.ACCEPTED, S.NEW, S.PARTIALLY_FILLED, S.FILLED, S.EXPIRED, S.REJECTED, S.LOST}
+        {
+            S.CANCELED,
+            S.ACCEPTED,
+            S.NEW,
+            S.PARTIALLY_FILLED,
+            S.FILLED,
+            S.EXPIRED,
+            S.REJECTED,
+            S.REPLACED,
+            S.LOST,
+        }
     ),
     S.PENDING_REPLACE: frozenset(
         {S.REPLACED, S.NEW, S.ACCEPTED, S.PARTIALLY_FILLED, S.FILLED, S.CANCELED, S.EXPIRED}
@@ -106,7 +118,8 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     S.CANCELED: frozenset({S.FILLED}),
     S.EXPIRED: frozenset({S.FILLED}),
     S.FILLED: frozenset(),
-    S.REJECTED: frozenset(),
+    # Given up as absent, and there after all: only `next_state` with `absent` takes this way.
+    S.REJECTED: _ANSWERS - {S.REJECTED},
     S.REPLACED: frozenset(),
 }
 
@@ -118,20 +131,28 @@ def check_transition(old: OrderState, new: OrderState) -> None:
 
 
 def next_state(
-    current: OrderState, reported: OrderState | None, *, filled: bool, some: bool
+    current: OrderState,
+    reported: OrderState | None,
+    *,
+    filled: bool,
+    some: bool,
+    absent: bool = False,
 ) -> OrderState:
     """Where a broker's report moves an order: forward only, whatever order reports arrive in.
 
-    `filled`: our fills now complete it; `some`: there is at least one. A report that says less than
-    we know (late, repeated, reordered) changes nothing; nor does a word that nobody knows (None).
+    `filled`: our fills now complete it; `some`: there is at least one; `absent`: it was given up
+    as unknown to the broker, which any sight of it takes back. A report that says less than we
+    know (late, repeated, reordered) changes nothing; nor does a word that nobody knows (None).
     """
+    if current == S.REJECTED and absent and reported not in {None, S.REJECTED}:
+        current = S.LOST
     if filled and current not in {S.REJECTED, S.REPLACED}:
         return S.FILLED
     if current in FINAL_STATES:
         return current
     if reported in FINAL_STATES:
         # "filled" without the fills that make it so: they are on their way, or a poll fetches them.
-        return current if reported == S.FILLED else reported
+        return _waiting(current, some) if reported == S.FILLED else reported
     if current in {S.PENDING_CANCEL, S.PENDING_REPLACE}:
         return current  # only a final word, or a refusal of the cancel, ends the wait
     if some:
@@ -144,7 +165,18 @@ def next_state(
         S.SUSPENDED,
     }:
         return reported
-    return current
+    # The broker has it and says no more than that: it works.
+    return S.NEW if reported == S.PARTIALLY_FILLED and current in _UNSURE else current
+
+
+_UNSURE = frozenset({S.SUBMITTING, S.LOST})
+
+
+def _waiting(current: OrderState, some: bool) -> OrderState:
+    """Where an order stays whose last fills are on their way."""
+    if current in _UNSURE:
+        return S.PARTIALLY_FILLED if some else S.NEW
+    return S.PARTIALLY_FILLED if some and current in {S.ACCEPTED, S.NEW} else current
 
 
 _PUBLIC = {

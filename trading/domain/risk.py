@@ -20,6 +20,8 @@ from trading.domain.orders import (
     Side,
 )
 
+ONE = Decimal(1)
+
 
 class Denied(DomainError):
     """We refuse before anything was sent. Not a broker's rejection, and nothing is stored."""
@@ -74,11 +76,26 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Venue:
+    """What the broker of the account takes. None: it does not restrict that."""
+
+    name: str
+    asset_types: frozenset[str]
+    order_types: frozenset[str]
+    times_in_force: frozenset[str]
+    notional: bool
+    fraction_tifs: frozenset[str] | None  # for parts of a share, and for amounts of money
+    currency: str = "USD"
+
+
+@dataclass(frozen=True, slots=True)
 class Switches:
-    """Whether anybody has stopped trading: the house, or somebody for this account."""
+    """What the account may do: whether anybody has stopped it, and what its broker takes."""
 
     halted: str = ""  # the reason of the kill switch
     account: str = ""  # why this account may not trade
+    blind: str = ""  # why we cannot see what goes on at the broker
+    venue: Venue | None = None  # None: the paper market, which takes all that is offered
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +121,8 @@ def assess(
     """Check an order against everything; raises Denied with the first code that applies."""
     _check_switches(switches)
     _check_instrument(intent, rules, market)
+    if switches.venue is not None:
+        _check_venue(intent, rules, switches.venue)
     reference, bound = _prices(intent, rules, market, limits)
     _check_grid(intent, rules)
     notional = _notional(intent, reference)
@@ -121,6 +140,8 @@ def _check_switches(switches: Switches) -> None:
         raise Denied(f"Trading is halted: {switches.halted}", code="trading_halted")
     if switches.account:
         raise Denied(switches.account, code="account_not_active")
+    if switches.blind:
+        raise Denied(switches.blind, code="account_blind")
 
 
 def _check_instrument(intent: OrderIntent, rules: Rules, market: Market) -> None:
@@ -134,6 +155,38 @@ def _check_instrument(intent: OrderIntent, rules: Rules, market: Market) -> None
         raise Denied(f"{rules.symbol} is halted. Orders can be cancelled.", code="symbol_halted")
     if not market.is_open and intent.time_in_force in IMMEDIATE_TIFS:
         raise Denied(code="market_closed")
+
+
+def _check_venue(intent: OrderIntent, rules: Rules, venue: Venue) -> None:
+    """What the broker would refuse anyway is refused here, in words, before it is sent."""
+    if intent.asset_type not in venue.asset_types:
+        kinds = " and ".join(sorted(venue.asset_types))
+        raise Denied(f"{venue.name} trades {kinds} only.", code="instrument_not_at_broker")
+    base, _, quoted = rules.symbol.partition("/")
+    if quoted and quoted != venue.currency:
+        raise Denied(
+            f"This account is kept in {venue.currency}; choose {base}/{venue.currency}.",
+            code="instrument_not_at_broker",
+        )
+    if intent.order_type not in venue.order_types:
+        raise Denied(f"{venue.name} takes no such order.", code="order_type_unsupported")
+    if intent.notional is not None and not venue.notional:
+        raise Denied(
+            f"{venue.name} takes no orders in money; say how many units.",
+            code="order_type_unsupported",
+        )
+    tifs, what = venue.times_in_force, "orders"
+    part = intent.notional is not None or not on_grid(intent.qty or ZERO, ONE)
+    if intent.asset_type == "crypto":
+        tifs -= {"day", "opg", "cls"}
+    elif part and venue.fraction_tifs is not None:
+        tifs, what = venue.fraction_tifs, "orders for parts of a share"
+    if intent.time_in_force not in tifs:
+        words = ", ".join(sorted(tifs))
+        raise Denied(
+            f"{venue.name} takes {what} with time in force {words}.",
+            code="order_type_unsupported",
+        )
 
 
 def _prices(

@@ -1,9 +1,13 @@
 from trading.models.executions import Fill
 from trading.models.halts import TradingHalt
+from trading.models.links import BrokerLink, Difference, DifferenceSighting
 from trading.models.orders import Order, OrderEvent, Submission, SubmissionAction
 from trading.models.paper import PaperFill, PaperOrder
 
 __all__ = [
+    "BrokerLink",
+    "Difference",
+    "DifferenceSighting",
     "Fill",
     "Order",
     "OrderEvent",

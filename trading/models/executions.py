@@ -15,10 +15,18 @@ class Fill(models.Model):
         BrokerageAccount, on_delete=models.PROTECT, related_name="fills"
     )
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="fills")
-    trade_id = models.CharField(max_length=80)
+    trade_id = models.CharField(max_length=160)
     qty = QuantityField()
     price = PriceField()
     fee = MoneyField(default=0)
+    fee_qty = QuantityField(default=0, help_text="A fee taken out of the units themselves.")
+    cum_qty = QuantityField(
+        null=True, help_text="How much of the order had filled with it, where the broker says so."
+    )
+    synthetic = models.BooleanField(
+        default=False,
+        help_text="Made up from the order's total, because the broker gave no fill for it.",
+    )
     executed_at = models.DateTimeField()
     evidence = models.JSONField(default=dict)
     created_at = models.DateTimeField()

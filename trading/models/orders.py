@@ -31,7 +31,7 @@ class Order(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="orders"
     )
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="+")
-    client_order_id = models.CharField(max_length=64)
+    client_order_id = models.CharField(max_length=128)
     intent_key = models.CharField(max_length=255)
     intent_hash = models.CharField(max_length=64)
     side = models.CharField(max_length=4, choices=[(s.value, s.value.title()) for s in Side])
@@ -60,9 +60,16 @@ class Order(models.Model):
     filled_qty = QuantityField(default=0)
     filled_notional = MoneyField(default=0)
     fees = MoneyField(default=0)
-    replaces = models.OneToOneField(
-        "self", on_delete=models.PROTECT, null=True, related_name="replaced_by"
+    replaces = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, related_name="successors"
     )
+    external = models.BooleanField(
+        default=False, help_text="Placed at the broker's own door, and found there."
+    )
+    cum_base = QuantityField(
+        default=0, help_text="What had filled before our books begin: it is in the opening balance."
+    )
+    fills_missing_since = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
     submitted_at = models.DateTimeField(null=True)
@@ -78,6 +85,12 @@ class Order(models.Model):
             models.UniqueConstraint(fields=["placed_by", "intent_key"], name="order_intent_once"),
             models.UniqueConstraint(
                 fields=["brokerage_account", "client_order_id"], name="order_client_id_once"
+            ),
+            models.UniqueConstraint(
+                # A successor that was given up makes room for another try.
+                fields=["replaces"],
+                condition=~Q(state="canceled"),
+                name="order_one_successor",
             ),
             models.CheckConstraint(
                 # A comparison with NULL is not false: neither of the two would pass without a name.
@@ -116,6 +129,11 @@ class Order(models.Model):
         return public_status(OrderState(self.state))
 
     @property
+    def replaced_by(self) -> "Order | None":
+        """The order that takes its place: the last one, where a try before it was given up."""
+        return self.successors.order_by("-id").first()
+
+    @property
     def is_open(self) -> bool:
         return OrderState(self.state) in OPEN_STATES
 
@@ -127,7 +145,7 @@ class OrderEvent(models.Model):
     at = models.DateTimeField()
     old_state = models.CharField(max_length=16, blank=True, default="")
     new_state = models.CharField(max_length=16)
-    source = models.CharField(max_length=20)  # page, api, admin, worker, venue, poll, sweep
+    source = models.CharField(max_length=20)  # page, api, admin, worker, venue, stream, poll, sweep
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
     )

@@ -6,7 +6,6 @@ changes nothing.
 """
 
 import logging
-from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -17,15 +16,19 @@ from portfolio.services.books import account_lock
 from portfolio.services.fills import fill_book
 from speedtrade.lib.crash import crash_point
 from speedtrade.lib.live import live_publish
-from speedtrade.lib.money import money_round, times
+from speedtrade.lib.money import ZERO, money_round, plain, times
 from trading.brokers.base import BrokerFill, BrokerOrder
+from trading.domain.fills import Stretch, gaps
 from trading.domain.orders import OrderState, Side, next_state
-from trading.models import Fill, Order
+from trading.models import Fill, Order, OrderEvent
 from trading.services.moves import order_hold, order_move
 from trading.services.outbox import submission_wake
 from trading.services.replacements import replacement_settle
 
 logger = logging.getLogger(__name__)
+PRICE_EXACT = Decimal("0.0000000001")
+#: Why an order was given up that its broker did not know: the only refusal that can be taken back.
+ABSENT = "absent_at_broker"
 
 
 def report_apply(
@@ -37,79 +40,181 @@ def report_apply(
     """
     wake: int | None = None
     with transaction.atomic():
-        account = account_lock(account_id)
-        order = (
-            Order.objects.select_for_update(no_key=True, of=("self",))
-            .select_related("instrument")
-            .filter(brokerage_account=account, client_order_id=report.client_order_id)
-            .first()
-        )
+        order = _locked(account_id, report.client_order_id)
         if order is None:
             logger.warning(
                 "report_of_unknown_order", extra={"client_order_id": report.client_order_id}
             )
             return None
-        order.brokerage_account = account
-        booked = _book_new_fills(order, report.fills, now)
+        booked = _book_new_fills(order, report, now)
         moved = _move(order, report, source, now)
+        late = _fills_late(order, report, now)
         if booked or moved:
-            order.updated_at = now
-            order.save()
             wake = replacement_settle(old=order, now=now)
-            crash_point("after_read_before_commit")
-            transaction.on_commit(lambda: crash_point("after_apply_before_broadcast"))
-            live_publish(user_id=account.user_id, kind="order", thing_id=order.pk)
-            live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
+            _told(order, now)
+        elif late:
+            order.save(update_fields=["fills_missing_since"])
     if wake is not None:
         submission_wake(wake)
     return order
 
 
-def _book_new_fills(order: Order, fills: Sequence[BrokerFill], now: datetime) -> int:
+def _locked(account_id: int, client_order_id: str) -> Order | None:
+    """The order under the lock of its account and its own, or None where it is not ours."""
+    account = account_lock(account_id)
+    order = (
+        Order.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("instrument")
+        .filter(brokerage_account=account, client_order_id=client_order_id)
+        .first()
+    )
+    if order is not None:
+        order.brokerage_account = account
+    return order
+
+
+def _told(order: Order, now: datetime) -> None:
+    """Save a changed order and tell those who look, once it is committed."""
+    order.updated_at = now
+    order.save()
+    account = order.brokerage_account
+    crash_point("after_read_before_commit")
+    transaction.on_commit(lambda: crash_point("after_apply_before_broadcast"))
+    live_publish(user_id=account.user_id, kind="order", thing_id=order.pk)
+    live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
+
+
+def _fills_late(order: Order, report: BrokerOrder, now: datetime) -> bool:
+    """Note since when the broker's total runs ahead of our fills; whether the note changed."""
+    ahead = report.filled_qty - order.cum_base > order.filled_qty
+    if ahead == (order.fills_missing_since is not None):
+        return False
+    order.fills_missing_since = now if ahead else None
+    return True
+
+
+def _book_new_fills(order: Order, report: BrokerOrder, now: datetime) -> int:
     """Write the fills that we do not know yet; how many."""
-    if not fills:
-        return 0
-    known = set(Fill.objects.filter(order=order).values_list("trade_id", flat=True))
-    # By id: an adapter that merges a stream with a poll may tell of one fill twice in one report.
-    fresh = {fill.trade_id: fill for fill in fills if fill.trade_id not in known}
-    for fill in fresh.values():
-        # The order's money is rounded as a whole, so that splitting a fill changes no cent.
-        before = order.filled_notional
-        exact = times(fill.qty, fill.price)
-        order.filled_qty += fill.qty
-        order.filled_notional = money_round(before + exact)
-        order.fees += fill.fee
-        Fill.objects.create(
-            brokerage_account=order.brokerage_account,
-            order=order,
-            trade_id=fill.trade_id,
-            qty=fill.qty,
-            price=fill.price,
-            fee=fill.fee,
-            executed_at=fill.executed_at,
-            evidence=dict(fill.evidence),
-            created_at=now,
-        )
-        crash_point("mid_apply")
-        fill_book(
-            account=order.brokerage_account,
-            instrument=order.instrument,
-            fact=_fact(order, fill, order.filled_notional - before),
-            hold_left=order_hold(order),
-            now=now,
-        )
+    fresh = _fresh(order, report) if report.fills else []
+    for fill in fresh:
+        fill_write(order=order, fill=fill, now=now)
     if order.qty is not None and order.filled_qty > order.qty:
         # It happened at the broker, so it stands in the books; somebody has to look (I6).
         logger.error("order_overfilled", extra={"order": order.pk, "qty": str(order.filled_qty)})
     return len(fresh)
 
 
+def _fresh(order: Order, report: BrokerOrder) -> list[BrokerFill]:
+    """The fills of a report that are not in our books yet, each once."""
+    rows = list(Fill.objects.filter(order=order))
+    known = {row.trade_id for row in rows}
+    covered = [Stretch(row.cum_qty - row.qty, row.cum_qty) for row in rows if row.cum_qty]
+    made_up = any(row.synthetic for row in rows)
+    booked, fresh = order.filled_qty, []
+    for fill in report.fills:
+        if fill.trade_id in known:
+            continue
+        if fill.cum_qty is not None:
+            stretch = Stretch(fill.cum_qty - fill.qty, fill.cum_qty)
+            if stretch.start < order.cum_base or stretch.overlaps(covered):
+                continue
+            covered.append(stretch)
+        elif order.cum_base and fill.executed_at <= order.created_at:
+            continue  # it is in the balance that our books begin with
+        elif made_up and booked + fill.qty > report.filled_qty - order.cum_base:
+            continue  # a fill that we made up stands for it
+        # By id too: an adapter that merges a stream with a poll may tell of one fill twice.
+        known.add(fill.trade_id)
+        booked += fill.qty
+        fresh.append(fill)
+    return fresh
+
+
+def fill_write(*, order: Order, fill: BrokerFill, now: datetime, synthetic: bool = False) -> None:
+    """Book one fill of a locked order: its row, the ledger, lots, position and hold."""
+    # The order's money is rounded as a whole, so that splitting a fill changes no cent.
+    before = order.filled_notional
+    order.filled_qty += fill.qty
+    order.filled_notional = money_round(before + times(fill.qty, fill.price))
+    order.fees += fill.fee
+    Fill.objects.create(
+        brokerage_account=order.brokerage_account,
+        order=order,
+        trade_id=fill.trade_id,
+        qty=fill.qty,
+        price=fill.price,
+        fee=fill.fee,
+        fee_qty=fill.fee_qty,
+        cum_qty=fill.cum_qty,
+        synthetic=synthetic,
+        executed_at=fill.executed_at,
+        evidence=dict(fill.evidence),
+        created_at=now,
+    )
+    crash_point("mid_apply")
+    fill_book(
+        account=order.brokerage_account,
+        instrument=order.instrument,
+        fact=_fact(order, fill, order.filled_notional - before),
+        hold_left=order_hold(order),
+        now=now,
+    )
+
+
+def fills_make_up(*, account_id: int, report: BrokerOrder, now: datetime) -> bool:
+    """Book what a broker says has filled and gives no fill for; whether anything was missing.
+
+    The money comes from the order's average price, so the books agree with the broker's total. Ids
+    are made of the order and the stretch: the same gap is the same fill whenever it is found.
+    """
+    with transaction.atomic():
+        order = _locked(account_id, report.client_order_id)
+        if order is None or report.avg_price is None:
+            return False
+        total = report.filled_qty - order.cum_base
+        missing = total - order.filled_qty
+        money_missing = times(total, report.avg_price) - order.filled_notional
+        if missing <= 0 or money_missing <= 0:
+            return False
+        price = (money_missing / missing).quantize(PRICE_EXACT)
+        rows = Fill.objects.filter(order=order, cum_qty__isnull=False)
+        covered = [Stretch(row.cum_qty - row.qty, row.cum_qty) for row in rows if row.cum_qty]
+        loose = sum((row.qty for row in Fill.objects.filter(order=order, cum_qty=None)), ZERO)
+        if order.cum_base:
+            covered.append(Stretch(ZERO, order.cum_base))
+        # Fills without a place in the order are taken as its beginning.
+        start = order.cum_base + loose
+        holes = [Stretch(start, report.filled_qty)] if loose else gaps(covered, report.filled_qty)
+        for hole in holes:
+            fill_write(
+                order=order,
+                fill=BrokerFill(
+                    trade_id=f"made-up:{order.client_order_id}:{plain(hole.end)}",
+                    qty=hole.qty,
+                    price=price,
+                    fee=ZERO,
+                    executed_at=report.at,
+                    evidence={"why": "the broker gave no fill for it"},
+                    cum_qty=hole.end,
+                ),
+                now=now,
+                synthetic=True,
+            )
+        logger.error("fill_made_up", extra={"order": order.pk, "qty": str(missing)})
+        _move(order, report, "poll", now)
+        order.fills_missing_since = None
+        _told(order, now)
+    return True
+
+
 def _fact(order: Order, fill: BrokerFill, notional: Decimal) -> FillFact:
+    """What the fill did to the holding: a fee in units never arrives, or goes on top of a sale."""
+    buying = order.side == Side.BUY
     return FillFact(
         reference=fill.trade_id,
         order_ref=order.pk,
-        side="buy" if order.side == Side.BUY else "sell",
-        qty=fill.qty,
+        side="buy" if buying else "sell",
+        qty=fill.qty - fill.fee_qty if buying else fill.qty + fill.fee_qty,
         price=fill.price,
         notional=notional,
         fee=fill.fee,
@@ -118,18 +223,40 @@ def _fact(order: Order, fill: BrokerFill, notional: Decimal) -> FillFact:
 
 
 def _move(order: Order, report: BrokerOrder, source: str, now: datetime) -> bool:
-    """Let the report move the order's state; True when it moved."""
-    if report.broker_order_id and not order.broker_order_id:
+    """Let the report move the order's state; True when anything of the order changed."""
+    named = bool(report.broker_order_id and not order.broker_order_id)
+    if named:
         order.broker_order_id = report.broker_order_id
+    if report.state is None:
+        _note_unknown_word(order, report, source, now)
+    total = report.filled_qty - order.cum_base
     filled = order.qty is not None and order.filled_qty >= order.qty
-    filled = filled or (report.complete and order.filled_qty >= report.filled_qty)
-    new = next_state(
-        OrderState(order.state), report.state, filled=filled, some=order.filled_qty > 0
-    )
-    old = OrderState(order.state)
+    filled = filled or (report.complete and order.filled_qty >= total)
+    old, absent = OrderState(order.state), order.reject_code == ABSENT
+    new = next_state(old, report.state, filled=filled, some=order.filled_qty > 0, absent=absent)
     if old == OrderState.PENDING_REPLACE and new == OrderState.CANCELED:
         new = OrderState.REPLACED  # the cancel that makes room for the successor
     if new == old:
-        return False
-    order_move(order=order, new=new, source=source, reason=report.reason, now=now)
+        return named
+    if new == OrderState.REJECTED and not order.reject_reason:
+        order.reject_code, order.reject_reason = "broker_rejected", report.reason[:300]
+    if old == OrderState.REJECTED:
+        order.reject_code = order.reject_reason = ""
+        logger.error("order_resurrected", extra={"order": order.pk})
+    order_move(order=order, new=new, source=source, reason=report.reason, now=now, sent=report.sent)
     return True
+
+
+def _note_unknown_word(order: Order, report: BrokerOrder, source: str, now: datetime) -> None:
+    """A status that we have never heard of changes nothing, and somebody is told, once."""
+    logger.error("unknown_status", extra={"order": order.pk, "status": report.raw_status})
+    reason = f"the broker says {report.raw_status[:60]!r}, which is not known here"
+    if not OrderEvent.objects.filter(order=order, reason=reason).exists():
+        OrderEvent.objects.create(
+            order=order,
+            at=now,
+            old_state=order.state,
+            new_state=order.state,
+            source=source,
+            reason=reason,
+        )

@@ -23,7 +23,12 @@ from trading.brokers.paper.venue import BrokerReport, PaperVenue
 
 logger = logging.getLogger(__name__)
 WAIT = 0.1  # seconds that one step waits for news
-PERIODS = {"poll": 1.0, "watch": 2.0, "lease": 2.0}  # seconds between the same reminder
+PERIODS = {
+    "poll": 1.0,
+    "watch": 2.0,
+    "lease": 2.0,
+    "streams": 3.0,
+}  # seconds between the same reminder
 DRAIN = 1000  # messages taken in one step
 
 

@@ -1,5 +1,6 @@
 """Move an order from state to state, with all that belongs to a move: the event and the hold."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -21,10 +22,13 @@ def order_move(
     now: datetime,
     reason: str = "",
     actor: User | None = None,
+    sent: Mapping[str, str] | None = None,
 ) -> None:
     """Move a locked order to `new`, leave the event, release the hold of a final one.
 
-    The caller saves the order. Raises InvariantBroken for a move that is not in the table.
+    `sent` is the body that a broker was sent, for the record. An order that comes back from its
+    end gets its hold back. The caller saves the order. Raises InvariantBroken for a move that is
+    not in the table.
     """
     old = OrderState(order.state)
     check_transition(old, new)
@@ -35,11 +39,14 @@ def order_move(
         order.filled_at = now
     if new == OrderState.CANCELED:
         order.canceled_at = now
-    if new in FINAL_STATES:
-        order.closed_at = now
+    if new in FINAL_STATES or old in FINAL_STATES:
+        order.closed_at = now if new in FINAL_STATES else None
         books = Books(order.brokerage_account)
-        hold_change(books=books, order_ref=order.pk, amount=ZERO, now=now)
+        hold_change(books=books, order_ref=order.pk, amount=order_hold(order), now=now)
         books.save()
+    data: dict[str, object] = {"filled_qty": str(order.filled_qty)} if order.filled_qty else {}
+    if sent:
+        data["sent"] = dict(sent)
     OrderEvent.objects.create(
         order=order,
         at=now,
@@ -48,7 +55,7 @@ def order_move(
         source=source,
         actor=actor,
         reason=reason,
-        data={"filled_qty": str(order.filled_qty)} if order.filled_qty else {},
+        data=data,
     )
 
 

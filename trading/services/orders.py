@@ -97,8 +97,8 @@ def order_place(
             rules_of(instrument),
             market_now(instrument, quote, now),
             funds,
-            limits(),
-            switches_now(locked),
+            limits(locked),
+            switches_now(locked, now),
         )
         order = _write(
             locked, instrument, intent, terms, intent_key, digest, placed_by, source, now

@@ -2,6 +2,9 @@
 
 from datetime import datetime
 
+from django.conf import settings
+
+from accounts.models import BrokerKind
 from speedtrade.lib.later import later
 from trading.models import Order, Submission, SubmissionAction
 
@@ -26,6 +29,19 @@ def submission_add(*, order: Order, action: SubmissionAction, now: datetime) -> 
 
 def submission_wake(submission_id: int) -> None:
     """Hurry a worker, in the background. Lost, it costs one sweep. Call it after the commit."""
+    later(submission_hand_over, submission_id)
+
+
+def submission_hand_over(submission_id: int) -> None:
+    """Give a submission to the workers of its kind: a broker that hangs keeps only its own."""
     from trading.tasks import submission_send
 
-    later(submission_send.delay, submission_id)
+    broker = (
+        Submission.objects.filter(pk=submission_id)
+        .values_list("order__brokerage_account__broker", flat=True)
+        .first()
+    )
+    queue = settings.CELERY_TASK_DEFAULT_QUEUE
+    if broker != BrokerKind.PAPER:
+        queue = settings.BROKERS_QUEUE
+    submission_send.apply_async((submission_id,), queue=queue)

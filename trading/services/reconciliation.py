@@ -5,17 +5,18 @@ The database says what there is to do, the broker how it is; `report_apply` does
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby, islice
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.models import BrokerKind
 from portfolio.services.books import account_lock
 from speedtrade.lib.errors import InvariantBroken
 from speedtrade.lib.live import live_publish
-from trading.brokers.base import IdScope
+from trading.brokers.base import Broker, BrokerError, IdScope
 from trading.brokers.registry import broker_for
 from trading.domain.orders import FINAL_STATES, SENT_STATES, OrderState
 from trading.models import Order, Submission, SubmissionAction
@@ -26,14 +27,21 @@ from trading.services.submissions import order_adopt, order_submit, order_tell_c
 
 logger = logging.getLogger(__name__)
 SWEEP_BATCH = 200
+LOOK_AGAIN_MAX = timedelta(seconds=30)
 POLL_BATCH = 500  # orders asked for in one call
 LOST_REASON = "the broker does not know it; it was not sent again"
 
 
-def submissions_sweep(*, now: datetime, wake: Callable[[int], object]) -> int:
+def submissions_sweep(
+    *,
+    now: datetime,
+    wake: Callable[[int], object],
+    recover: Callable[[int], object] | None = None,
+) -> int:
     """Find what fell between two stools: wake what nobody took, look up what nobody answered.
 
-    The database alone is asked what there is to do; how many submissions were found.
+    The database alone is asked what there is to do; how many submissions were found. What a broker
+    out there must be asked goes through `recover`, so that one that hangs keeps nobody waiting.
     """
     waiting = Submission.objects.filter(
         done_at__isnull=True,
@@ -52,6 +60,11 @@ def submissions_sweep(*, now: datetime, wake: Callable[[int], object]) -> int:
         wake(pk)
         count += 1
     for submission in unknown[:SWEEP_BATCH]:
+        if recover is not None and submission.order.brokerage_account.broker != BrokerKind.PAPER:
+            if submission.available_at <= now:
+                recover(submission.pk)
+                count += 1
+            continue
         try:
             _recover(submission, now)
         except Exception:
@@ -59,6 +72,19 @@ def submissions_sweep(*, now: datetime, wake: Callable[[int], object]) -> int:
             logger.exception("recover_failed", extra={"submission": submission.pk})
         count += 1
     return count
+
+
+def submission_recover(*, submission_id: int, now: datetime) -> None:
+    """One look for one submission; the row is taken for a while, so that no two look at once."""
+    row = Submission.objects.filter(
+        pk=submission_id, done_at__isnull=True, claimed_at__isnull=False, available_at__lte=now
+    )
+    lookups = row.values_list("lookups", flat=True).first()
+    wait = min(settings.SWEEP_PERIOD * 2 ** min(lookups or 0, 10), LOOK_AGAIN_MAX)
+    if lookups is None or not row.update(available_at=now + wait):
+        return
+    rows = Submission.objects.select_related("order__brokerage_account", "order__instrument")
+    _recover(rows.get(pk=submission_id), now)
 
 
 def _recover(submission: Submission, now: datetime) -> None:
@@ -80,17 +106,37 @@ def _recover(submission: Submission, now: datetime) -> None:
         # Given up by its user: what never arrived is not sent after all, only to be canceled.
         if waited and broker.caps.lookup_is_proof:
             _move_unsent(order, OrderState.CANCELED, "it never reached the broker", now)
-        elif waited and often:
+        elif waited and often and _listed_nowhere(broker, order, submission):
             _move_unsent(order, OrderState.LOST, LOST_REASON, now)
         return
-    if not (broker.caps.lookup_is_proof or (waited and often)):
-        return
-    if broker.caps.id_scope == IdScope.ALL_TIME:
-        # The same id again: a venue that has it after all answers "duplicate", and we adopt.
+    if broker.caps.lookup_is_proof and broker.caps.id_scope == IdScope.ALL_TIME:
+        # It is not there, and the same id cannot be taken twice: it may go, as it was meant to.
         if halt_open() is None:
             order_submit(order, submission)
         return
-    _move_unsent(order, OrderState.LOST, LOST_REASON, now)
+    if waited and often and _listed_nowhere(broker, order, submission):
+        # By now the market is another: a person decides, and the hold stays until then.
+        _move_unsent(order, OrderState.LOST, LOST_REASON, now)
+
+
+def _listed_nowhere(broker: Broker, order: Order, submission: Submission) -> bool:
+    """A last look, at all that the broker has since then; what is there is adopted."""
+    since = (submission.claimed_at or order.created_at) - settings.SYNC_OVERLAP
+    try:
+        found = broker.list_since(since)
+    except BrokerError:
+        return False
+    for report in found:
+        if report.client_order_id == order.client_order_id:
+            report_apply(
+                account_id=order.brokerage_account_id,
+                report=report,
+                source="sweep",
+                now=timezone.now(),
+            )
+            Submission.objects.filter(pk=submission.pk).update(done_at=timezone.now())
+            return False
+    return True
 
 
 def _move_unsent(order: Order, new: OrderState, reason: str, now: datetime) -> None:
@@ -113,10 +159,11 @@ def _move_unsent(order: Order, new: OrderState, reason: str, now: datetime) -> N
 def orders_poll(*, now: datetime) -> int:
     """Ask brokers how our open orders are, in one call per account; how many reports were applied.
 
-    Streams tell sooner; this finds what they lost.
+    Our own venue tells sooner; this finds what got lost. Accounts at brokers have `account_sync`.
     """
     rows = (
         Order.objects.filter(state__in=[state.value for state in SENT_STATES])
+        .filter(brokerage_account__broker=BrokerKind.PAPER)
         .filter(updated_at__lte=now - settings.POLL_PERIOD)
         .select_related("brokerage_account", "instrument")
         .order_by("brokerage_account_id", "id")

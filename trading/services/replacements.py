@@ -81,8 +81,8 @@ def order_replace(
             rules_of(old.instrument),
             market_now(old.instrument, quote, now),
             funds,
-            limits(),
-            switches_now(account),
+            limits(account),
+            switches_now(account, now),
         )
         new = _successor(old, intent, terms, intent_key, actor, source, now)
         kind, asset = hold_kind(old.side, account.currency, old.instrument.symbol)
@@ -210,6 +210,22 @@ def replacement_settle(*, old: Order, now: datetime) -> int | None:
     new.save()
     live_publish(user_id=old.brokerage_account.user_id, kind="order", thing_id=new.pk)
     return submission_add(order=new, action=SubmissionAction.SUBMIT, now=now).pk
+
+
+def replacement_give_up(*, old: Order, reason: str, now: datetime) -> None:
+    """The old order works on: its waiting successor ends, and its hold is free again.
+
+    Called with the account and `old` locked.
+    """
+    waiting = Order.objects.select_for_update(no_key=True, of=("self",)).filter(
+        replaces=old, state=OrderState.PENDING.value
+    )
+    for new in waiting.select_related("instrument"):
+        new.brokerage_account = old.brokerage_account
+        order_move(order=new, new=OrderState.CANCELED, source="replace", reason=reason, now=now)
+        new.updated_at = now
+        new.save()
+        live_publish(user_id=old.brokerage_account.user_id, kind="order", thing_id=new.pk)
 
 
 def _why_not(old: Order, new: Order) -> str:

@@ -7,13 +7,20 @@ it by client order id. It is never sent again while the outcome is unknown.
 import logging
 from datetime import datetime, timedelta
 
+from accounts.models import BrokerageAccount
+from accounts.services.syncs import account_fail
+from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from portfolio.services.books import account_lock
 from speedtrade.lib.crash import crash_point
+from speedtrade.lib.live import live_publish
 from trading.brokers.base import (
+    AuthFailed,
     Broker,
+    BrokerError,
     BrokerOrder,
     BrokerRequest,
     DuplicateClientOrderId,
@@ -29,9 +36,11 @@ from trading.models import Order, Submission, SubmissionAction
 from trading.selectors import halt_open
 from trading.services.executions import report_apply
 from trading.services.moves import order_move
+from trading.services.replacements import replacement_give_up
 
 logger = logging.getLogger(__name__)
-RESEND_AFTER = timedelta(seconds=1)
+RESEND_AFTER = timedelta(seconds=1)  # and twice as long with each try
+RESEND_AFTER_MAX = timedelta(seconds=15)
 
 
 def submission_process(*, submission_id: int, now: datetime) -> None:
@@ -64,7 +73,7 @@ def _claim(submission_id: int, now: datetime) -> Order | None:
             .filter(pk=submission_id, claimed_at__isnull=True, done_at__isnull=True)
             .first()
         )
-        if submission is None or _held_back(submission):
+        if submission is None or _held_back(submission, account):
             return None
         order = submission.order
         order.brokerage_account = account
@@ -98,9 +107,11 @@ def _claim(submission_id: int, now: datetime) -> Order | None:
     return order
 
 
-def _held_back(submission: Submission) -> bool:
+def _held_back(submission: Submission, account: BrokerageAccount) -> bool:
     """Nothing leaves while trading is halted, cancels excepted; the sweeper comes again."""
-    return submission.action == SubmissionAction.SUBMIT and halt_open() is not None
+    if submission.action != SubmissionAction.SUBMIT:
+        return False
+    return halt_open() is not None or account.stopped_at is not None
 
 
 def order_submit(order: Order, submission: Submission) -> None:
@@ -113,18 +124,11 @@ def order_submit(order: Order, submission: Submission) -> None:
         order_adopt(order, submission, broker)
         return
     except OrderRejected as error:
-        report = BrokerOrder(
-            order.client_order_id,
-            "",
-            OrderState.REJECTED,
-            order.filled_qty,
-            (),
-            timezone.now(),
-            error.detail,
-        )
-        Order.objects.filter(pk=order.pk).update(
-            reject_code=error.code, reject_reason=error.detail[:300]
-        )
+        report = _refused(order, error.code, error.detail)
+    except AuthFailed as error:
+        # The broker read the key before the order, and went no further.
+        report = _refused(order, "broker_auth", str(error))
+        account_fail(account_id=order.brokerage_account_id, reason=str(error), now=timezone.now())
     except NotSent as error:
         _give_back(order, submission, str(error))
         return
@@ -136,6 +140,20 @@ def order_submit(order: Order, submission: Submission) -> None:
     _record(order, submission, report, "worker")
 
 
+def _refused(order: Order, code: str, detail: str) -> BrokerOrder:
+    """A definite refusal as a report, its code and words noted with the order."""
+    Order.objects.filter(pk=order.pk).update(reject_code=code, reject_reason=detail[:300])
+    return BrokerOrder(
+        order.client_order_id,
+        "",
+        OrderState.REJECTED,
+        order.filled_qty,
+        (),
+        timezone.now(),
+        detail,
+    )
+
+
 def _record(order: Order, submission: Submission, report: BrokerOrder, source: str) -> None:
     report_apply(
         account_id=order.brokerage_account_id, report=report, source=source, now=timezone.now()
@@ -145,33 +163,87 @@ def _record(order: Order, submission: Submission, report: BrokerOrder, source: s
 
 
 def _give_back(order: Order, submission: Submission, error: str) -> None:
-    """Proved unsent: back to pending, to be claimed again soon."""
+    """Proved unsent: back to pending, to be claimed again soon, while the intent is fresh."""
     now = timezone.now()
     with transaction.atomic():
         account = account_lock(order.brokerage_account_id)
         locked = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
         locked.brokerage_account = account
-        if locked.state == OrderState.SUBMITTING:
+        if locked.state not in {OrderState.SUBMITTING, OrderState.PENDING_CANCEL}:
+            return
+        stale = now - locked.created_at >= settings.SUBMIT_FRESH
+        if stale or locked.state == OrderState.PENDING_CANCEL:
+            reason = f"it could not be sent: {error}" if stale else "canceled before it was sent"
+            order_move(
+                order=locked,
+                new=OrderState.CANCELED,
+                source="worker",
+                reason=reason[:300],
+                now=now,
+            )
+            Submission.objects.filter(order=locked).update(done_at=now, last_error=error[:300])
+        else:
             order_move(
                 order=locked, new=OrderState.PENDING, source="worker", reason=error[:300], now=now
             )
-            locked.save()
-        Submission.objects.filter(pk=submission.pk).update(
-            claimed_at=None, available_at=now + RESEND_AFTER, last_error=error[:300]
-        )
+            wait = min(RESEND_AFTER * 2 ** min(submission.attempts - 1, 10), RESEND_AFTER_MAX)
+            Submission.objects.filter(pk=submission.pk).update(
+                claimed_at=None, available_at=now + wait, last_error=error[:300]
+            )
+        locked.updated_at = now
+        locked.save()
+        live_publish(user_id=account.user_id, kind="order", thing_id=locked.pk)
 
 
 def order_tell_cancel(order: Order, submission: Submission) -> None:
     """Ask the broker to cancel, and adopt what became of the order. Harmless twice."""
     broker = broker_for(order.brokerage_account)
+    refused = False
     try:
         broker.cancel_order(ref_of(order))
     except NotCancelable:
-        pass  # it is final there: the look-up below says how
-    except OutcomeUnknown as error:
+        refused = True  # it is final there, as a rule: the look-up below says how
+    except BrokerError as error:
         Submission.objects.filter(pk=submission.pk).update(last_error=str(error)[:300])
         return
-    order_adopt(order, submission, broker)
+    found = order_adopt(order, submission, broker)
+    if found and refused:
+        _cancel_refused(order, submission)
+
+
+def _cancel_refused(order: Order, submission: Submission) -> None:
+    """The broker will not cancel, and the order works on: after some tries it counts as working."""
+    waiting = [OrderState.PENDING_CANCEL.value, OrderState.PENDING_REPLACE.value]
+    if not Order.objects.filter(pk=order.pk, state__in=waiting).exists():
+        return
+    tries = Submission.objects.filter(pk=submission.pk)
+    tries.update(lookups=F("lookups") + 1, done_at=None)
+    if tries.values_list("lookups", flat=True).get() < settings.CANCEL_TRIES:
+        return
+    now = timezone.now()
+    with transaction.atomic():
+        account = account_lock(order.brokerage_account_id)
+        locked = (
+            Order.objects.select_for_update(no_key=True, of=("self",))
+            .select_related("instrument")
+            .get(pk=order.pk)
+        )
+        locked.brokerage_account = account
+        tries.update(done_at=now)
+        if locked.state not in {OrderState.PENDING_CANCEL, OrderState.PENDING_REPLACE}:
+            return
+        working = OrderState.PARTIALLY_FILLED if locked.filled_qty else OrderState.NEW
+        order_move(
+            order=locked,
+            new=working,
+            source="worker",
+            reason="the broker would not cancel it",
+            now=now,
+        )
+        locked.updated_at = now
+        locked.save()
+        replacement_give_up(old=locked, reason="the old order could not be canceled", now=now)
+        live_publish(user_id=account.user_id, kind="order", thing_id=locked.pk)
 
 
 def order_adopt(order: Order, submission: Submission, broker: Broker) -> bool | None:
@@ -181,7 +253,7 @@ def order_adopt(order: Order, submission: Submission, broker: Broker) -> bool | 
     """
     try:
         report = broker.find_order(ref_of(order))
-    except OutcomeUnknown as error:
+    except BrokerError as error:
         Submission.objects.filter(pk=submission.pk).update(last_error=str(error)[:300])
         return None
     if report is None:

@@ -1,4 +1,4 @@
-"""`manage.py run_brokers`: the venue process. Paper matching now, broker update streams later."""
+"""`manage.py run_brokers`: the venue process. Paper matching, and brokers' streams of updates."""
 
 import logging
 import signal
@@ -18,15 +18,14 @@ from speedtrade.lib.lease import LEASE_RETRY, Lease
 from trading.brokers.paper.venue import BrokerReport
 from trading.services.executions import report_apply
 from trading.services.matching import VenueRunner
+from trading.services.streams import StreamKeeper
 
 logger = logging.getLogger(__name__)
 BACKOFF_MAX = 5.0  # seconds
 
 
 class Command(BaseCommand):
-    help = (
-        "Match paper orders against the market. One process at a time: others wait for the lease."
-    )
+    help = "Match paper orders and follow brokers' streams. One process at a time, by a lease."
     requires_system_checks: list[str] = []  # `prepare` has run them
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -53,14 +52,19 @@ class Command(BaseCommand):
             time.sleep(LEASE_RETRY.total_seconds())
             if stopping.asked:
                 return
-        runner = VenueRunner()
+        runner, streams = VenueRunner(), StreamKeeper()
         apply(runner.start(timezone.now()))
         logger.info("venue_started")
-        while not stopping.asked:
-            apply(runner.step())
-            if runner.due("lease") and not lease.held():
-                logger.warning("venue_lease_lost")
-                return
+        try:
+            while not stopping.asked:
+                apply(runner.step())
+                if runner.due("streams"):
+                    streams.tend()
+                if runner.due("lease") and not lease.held():
+                    logger.warning("venue_lease_lost")
+                    return
+        finally:
+            streams.stop()  # one connection per account: the next holder needs it
 
 
 def apply(reports: Iterable[BrokerReport]) -> None:

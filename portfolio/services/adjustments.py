@@ -1,0 +1,125 @@
+"""What a broker says is there, taken into the books without an order: at the start, or by a person.
+
+The caller holds the account's lock. Each is booked once per key; a second time is an
+IntegrityError of the journal.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+
+from accounts.models import BrokerageAccount
+from marketdata.models import Instrument
+from portfolio.domain.lots import FillFact, SoldTooMuch, apply
+from portfolio.models import BROUGHT, OPENING, Direction, EntryKind, JournalEntry, LedgerKind
+from portfolio.models.positions import Position
+from portfolio.services.books import Books
+from portfolio.services.fills import fill_book, holding_of
+from portfolio.services.transfers import cash_post
+from speedtrade.lib.money import ZERO, money_round
+
+
+def cash_open(*, account: BrokerageAccount, amount: Decimal, now: datetime) -> None:
+    """The cash that an account begins with; negative where the broker has lent some."""
+    if amount == ZERO:
+        return
+    cash_shift(account=account, amount=amount, reference=OPENING, now=now)
+
+
+def cash_shift(
+    *, account: BrokerageAccount, amount: Decimal, reference: str, now: datetime
+) -> JournalEntry:
+    """Cash that came (+) or went (-) between the account and the world outside."""
+    return cash_post(
+        account=account,
+        direction=Direction.DEPOSIT if amount > 0 else Direction.WITHDRAWAL,
+        amount=abs(amount),
+        reference=reference,
+        now=now,
+    )
+
+
+def holding_shift(
+    *,
+    account: BrokerageAccount,
+    instrument: Instrument,
+    qty: Decimal,
+    cost: Decimal | None,
+    key: str,
+    now: datetime,
+) -> None:
+    """Units that came (+, at `cost` in money) or went (-, at what they had cost).
+
+    No gain or loss comes of it. Raises SoldTooMuch when more go than are held.
+    """
+    if qty == ZERO:
+        return
+    reference = f"{BROUGHT}{key}:{instrument.symbol}"
+    value = money_round(cost or ZERO) if qty > 0 else cost_of(account, instrument, -qty, now)
+    price = max((value / abs(qty)).quantize(Decimal("0.0000000001")), Decimal("0.0000000001"))
+    incoming = value if qty > 0 else -value
+    if incoming > 0:  # what pays for the units comes before them, what they leave goes after
+        cash_shift(account=account, amount=incoming, reference=f"{reference}:value", now=now)
+    fill_book(
+        account=account,
+        instrument=instrument,
+        fact=FillFact(
+            reference=reference,
+            order_ref=None,
+            side="buy" if qty > 0 else "sell",
+            qty=abs(qty),
+            price=price,
+            notional=value,
+            fee=ZERO,
+            executed_at=now,
+        ),
+        hold_left=ZERO,
+        now=now,
+    )
+    if incoming < 0:
+        cash_shift(account=account, amount=incoming, reference=f"{reference}:value", now=now)
+
+
+def cost_of(
+    account: BrokerageAccount, instrument: Instrument, qty: Decimal, now: datetime
+) -> Decimal:
+    """What the oldest `qty` units of a position had cost."""
+    position = Position.objects.filter(brokerage_account=account, instrument=instrument).first()
+    if position is None:
+        raise SoldTooMuch(f"{qty} {instrument.symbol} would go, none is held")
+    before = holding_of(position)
+    probe = FillFact("probe", None, "sell", qty, Decimal(1), ZERO, ZERO, now)
+    return before.cost_basis - apply(before, probe).cost_basis
+
+
+def cash_event_book(
+    *,
+    account: BrokerageAccount,
+    kind: EntryKind,
+    amount: Decimal,
+    reference: str,
+    at: datetime,
+    now: datetime,
+) -> JournalEntry | None:
+    """A fee or a dividend at the broker: income and cost, not money that its owner moved.
+
+    None where it has been booked already.
+    """
+    if JournalEntry.objects.filter(brokerage_account=account, reference=reference).exists():
+        return None
+    if kind in {EntryKind.DEPOSIT, EntryKind.WITHDRAWAL}:
+        return cash_shift(account=account, amount=amount, reference=reference, now=now)
+    books = Books(account)
+    cash = (LedgerKind.CASH, account.currency)
+    other_kind = LedgerKind.FEES if kind == EntryKind.FEE else LedgerKind.MARKET
+    other = (other_kind, account.currency)
+    journal = JournalEntry.objects.create(
+        brokerage_account=account,
+        kind=kind,
+        reference=reference,
+        effective_at=at,
+        created_at=now,
+        amount=amount,
+    )
+    books.move(journal, *((other, cash) if amount > 0 else (cash, other)), abs(amount))
+    books.save()
+    return journal

@@ -1,0 +1,168 @@
+"""Where our books and a broker's disagree: seen, watched, and ended by agreement or by a person."""
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import BrokerageAccount, User
+from accounts.services.accounts import reason_required
+from accounts.services.audit import audit_record
+from marketdata.models import Instrument
+from portfolio.models import LedgerAccount, LedgerKind
+from portfolio.services.adjustments import cash_shift, holding_shift
+from portfolio.services.books import account_lock
+from speedtrade.lib.errors import Conflict, NotFound
+from speedtrade.lib.live import live_publish
+from speedtrade.lib.money import ZERO, plain
+from trading.brokers.base import Holdings
+from trading.models import BrokerLink, Difference, DifferenceSighting, Fill, Order
+from trading.services.externals import UnknownInstrument, instrument_ensure, position_value
+
+logger = logging.getLogger(__name__)
+FLYING = ["submitting", "lost"]  # the broker may have filled what we have not heard of
+
+
+def books_compare(
+    *, account_id: int, holdings: Holdings, since: datetime, now: datetime
+) -> bool | None:
+    """Compare cash and positions with what the broker said at about `since`; whether they agree.
+
+    None, and no word of it, while something is on its way: an order without an answer, or a fill
+    that came in after the broker was asked.
+    """
+    with transaction.atomic():
+        account = account_lock(account_id)
+        moving = Order.objects.filter(brokerage_account=account, state__in=FLYING[:1]).exists()
+        late = Order.objects.filter(brokerage_account=account, fills_missing_since__isnull=False)
+        fresh = Fill.objects.filter(brokerage_account=account, created_at__gte=since)
+        if moving or late.exists() or fresh.exists():
+            return None
+        ignored = set(
+            BrokerLink.objects.values_list("ignored", flat=True).get(brokerage_account=account)
+        )
+        found = {
+            (kind, asset): (ours, theirs)
+            for kind, asset, ours, theirs in _figures(account, holdings)
+            if asset not in ignored
+        }
+        seen = Difference.objects.filter(brokerage_account=account, ended_at__isnull=True)
+        for row in seen:
+            if (row.kind, row.asset) not in found:
+                row.ended_at, row.reason = now, "the books agree again"
+                row.save(update_fields=["ended_at", "reason"])
+        known = {(row.kind, row.asset): row for row in seen if row.ended_at is None}
+        for key, (ours, theirs) in found.items():
+            _note(account, known.get(key), key, ours, theirs, now)
+    return not found
+
+
+def _figures(
+    account: BrokerageAccount, holdings: Holdings
+) -> Iterator[tuple[str, str, Decimal, Decimal]]:
+    """(kind, asset, ours, theirs) of all that differs."""
+    pockets = {
+        (row.kind, row.asset): row.balance
+        for row in LedgerAccount.objects.filter(
+            brokerage_account=account, kind__in=[LedgerKind.CASH, LedgerKind.POSITION]
+        )
+    }
+    cash = pockets.get((LedgerKind.CASH.value, account.currency), ZERO)
+    if abs(cash - holdings.cash) >= settings.CASH_TOLERANCE:
+        yield "cash", account.currency, cash, holdings.cash
+    theirs: dict[str, Decimal] = {}
+    for position in holdings.positions:
+        theirs[position.symbol] = theirs.get(position.symbol, ZERO) + position.qty
+    mine = {asset: qty for (kind, asset), qty in pockets.items() if kind == LedgerKind.POSITION}
+    for symbol in sorted(theirs.keys() | mine.keys()):
+        pair = mine.get(symbol, ZERO), theirs.get(symbol, ZERO)
+        if pair[0] != pair[1]:
+            yield "position", symbol, *pair
+
+
+def _note(
+    account: BrokerageAccount,
+    row: Difference | None,
+    key: tuple[str, str],
+    ours: Decimal,
+    theirs: Decimal,
+    now: datetime,
+) -> None:
+    changed = row is None or (row.ours, row.theirs) != (ours, theirs)
+    if row is None:
+        row = Difference(
+            brokerage_account=account, kind=key[0], asset=key[1], first_seen_at=now, sightings=0
+        )
+    row.ours, row.theirs, row.last_seen_at = ours, theirs, now
+    row.sightings += 1
+    row.save()
+    if changed:
+        DifferenceSighting.objects.create(difference=row, at=now, ours=ours, theirs=theirs)
+    if row.sightings >= settings.DIFFERENCE_CONFIRMED:
+        logger.error(
+            "books_differ",
+            extra={"account": account.pk, "asset": row.asset, "by": plain(theirs - ours)},
+        )
+        live_publish(user_id=account.user_id, kind="account", thing_id=account.pk)
+
+
+def difference_accept(*, difference_id: int, actor: User, reason: str, now: datetime) -> Difference:
+    """Book what the broker says, in the name of a person and with a reason.
+
+    Raises NotFound, InvalidInput without a reason, Conflict where it has ended or has changed
+    since it was last seen, so that nobody accepts a figure that they did not see.
+    """
+    reason = reason_required(reason)
+    found = Difference.objects.filter(pk=difference_id).first()
+    if found is None:
+        raise NotFound("There is no such difference.")
+    with transaction.atomic():
+        account = account_lock(found.brokerage_account_id)
+        row = Difference.objects.select_for_update().get(pk=difference_id)
+        if row.ended_at is not None:
+            raise Conflict("This difference has ended already.")
+        if _ours(account, row) != row.ours:
+            raise Conflict("Our books have moved since. Look again at the next comparison.")
+        change, key = row.theirs - row.ours, f"difference:{row.pk}"
+        if row.kind == "cash":
+            cash_shift(account=account, amount=change, reference=key, now=now)
+        else:
+            instrument = _instrument(row.asset)
+            holding_shift(
+                account=account,
+                instrument=instrument,
+                qty=change,
+                cost=position_value(instrument, change),
+                key=key,
+                now=now,
+            )
+        row.ended_at, row.accepted_by, row.reason = now, actor, reason
+        row.save(update_fields=["ended_at", "accepted_by", "reason"])
+        audit_record(
+            actor=actor,
+            action="difference.accept",
+            target=f"difference:{row.pk}",
+            reason=reason,
+            data={"asset": row.asset, "ours": plain(row.ours), "theirs": plain(row.theirs)},
+            now=now,
+        )
+        live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
+    return row
+
+
+def _ours(account: BrokerageAccount, row: Difference) -> Decimal:
+    kind = LedgerKind.CASH if row.kind == "cash" else LedgerKind.POSITION
+    pocket = LedgerAccount.objects.filter(
+        brokerage_account=account, kind=kind, asset=row.asset
+    ).first()
+    return pocket.balance if pocket else ZERO
+
+
+def _instrument(symbol: str) -> Instrument:
+    try:
+        return instrument_ensure(symbol, "crypto" if "/" in symbol else "stock")
+    except UnknownInstrument as error:
+        raise Conflict(f"{symbol} cannot be kept in the books here.") from error

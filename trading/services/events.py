@@ -1,0 +1,57 @@
+"""Money that moved at the broker without an order: booked once each, by the broker's own id."""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts.models import BrokerageAccount
+from portfolio.models import EntryKind, JournalEntry
+from portfolio.services.adjustments import cash_event_book
+from portfolio.services.books import account_lock
+from speedtrade.lib.live import live_publish
+from trading.brokers.base import CashEvent
+from trading.models import BrokerLink
+
+logger = logging.getLogger(__name__)
+_KINDS = {
+    "deposit": EntryKind.DEPOSIT,
+    "withdrawal": EntryKind.WITHDRAWAL,
+    "fee": EntryKind.FEE,
+    "dividend": EntryKind.DIVIDEND,
+}
+
+
+def cash_events_book(
+    *, account: BrokerageAccount, events: Sequence[CashEvent], now: datetime
+) -> int:
+    """Book what is new since our books began; how many."""
+    began = BrokerLink.objects.values_list("began_at", flat=True).get(brokerage_account=account)
+    fresh = [event for event in events if began and event.at > began and event.amount]
+    references = {event.event_id: f"event:{event.event_id}"[:100] for event in fresh}
+    known = set(
+        JournalEntry.objects.filter(
+            brokerage_account=account, reference__in=references.values()
+        ).values_list("reference", flat=True)
+    )
+    booked = 0
+    for event in fresh:
+        if references[event.event_id] in known:
+            continue
+        if event.kind not in _KINDS:
+            logger.warning("cash_event_unknown", extra={"kind": event.kind})
+            continue  # the comparison of cash will show it
+        with transaction.atomic():
+            locked = account_lock(account.pk)
+            entry = cash_event_book(
+                account=locked,
+                kind=_KINDS[event.kind],
+                amount=event.amount,
+                reference=references[event.event_id],
+                at=event.at,
+                now=now,
+            )
+            live_publish(user_id=locked.user_id, kind="portfolio", thing_id=locked.pk)
+        booked += entry is not None
+    return booked

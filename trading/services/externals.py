@@ -1,0 +1,168 @@
+"""What was there before us, or was done at the broker's own door."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import transaction
+
+from accounts.models import BrokerageAccount
+from marketdata import quote_store
+from marketdata.models import AssetType, Instrument
+from portfolio.services.adjustments import holding_shift
+from portfolio.services.books import Books, account_lock
+from portfolio.services.holds import hold_open
+from speedtrade.lib.money import ZERO, times
+from trading.brokers.base import BrokerOrder, BrokerPosition, BrokerTerms
+from trading.domain.orders import OrderState, OrderType, TimeInForce
+from trading.models import Order, OrderEvent
+from trading.services.moves import hold_kind, order_hold
+
+NO_FEED = "none"  # what stands in Instrument.feed where nobody prices it here
+
+
+class UnknownInstrument(Exception):
+    """The broker trades something that cannot be an instrument here."""
+
+
+def instrument_ensure(symbol: str, asset_type: str) -> Instrument:
+    """The instrument, made where it is new: held and shown, but not traded here without a price.
+
+    Raises UnknownInstrument for what no column can hold.
+    """
+    found = Instrument.objects.filter(symbol=symbol).first()
+    if found is not None:
+        return found
+    if not symbol or len(symbol) > 20 or asset_type not in AssetType.values:
+        raise UnknownInstrument(f"{symbol!r} is no instrument that we know how to keep")
+    made, _ = Instrument.objects.get_or_create(
+        symbol=symbol,
+        defaults={
+            "name": symbol,
+            "asset_type": asset_type,
+            "exchange": "",
+            "price_tick": Decimal("0.01"),
+            "qty_step": Decimal("0.000000001"),
+            "min_qty": ZERO,
+            "min_notional": ZERO,
+            "fractionable": True,
+            "tradable": False,
+            "feed": NO_FEED,
+        },
+    )
+    return made
+
+
+def position_open(*, account: BrokerageAccount, position: BrokerPosition, now: datetime) -> bool:
+    """Take a holding of before us into the books of a locked account; False where we cannot.
+
+    Where the broker does not say what it cost, it counts at today's price; without a price it
+    cannot be booked, and the account says that it is left out.
+    """
+    try:
+        instrument = instrument_ensure(position.symbol, position.asset_type)
+    except UnknownInstrument:
+        return False
+    cost = position.cost_basis
+    if cost <= 0:
+        cost = position_value(instrument, position.qty)
+        if cost <= 0:
+            return False
+    holding_shift(
+        account=account, instrument=instrument, qty=position.qty, cost=cost, key="start", now=now
+    )
+    return True
+
+
+def position_value(instrument: Instrument, qty: Decimal) -> Decimal:
+    """What units are worth now, or nothing where nobody prices them."""
+    quote = quote_store.quote_get(instrument.symbol)
+    return times(abs(qty), quote.last) if quote else ZERO
+
+
+def order_import(*, account_id: int, report: BrokerOrder, base: bool, now: datetime) -> Order:
+    """A row for an order that was not placed here; its state and fills come by `report_apply`.
+
+    `base`: what had filled is in the opening balance already. Raises UnknownInstrument.
+    """
+    terms = report.terms
+    if terms is None:
+        raise UnknownInstrument("the broker does not say what the order is for")
+    instrument = instrument_ensure(terms.symbol, terms.asset_type)
+    with transaction.atomic():
+        account = account_lock(account_id)
+        known = Order.objects.filter(
+            brokerage_account=account, client_order_id=report.client_order_id
+        ).first()
+        if known is not None:
+            return known
+        order = _order(account, instrument, report, terms, base, now)
+        order.save(force_insert=True)
+        kind, asset = hold_kind(order.side, account.currency, instrument.symbol)
+        books = Books(account)
+        hold_open(
+            books=books,
+            kind=kind,
+            asset=asset,
+            order_ref=order.pk,
+            amount=order_hold(order),
+            now=now,
+            asked=False,
+        )
+        books.save()
+        OrderEvent.objects.create(
+            order=order,
+            at=now,
+            new_state=order.state,
+            source="external",
+            reason="found at the broker: it was placed there, not here",
+        )
+    return order
+
+
+def _order(
+    account: BrokerageAccount,
+    instrument: Instrument,
+    report: BrokerOrder,
+    terms: BrokerTerms,
+    base: bool,
+    now: datetime,
+) -> Order:
+    filled = report.filled_qty if base else ZERO
+    qty = None if terms.qty is None else max(terms.qty - filled, instrument.qty_step)
+    notional = terms.notional if qty is None else None
+    if qty is None and notional is None:
+        qty = report.filled_qty or instrument.qty_step
+    bound = terms.limit_price or terms.stop_price or report.avg_price or _price(instrument)
+    return Order(
+        brokerage_account=account,
+        placed_by_id=account.user_id,
+        instrument=instrument,
+        client_order_id=report.client_order_id,
+        intent_key=f"external:{account.pk}:{report.broker_order_id}",
+        intent_hash="",
+        side=terms.side,
+        order_type=_known(terms.order_type, OrderType, OrderType.MARKET),
+        time_in_force=_known(terms.time_in_force, TimeInForce, TimeInForce.DAY),
+        qty=qty,
+        notional=notional,
+        limit_price=terms.limit_price,
+        price_bound=bound,
+        risk_notional=ZERO,
+        state=OrderState.SUBMITTING.value,
+        broker_order_id=report.broker_order_id,
+        external=True,
+        cum_base=filled,
+        created_at=now if base else terms.created_at,
+        submitted_at=terms.created_at,
+        updated_at=now,
+    )
+
+
+def _price(instrument: Instrument) -> Decimal:
+    quote = quote_store.quote_get(instrument.symbol)
+    return quote.ask if quote else ZERO
+
+
+def _known(word: str, kind: type[OrderType] | type[TimeInForce], fallback: str) -> str:
+    """The word where it is one of ours; an order that we could not have placed is still shown."""
+    return word if word in {one.value for one in kind} else str(fallback)

@@ -1,0 +1,94 @@
+"""Orders that were sent and that their broker does not know: who may give them up, and when.
+
+The hold stays until then. Giving up is no proof: whatever turns up later is taken in after all.
+"""
+
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import User
+from accounts.services.accounts import reason_required
+from accounts.services.audit import audit_record
+from portfolio.services.books import account_lock
+from speedtrade.lib.errors import Conflict, Unavailable
+from speedtrade.lib.live import live_publish
+from trading.domain.orders import OrderState
+from trading.models import Order, Submission
+from trading.selectors import lost_orders
+from trading.services.executions import ABSENT
+
+ABSENT_WORDS = "The broker never confirmed it and does not know it. It was not sent again."
+
+
+def lost_release(*, order: Order, actor: User, reason: str, source: str, now: datetime) -> Order:
+    """Give a lost order up and free its hold, after a last look by the worker's synchronisation.
+
+    Raises Conflict where it is not lost (any more), or was looked for too long ago to say,
+    Unavailable while the account cannot be read, InvalidInput without a reason.
+    """
+    reason = reason_required(reason)
+    link = getattr(order.brokerage_account, "link", None)
+    fresh = link is not None and link.orders_at is not None
+    if not fresh or now - link.orders_at > settings.BLIND_AFTER:
+        raise Unavailable("The broker cannot be read now, so nobody knows. Try again later.")
+    with transaction.atomic():
+        locked = _locked(order.pk)
+        if locked.state != OrderState.LOST:
+            raise Conflict(f"The order is not lost: it is {locked.status}.")
+        _give_up(locked, source=source, reason=reason, actor=actor, now=now)
+        audit_record(
+            actor=actor,
+            action="order.release",
+            target=f"order:{locked.pk}",
+            reason=reason,
+            data={},
+            now=now,
+        )
+    return locked
+
+
+def lost_give_up(*, now: datetime) -> int:
+    """Give up what has been lost for settings.LOST_AFTER, at accounts that can be read."""
+    count = 0
+    for order in lost_orders().filter(
+        updated_at__lte=now - settings.LOST_AFTER,
+        brokerage_account__link__orders_at__gte=now - settings.BLIND_AFTER,
+    ):
+        with transaction.atomic():
+            locked = _locked(order.pk)
+            if locked.state == OrderState.LOST:
+                _give_up(locked, source="sweep", reason="unknown for a day", actor=None, now=now)
+                count += 1
+    return count
+
+
+def _locked(order_id: int) -> Order:
+    account_id = Order.objects.values_list("brokerage_account_id", flat=True).get(pk=order_id)
+    account = account_lock(account_id)
+    order = (
+        Order.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("instrument")
+        .get(pk=order_id)
+    )
+    order.brokerage_account = account
+    return order
+
+
+def _give_up(order: Order, *, source: str, reason: str, actor: User | None, now: datetime) -> None:
+    from trading.services.moves import order_move
+
+    order.reject_code, order.reject_reason = ABSENT, ABSENT_WORDS
+    order_move(
+        order=order, new=OrderState.REJECTED, source=source, reason=reason, actor=actor, now=now
+    )
+    order.updated_at = now
+    order.save()
+    Submission.objects.filter(order=order, done_at__isnull=True).update(done_at=now)
+    live_publish(user_id=order.brokerage_account.user_id, kind="order", thing_id=order.pk)
+    live_publish(
+        user_id=order.brokerage_account.user_id,
+        kind="portfolio",
+        thing_id=order.brokerage_account_id,
+    )

@@ -1,0 +1,262 @@
+"""Keep our books and a broker's the same: open an account, follow its orders, compare both.
+
+One account at a time, under its lease; the broker is asked outside any transaction. What comes
+back goes through `report_apply`, imports or a Difference: nothing is corrected in silence.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from accounts.services.credentials import CredentialUnreadable
+from accounts.services.syncs import account_activate, account_fail, account_synced
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, Min, OuterRef, Q
+from django.utils import timezone
+
+from accounts.models import AccountStatus, BrokerageAccount, BrokerKind
+from portfolio.services.adjustments import cash_open
+from portfolio.services.books import account_lock
+from speedtrade.lib.errors import InvariantBroken
+from speedtrade.lib.lease import Lease
+from speedtrade.lib.live import live_publish
+from trading.brokers.base import (
+    AuthFailed,
+    Broker,
+    BrokerError,
+    BrokerOrder,
+    Holdings,
+    OutcomeUnknown,
+)
+from trading.brokers.registry import broker_for
+from trading.domain.orders import FINAL_STATES, SENT_STATES
+from trading.models import BrokerLink, Order
+from trading.selectors import OPEN_VALUES
+from trading.services.differences import books_compare
+from trading.services.events import cash_events_book
+from trading.services.executions import fills_make_up, report_apply
+from trading.services.externals import UnknownInstrument, order_import, position_open
+from trading.services.submissions import ref_of
+
+logger = logging.getLogger(__name__)
+SYNCED: Final = (AccountStatus.CONNECTING, AccountStatus.ACTIVE, AccountStatus.ERROR)
+_PERIODS: Final = {
+    AccountStatus.ACTIVE: settings.ORDERS_SYNC_PERIOD,
+    AccountStatus.CONNECTING: settings.LINK_TICK,
+    AccountStatus.ERROR: settings.LINK_RETRY_PERIOD,
+    AccountStatus.FROZEN: settings.LINK_RETRY_PERIOD,
+}
+OPEN_TRIES: Final = 3  # readings of a new account, until one finds nothing moving
+SHORT: Final = "It holds {symbol} short, which SpeedTrade cannot keep books of. Close that first."
+UNREADABLE: Final = "The stored key cannot be read here. Enter the key again."
+SILENT: Final = "The broker does not answer. We go on trying."
+
+
+def accounts_due(*, now: datetime) -> list[int]:
+    """Accounts at brokers that should be read now, the longest silent first."""
+    soon = Q(link__attempted_at__isnull=True)
+    due = Q()
+    for status, period in _PERIODS.items():
+        due |= Q(status=status, link__attempted_at__lte=now - period)
+    rows = BrokerageAccount.objects.exclude(broker=BrokerKind.PAPER)
+    # Without a stream the news of open orders come by asking; an exchange counts our questions.
+    working = Order.objects.filter(
+        brokerage_account=OuterRef("pk"), state__in=[state.value for state in SENT_STATES]
+    )
+    quiet = Q(broker=BrokerKind.ALPACA, status=AccountStatus.ACTIVE, link__streaming=False)
+    due |= quiet & Q(link__attempted_at__lte=now - settings.POLL_PERIOD) & Exists(working)
+    known = Q(status__in=SYNCED) | Q(status=AccountStatus.FROZEN, link__began_at__isnull=False)
+    rows = rows.filter(known).filter(soon | due)
+    return list(rows.order_by("link__attempted_at").values_list("pk", flat=True))
+
+
+def account_sync(*, account_id: int, now: datetime) -> bool:
+    """Read one account at its broker; whether all of it could be read.
+
+    Nothing happens where another worker is at it.
+    """
+    with Lease(f"sync:{account_id}") as lease:
+        if not lease.take():
+            return False
+        account = BrokerageAccount.objects.select_related("user").filter(pk=account_id).first()
+        if account is None or account.broker == BrokerKind.PAPER:
+            return False
+        link, _ = BrokerLink.objects.get_or_create(
+            brokerage_account=account, defaults={"created_at": now}
+        )
+        BrokerLink.objects.filter(pk=link.pk).update(attempted_at=now)
+        try:
+            broker = broker_for(account)
+            if link.began_at is None:
+                _open(account, broker, now)
+            else:
+                _follow(account, link, broker, now)
+        except (BrokerageAccount.credential.RelatedObjectDoesNotExist, CredentialUnreadable):
+            account_fail(account_id=account_id, reason=UNREADABLE, now=now)
+        except AuthFailed as error:
+            account_fail(account_id=account_id, reason=str(error), now=now)
+        except BrokerError as error:
+            logger.warning("sync_failed", extra={"account": account_id, "error": str(error)})
+            _silent(account, link, now)
+        else:
+            return True
+        return False
+
+
+def _silent(account: BrokerageAccount, link: BrokerLink, now: datetime) -> None:
+    """No word from the broker: a new account says so in time, an old one turns blind by itself."""
+    asked = account.connected_at or link.created_at
+    if account.status == AccountStatus.CONNECTING and now - asked >= settings.CONNECT_PATIENCE:
+        account_fail(account_id=account.pk, reason=SILENT, now=now)
+
+
+# ── the first time ───────────────────────────────────────────────────────────
+def _open(account: BrokerageAccount, broker: Broker, now: datetime) -> None:
+    """Take what is there into the books, at a moment at which nothing moved."""
+    facts = broker.check()
+    if not facts.may_trade:
+        raise AuthFailed(facts.words)
+    holdings, orders = _still(broker, now)
+    if short := next((one for one in holdings.positions if one.qty < 0), None):
+        raise AuthFailed(SHORT.format(symbol=short.symbol))
+    with transaction.atomic():
+        locked = account_lock(account.pk)
+        link = BrokerLink.objects.select_for_update().get(brokerage_account=locked)
+        if link.began_at is not None:
+            return
+        if locked.currency != holdings.currency:
+            locked.currency = holdings.currency
+            locked.save(update_fields=["currency"])
+        cash_open(account=locked, amount=holdings.cash, now=now)
+        ignored = list(holdings.ignored)
+        for position in holdings.positions:
+            if position.qty and not position_open(account=locked, position=position, now=now):
+                ignored.append(position.symbol)  # noqa: PERF401 - it books while it asks
+        # By the broker's clock: its orders are told from those of before by it.
+        link.began_at = timezone.now() + facts.clock_offset
+        link.orders_at = link.holdings_at = now
+        link.ignored = ignored
+        link.save()
+    for report in orders:
+        _take_in(account, report, now, base=True)
+    account_activate(account_id=account.pk, now=timezone.now(), currency=holdings.currency)
+    account_synced(account_id=account.pk, now=timezone.now())
+    live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
+
+
+def _still(broker: Broker, now: datetime) -> tuple[Holdings, list[BrokerOrder]]:
+    """(holdings, open orders), read while no order came or changed; raises OutcomeUnknown."""
+    before = broker.list_since(now)
+    for _ in range(OPEN_TRIES):
+        holdings = broker.holdings()
+        after = broker.list_since(now)
+        if _shape(before) == _shape(after):
+            return holdings, [order for order in after if order.state not in FINAL_STATES]
+        before = after
+    raise OutcomeUnknown("The account trades too fast to be read; we try again.")
+
+
+def _shape(orders: Sequence[BrokerOrder]) -> set[tuple[str, object]]:
+    return {(order.broker_order_id, order.filled_qty) for order in orders}
+
+
+# ── and then ─────────────────────────────────────────────────────────────────
+def _follow(account: BrokerageAccount, link: BrokerLink, broker: Broker, now: datetime) -> None:
+    """Orders each time, cash and positions when they are due."""
+    if account.status != AccountStatus.ACTIVE:
+        facts = broker.check()
+        if not facts.may_trade:
+            raise AuthFailed(facts.words)
+    orders_follow(account, link, broker, now)
+    BrokerLink.objects.filter(pk=link.pk).update(orders_at=now)
+    due = link.holdings_at is None or now - link.holdings_at >= settings.HOLDINGS_SYNC_PERIOD
+    if due or account.status != AccountStatus.ACTIVE:
+        cash_events_book(account=account, events=broker.cash_events(_lookback(link, now)), now=now)
+        holdings = broker.holdings()
+        agreed = books_compare(
+            account_id=account.pk, holdings=holdings, since=now, now=timezone.now()
+        )
+        if agreed is not None:
+            BrokerLink.objects.filter(pk=link.pk).update(holdings_at=now)
+            account_synced(account_id=account.pk, now=now)
+    if account.status in {AccountStatus.CONNECTING, AccountStatus.ERROR}:
+        account_activate(account_id=account.pk, now=timezone.now())
+
+
+def orders_follow(
+    account: BrokerageAccount, link: BrokerLink, broker: Broker, now: datetime
+) -> None:
+    """Bring our open orders to where the broker says they are, and import those made elsewhere."""
+    mine = Order.objects.filter(brokerage_account=account)
+    open_orders = list(mine.filter(state__in=OPEN_VALUES).select_related("instrument"))
+    seen: set[str] = set()
+    for report in broker.list_since(_lookback(link, now)):
+        if _take_in(account, report, now):
+            seen.add(report.client_order_id)
+    # What the list said nothing (or not enough) of is asked for by its names.
+    wanting = Q(state__in=OPEN_VALUES) | Q(fills_missing_since__isnull=False)
+    names = [order.client_order_id for order in open_orders]
+    rows = mine.filter(wanting | Q(client_order_id__in=names)).select_related("instrument")
+    told = [
+        order
+        for order in rows.exclude(state="pending")
+        if order.client_order_id not in seen or order.fills_missing_since is not None
+    ]
+    if not told:
+        return
+    for report in broker.list_orders([ref_of(order) for order in told]):
+        order = _apply(account.pk, report, "poll")
+        since = order.fills_missing_since if order else None
+        if since is not None and now - since >= settings.FILLS_MISSING_AFTER:
+            fills_make_up(account_id=account.pk, report=report, now=timezone.now())
+
+
+def _take_in(
+    account: BrokerageAccount, report: BrokerOrder, now: datetime, *, base: bool = False
+) -> bool:
+    """Apply a report, importing its order first where it is not ours; whether its fills are known.
+
+    `base`: our books have just begun, and hold what had filled already.
+    """
+    known = Order.objects.filter(
+        brokerage_account=account, client_order_id=report.client_order_id
+    ).exists()
+    if not known:
+        began = BrokerLink.objects.filter(brokerage_account=account).values_list(
+            "began_at", flat=True
+        )
+        start = began.first()
+        if not base and (report.terms is None or start is None or report.terms.created_at < start):
+            return True  # of before our books; it was final when they began
+        try:
+            order_import(account_id=account.pk, report=report, base=base, now=now)
+        except UnknownInstrument as error:
+            logger.warning("external_ignored", extra={"account": account.pk, "why": str(error)})
+            return True
+    order = _apply(account.pk, report, "external" if not known else "poll")
+    return order is None or order.fills_missing_since is None
+
+
+def _apply(account_id: int, report: BrokerOrder, source: str) -> Order | None:
+    try:
+        return report_apply(account_id=account_id, report=report, source=source, now=timezone.now())
+    except InvariantBroken:
+        # A report that cannot be: support must look at this order, the others go on.
+        logger.exception("report_refused", extra={"account": account_id})
+        return None
+
+
+def _lookback(link: BrokerLink, now: datetime) -> datetime:
+    """From when on orders are listed: before anything that can still have news for us."""
+    oldest = Order.objects.filter(
+        brokerage_account_id=link.brokerage_account_id, state__in=OPEN_VALUES
+    ).aggregate(at=Min("created_at"))["at"]
+    heard = link.orders_at or link.began_at or now
+    return min(filter(None, (heard, oldest))) - settings.SYNC_OVERLAP
+
+
+def link_touch(*, account_id: int) -> None:
+    """Have an account read at the next beat: its stream had a gap."""
+    BrokerLink.objects.filter(brokerage_account_id=account_id).update(attempted_at=None)
