@@ -240,7 +240,10 @@ class Broker(Protocol):
     Every method may raise AuthFailed, RateLimited and OutcomeUnknown; reads also NotSent.
     """
 
-    caps: Capabilities
+    @property
+    def caps(self) -> Capabilities:
+        """What it can do."""
+        ...
 
     @property
     def budget(self) -> Budget:

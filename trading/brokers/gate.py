@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from trading.brokers.base import (
@@ -81,10 +81,9 @@ class Gate:
         news: dict[str, object] = {}
         if budget.remaining is not None:
             news = {"remaining": budget.remaining, "resets_at": budget.resets_at}
-        quiet = Q(failures=0, open_since__isnull=True) & ~Q(last_error="")
         rows = self._row()
         # One write only where something changes: most calls find the gate open and stay quiet.
-        if news or rows.exclude(quiet | Q(failures=0, open_since__isnull=True)).exists():
+        if news or rows.exclude(failures=0, open_since__isnull=True).exists():
             rows.update(failures=0, open_since=None, probe_at=None, **news)
 
     def _failed(self, words: str) -> None:
@@ -97,7 +96,7 @@ class Gate:
     def _note(self, words: str, **news: object) -> None:
         self._row().update(last_error=words[:300], last_error_at=timezone.now(), **news)
 
-    def _row(self):  # type: ignore[no-untyped-def]
+    def _row(self) -> QuerySet[BrokerLink]:
         return BrokerLink.objects.filter(brokerage_account_id=self._account_id)
 
 

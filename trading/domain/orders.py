@@ -166,10 +166,11 @@ def next_state(
     }:
         return reported
     # The broker has it and says no more than that: it works.
-    return S.NEW if reported == S.PARTIALLY_FILLED and current in _UNSURE else current
+    return S.NEW if reported in _ALIVE and current in _UNSURE else current
 
 
 _UNSURE = frozenset({S.SUBMITTING, S.LOST})
+_ALIVE = frozenset({S.PARTIALLY_FILLED, S.PENDING_CANCEL, S.PENDING_REPLACE})
 
 
 def _waiting(current: OrderState, some: bool) -> OrderState:

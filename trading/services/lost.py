@@ -16,7 +16,7 @@ from speedtrade.lib.errors import Conflict, Unavailable
 from speedtrade.lib.live import live_publish
 from trading.domain.orders import OrderState
 from trading.models import Order, Submission
-from trading.selectors import lost_orders
+from trading.selectors import blind_words, lost_orders
 from trading.services.executions import ABSENT
 
 ABSENT_WORDS = "The broker never confirmed it and does not know it. It was not sent again."
@@ -29,9 +29,7 @@ def lost_release(*, order: Order, actor: User, reason: str, source: str, now: da
     Unavailable while the account cannot be read, InvalidInput without a reason.
     """
     reason = reason_required(reason)
-    link = getattr(order.brokerage_account, "link", None)
-    fresh = link is not None and link.orders_at is not None
-    if not fresh or now - link.orders_at > settings.BLIND_AFTER:
+    if blind_words(order.brokerage_account, now):
         raise Unavailable("The broker cannot be read now, so nobody knows. Try again later.")
     with transaction.atomic():
         locked = _locked(order.pk)

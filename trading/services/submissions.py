@@ -7,13 +7,13 @@ it by client order id. It is never sent again while the outcome is unknown.
 import logging
 from datetime import datetime, timedelta
 
-from accounts.models import BrokerageAccount
-from accounts.services.syncs import account_fail
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from accounts.models import BrokerageAccount
+from accounts.services.syncs import account_fail
 from portfolio.services.books import account_lock
 from speedtrade.lib.crash import crash_point
 from speedtrade.lib.live import live_publish

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from accounts.services.credentials import CredentialUnreadable
-from accounts.services.syncs import account_activate, account_fail, account_synced
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, Min, OuterRef, Q
 from django.utils import timezone
 
 from accounts.models import AccountStatus, BrokerageAccount, BrokerKind
+from accounts.services.credentials import CredentialUnreadable
+from accounts.services.syncs import account_activate, account_fail, account_synced
 from portfolio.services.adjustments import cash_open
 from portfolio.services.books import account_lock
 from speedtrade.lib.errors import InvariantBroken
@@ -66,7 +66,7 @@ def accounts_due(*, now: datetime) -> list[int]:
         brokerage_account=OuterRef("pk"), state__in=[state.value for state in SENT_STATES]
     )
     quiet = Q(broker=BrokerKind.ALPACA, status=AccountStatus.ACTIVE, link__streaming=False)
-    due |= quiet & Q(link__attempted_at__lte=now - settings.POLL_PERIOD) & Exists(working)
+    due |= Q(Exists(working), quiet, link__attempted_at__lte=now - settings.POLL_PERIOD)
     known = Q(status__in=SYNCED) | Q(status=AccountStatus.FROZEN, link__began_at__isnull=False)
     rows = rows.filter(known).filter(soon | due)
     return list(rows.order_by("link__attempted_at").values_list("pk", flat=True))
@@ -254,7 +254,8 @@ def _lookback(link: BrokerLink, now: datetime) -> datetime:
         brokerage_account_id=link.brokerage_account_id, state__in=OPEN_VALUES
     ).aggregate(at=Min("created_at"))["at"]
     heard = link.orders_at or link.began_at or now
-    return min(filter(None, (heard, oldest))) - settings.SYNC_OVERLAP
+    start: datetime = min(heard, oldest or heard)
+    return start - settings.SYNC_OVERLAP
 
 
 def link_touch(*, account_id: int) -> None:

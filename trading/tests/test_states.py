@@ -53,9 +53,18 @@ def test_open_and_final_states_share_nothing_and_leave_nothing_out():
     assert {S.PENDING} == OPEN_STATES - SENT_STATES
 
 
-def test_a_final_state_is_left_only_by_a_late_fill():
+def test_a_final_state_is_left_only_by_a_late_fill_or_by_what_was_given_up_and_is_there():
     ways_out = {(old, new) for old in FINAL_STATES for new in TRANSITIONS[old]}
-    assert ways_out == {(S.CANCELED, S.FILLED), (S.EXPIRED, S.FILLED)}
+    revived = {(S.REJECTED, new) for new in TRANSITIONS[S.REJECTED]}
+    assert ways_out - revived == {(S.CANCELED, S.FILLED), (S.EXPIRED, S.FILLED)}
+    for reported in S:
+        for filled in (True, False):
+            told = {"filled": filled, "some": filled}
+            assert next_state(S.REJECTED, reported, **told) == S.REJECTED, "a refusal is final"
+    for reported in TRANSITIONS[S.REJECTED] | {S.PENDING_CANCEL, S.PENDING_REPLACE}:
+        after = next_state(S.REJECTED, reported, filled=False, some=False, absent=True)
+        assert after in TRANSITIONS[S.REJECTED]
+    assert next_state(S.REJECTED, S.NEW, filled=False, some=False, absent=True) == S.NEW
 
 
 def test_every_open_state_can_reach_an_end():

@@ -148,10 +148,9 @@ def test_what_was_proved_unsent_and_then_given_up_is_never_sent(desk: Desk, vend
             return "connection refused"
 
     vendor.script = [Cancels()]
-    assert desk.send(order).state == "pending_cancel"
+    assert desk.send(order).state == "canceled", "proved unsent, so it ends here"
     desk.wait(3)
     desk.sweep()
-    assert desk.fresh(order).state == "canceled"
     assert len(vendor.sent) == 1 and not vendor.book
     desk.check()
 
@@ -202,10 +201,10 @@ def test_an_order_that_a_forgetful_broker_cannot_find_is_lost_not_sent_again(
     vendor.caps = FORGETFUL
     vendor.script = [UNKNOWN]
     order = desk.send(desk.place("buy", "10"))
-    for _ in range(5):
+    for _ in range(11):
         desk.wait(5)
         desk.sweep()
-        assert desk.fresh(order).state == "submitting"  # five misses, but in 25 seconds only
+        assert desk.fresh(order).state == "submitting"  # many misses, but in 55 seconds only
     desk.wait(5)
     desk.sweep()
     order = desk.fresh(order)
@@ -237,7 +236,7 @@ def test_a_lost_order_that_turns_up_is_adopted(desk: Desk, vendor: Vendor, finde
     order = desk.place("buy", "10")
     desk.send(order)
     hidden = vendor.book.pop(order.client_order_id)
-    for _ in range(6):
+    for _ in range(12):
         desk.wait(5)
         desk.sweep()
     assert desk.fresh(order).state == "lost"
@@ -250,34 +249,29 @@ def test_a_lost_order_that_turns_up_is_adopted(desk: Desk, vendor: Vendor, finde
     desk.check()
 
 
-def test_a_broker_that_knows_its_ids_but_answers_late_is_sent_the_same_id(
-    desk: Desk, vendor: Vendor
-):
+def test_a_broker_that_knows_its_ids_is_not_sent_an_old_order_either(desk: Desk, vendor: Vendor):
+    """It would take no second one, but the market of a minute ago is gone: a person decides."""
     vendor.caps = UNSURE
     vendor.script = [UNKNOWN]
     order = desk.send(desk.place("buy", "10"))
-    for _ in range(5):
+    for _ in range(12):
         desk.wait(5)
         desk.sweep()
-    assert len(vendor.sent) == 1
-    desk.wait(5)
-    desk.sweep()
-    assert vendor.sent == [order.client_order_id] * 2
-    assert desk.fresh(order).state == "new"
+    assert vendor.sent == [order.client_order_id]
+    assert (desk.fresh(order).state, desk.hold(order)) == ("lost", 1050)
 
 
-def test_a_broker_that_has_it_after_all_says_so_and_is_believed(desk: Desk, vendor: Vendor):
-    """Its list is late: six look-ups miss the order, the same id again is a duplicate, adopted."""
+def test_a_list_that_has_it_outweighs_look_ups_that_miss(desk: Desk, vendor: Vendor):
+    """Fails without the last look at the whole list: twelve look-ups by id do not see it."""
     vendor.caps = UNSURE
     vendor.script = [(True, UNKNOWN)]
-    vendor.blind = 6
+    vendor.blind = 12
     order = desk.send(desk.place("buy", "10"))
     vendor.fill(order.client_order_id, "10", "100.00", done=True)
-    for _ in range(6):
+    for _ in range(12):
         desk.wait(5)
         desk.sweep()
-    assert vendor.sent == [order.client_order_id] * 2
-    assert list(vendor.book) == [order.client_order_id], "one order there, whatever was sent"
+    assert vendor.sent == [order.client_order_id]
     assert desk.fresh(order).state == "filled"
     desk.check()
 
@@ -334,7 +328,7 @@ def test_what_was_canceled_and_never_arrived_is_not_sent_after_all(desk: Desk, v
     order = killed(desk, desk.place("buy", "10"))
     desk.cancel(order)
     assert desk.fresh(order).state == "pending_cancel"
-    for _ in range(5):
+    for _ in range(11):
         desk.wait(5)
         desk.sweep()
         assert desk.fresh(order).state == "pending_cancel"
@@ -363,7 +357,7 @@ def test_a_canceled_order_that_a_forgetful_broker_cannot_find_waits_for_a_person
     vendor.script = [Killed()]
     order = killed(desk, desk.place("buy", "10"))
     desk.cancel(order)
-    for _ in range(7):
+    for _ in range(13):
         desk.wait(5)
         desk.sweep()
     order = desk.fresh(order)
