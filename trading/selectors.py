@@ -233,6 +233,8 @@ def switches_now(account: BrokerageAccount) -> Switches:
     if account.status != AccountStatus.ACTIVE:
         reason = f"The account is {account.get_status_display().lower()}"
         reason += f": {account.status_reason}" if account.status_reason else "."
+    elif account.stopped_at:
+        reason = "You have stopped this account: let it go on in its settings."
     return Switches(halted=halt.reason if halt else "", account=reason)
 
 
