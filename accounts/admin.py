@@ -58,7 +58,7 @@ def _revoke(user: User, actor: User, reason: str, now: datetime) -> str:
 
 class BrokerageAccountInline(SupportInline):
     model = BrokerageAccount
-    fields = ("broker", "mode", "status", "status_reason", "is_default")
+    fields = ("broker", "exchange", "mode", "status", "status_reason", "is_default")
     show_change_link = True
     verbose_name_plural = "brokerage accounts"
 
@@ -153,8 +153,27 @@ def _unfreeze(account: BrokerageAccount, actor: User, reason: str, now: datetime
 
 @admin.register(BrokerageAccount)
 class BrokerageAccountAdmin(SupportAdmin):
-    list_display = ("id", "owner", "label", "broker", "mode", "status", "is_default", "created_at")
-    list_filter = ("status", "broker", "mode")
+    """The key of an account is no field here, nor anywhere else in the admin."""
+
+    list_display = (
+        "id",
+        "owner",
+        "label",
+        "broker",
+        "exchange",
+        "mode",
+        "status",
+        "status_reason",
+        "last_synced_at",
+        "created_at",
+    )
+    list_filter = (
+        "status",
+        "broker",
+        "exchange",
+        "mode",
+        ("stopped_at", admin.EmptyFieldListFilter),
+    )
     list_select_related = ("user",)
     search_fields = ("user__username", "user__email", "label", "=id")
     ordering = ("-id",)
@@ -169,6 +188,9 @@ class BrokerageAccountAdmin(SupportAdmin):
         "status",
         "status_reason",
         "is_default",
+        "day_cap",
+        "stopped_at",
+        "connected_at",
         "last_synced_at",
         "created_at",
         "more",

@@ -1,9 +1,11 @@
 """The JSON doors of users and brokerage accounts."""
 
 from dataclasses import asdict
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.parsers import FormParser
@@ -19,18 +21,33 @@ from accounts.selectors import account_for_user, accounts_of
 from accounts.serializers import (
     AccountChangeSerializer,
     AccountConnectSerializer,
+    AccountKeySerializer,
     AccountSerializer,
+    KeyCheckSerializer,
     LoginSerializer,
     RefreshSerializer,
     RegisterSerializer,
     TokenPairSerializer,
     UserSerializer,
 )
-from accounts.services.accounts import account_change, account_connect, account_disconnect
+from accounts.services.accounts import (
+    account_change,
+    account_day_cap,
+    account_resume,
+    account_stop,
+)
+from accounts.services.connections import (
+    account_connect,
+    account_disconnect,
+    account_reconnect,
+    account_test,
+)
 from accounts.services.logins import login_check
 from accounts.services.users import user_register
 from accounts.tokens import TokenPair, tokens_issue, tokens_revoke, tokens_rotate
 from speedtrade.lib.api import StrictJSONParser, problems
+from speedtrade.lib.errors import InvalidInput
+from speedtrade.lib.money import NotANumber, parse_decimal
 from speedtrade.lib.ratelimit import limit_address
 
 
@@ -108,6 +125,15 @@ class LogoutView(_Public):
         return Response(status=204)
 
 
+def _amount(text: str | None) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        return parse_decimal(text)
+    except NotANumber as error:
+        raise InvalidInput.field("day_cap", str(error)) from error
+
+
 def _account(request: Request, account_id: int) -> BrokerageAccount:
     return account_for_user(user=user_of(request), account_id=account_id)
 
@@ -131,12 +157,13 @@ class AccountsView(APIView):
     @extend_schema(
         operation_id="accounts_connect",
         request=AccountConnectSerializer,
-        responses={201: AccountSerializer} | problems(400, 401, 422),
+        responses={201: AccountSerializer} | problems(400, 401, 422, 429),
     )
     def post(self, request: Request) -> Response:
-        """Connect an account at a broker. Here there is only the paper market: 422."""
-        given = _valid(AccountConnectSerializer, request.data)
-        account = account_connect(user=user_of(request), **given)
+        """Connect an account at a broker: it is `connecting`, then `active` or in `error`."""
+        given = AccountConnectSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        account = account_connect(user=user_of(request), now=timezone.now(), **given.wish())
         return Response(AccountSerializer(account).data, status=201)
 
 
@@ -151,18 +178,84 @@ class AccountView(APIView):
     @extend_schema(
         operation_id="accounts_change",
         request=AccountChangeSerializer,
-        responses={200: AccountSerializer} | problems(400, 401, 404),
+        responses={200: AccountSerializer} | problems(400, 401, 404, 409),
     )
     def patch(self, request: Request, account_id: int) -> Response:
-        """Name an account or make it the default; other fields are not for writing."""
+        """Name an account, cap its day or make it the default; the rest is not for writing."""
         account = _account(request, account_id)
         given = _valid(AccountChangeSerializer, request.data)
-        return Response(AccountSerializer(account_change(account=account, **given)).data)
+        with transaction.atomic():
+            if "day_cap" in given:
+                account_day_cap(
+                    account=account,
+                    day_cap=_amount(given.pop("day_cap")),
+                    actor=user_of(request),
+                    now=timezone.now(),
+                )
+            account = account_change(account=account, **given)
+        return Response(AccountSerializer(account).data)
 
     @extend_schema(
         operation_id="accounts_disconnect", responses={204: None} | problems(401, 404, 409)
     )
     def delete(self, request: Request, account_id: int) -> Response:
-        """Disconnect an account. The paper account stays: 409."""
-        account_disconnect(account=_account(request, account_id))
+        """Disconnect an account: its key is forgotten. 409 with open orders, or on paper."""
+        account_disconnect(
+            account=_account(request, account_id), actor=user_of(request), now=timezone.now()
+        )
         return Response(status=204)
+
+
+class AccountKeyView(APIView):
+    @extend_schema(
+        operation_id="accounts_rekey",
+        request=AccountKeySerializer,
+        responses={200: AccountSerializer} | problems(400, 401, 404, 409, 422, 429),
+    )
+    def put(self, request: Request, account_id: int) -> Response:
+        """A new key for the same account at the broker; it connects anew."""
+        account = _account(request, account_id)
+        given = AccountKeySerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        account = account_reconnect(
+            account=account, key=given.key(), actor=user_of(request), now=timezone.now()
+        )
+        return Response(AccountSerializer(account).data)
+
+
+class AccountTestView(APIView):
+    @extend_schema(
+        operation_id="accounts_test",
+        request=None,
+        responses={200: KeyCheckSerializer} | problems(401, 404, 409, 422, 429, 503),
+    )
+    def post(self, request: Request, account_id: int) -> Response:
+        """Ask the broker what the key of this account may do."""
+        account = _account(request, account_id)
+        return Response({"detail": account_test(account=account, actor=user_of(request))})
+
+
+class AccountStopView(APIView):
+    @extend_schema(
+        operation_id="accounts_stop",
+        request=None,
+        responses={200: AccountSerializer} | problems(401, 404),
+    )
+    def post(self, request: Request, account_id: int) -> Response:
+        """Your own switch: no new orders in this account until you resume it. Cancels work."""
+        account = _account(request, account_id)
+        account = account_stop(account=account, actor=user_of(request), now=timezone.now())
+        return Response(AccountSerializer(account).data)
+
+
+class AccountResumeView(APIView):
+    @extend_schema(
+        operation_id="accounts_resume",
+        request=None,
+        responses={200: AccountSerializer} | problems(401, 404),
+    )
+    def post(self, request: Request, account_id: int) -> Response:
+        """Lift your own switch."""
+        account = _account(request, account_id)
+        account = account_resume(account=account, actor=user_of(request), now=timezone.now())
+        return Response(AccountSerializer(account).data)

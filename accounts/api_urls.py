@@ -12,4 +12,10 @@ urlpatterns = [
     path("auth/me", api.MeView.as_view(), name="auth-me"),
     path("accounts", api.AccountsView.as_view(), name="accounts"),
     path("accounts/<int:account_id>", api.AccountView.as_view(), name="account"),
+    path("accounts/<int:account_id>/key", api.AccountKeyView.as_view(), name="account-key"),
+    path("accounts/<int:account_id>/test", api.AccountTestView.as_view(), name="account-test"),
+    path("accounts/<int:account_id>/stop", api.AccountStopView.as_view(), name="account-stop"),
+    path(
+        "accounts/<int:account_id>/resume", api.AccountResumeView.as_view(), name="account-resume"
+    ),
 ]

@@ -42,9 +42,11 @@ def accounts(user: User) -> Iterator[dict[str, Any]]:
             "id": row.pk,
             "label": row.label,
             "broker": row.broker,
+            "exchange": row.exchange,
             "mode": row.mode,
             "currency": row.currency,
             "status": row.status,
+            "status_reason": row.status_reason,
             "created_at": rfc3339(row.created_at),
         }
 

@@ -4,9 +4,12 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.keys import BrokerKey
 from accounts.models import BrokerageAccount, User
 from accounts.services.accounts import LABEL_MAX
+from accounts.services.offers import live_confirmed
 from accounts.tokens import TokenPair
+from speedtrade.lib.money import money
 
 
 class RegisterSerializer(serializers.Serializer[Any]):
@@ -47,6 +50,11 @@ class UserSerializer(serializers.ModelSerializer[User]):
 
 
 class AccountSerializer(serializers.ModelSerializer[BrokerageAccount]):
+    day_cap = serializers.SerializerMethodField()
+
+    def get_day_cap(self, account: BrokerageAccount) -> str | None:
+        return None if account.day_cap is None else money(account.day_cap)
+
     class Meta:
         model = BrokerageAccount
         fields = [
@@ -59,6 +67,9 @@ class AccountSerializer(serializers.ModelSerializer[BrokerageAccount]):
             "status",
             "status_reason",
             "is_default",
+            "day_cap",
+            "stopped_at",
+            "connected_at",
             "last_synced_at",
             "created_at",
         ]
@@ -70,7 +81,61 @@ class AccountChangeSerializer(serializers.Serializer[Any]):
         max_length=LABEL_MAX, required=False
     )
     is_default = serializers.BooleanField(required=False)
+    day_cap = serializers.CharField(
+        max_length=40,
+        required=False,
+        allow_null=True,
+        help_text="What orders may come to in a day; null for the limits of the house alone.",
+    )
 
 
-class AccountConnectSerializer(serializers.Serializer[Any]):
-    broker = serializers.CharField(max_length=20)
+def _hidden(**options: Any) -> serializers.CharField:
+    """A text that goes in and never comes out."""
+    return serializers.CharField(
+        write_only=True, allow_blank=True, default="", style={"input_type": "password"}, **options
+    )
+
+
+class AccountKeySerializer(serializers.Serializer[Any]):
+    """What the broker gave its customer; no answer of ours holds any of it."""
+
+    api_key = _hidden(help_text="The broker's name for the key.")
+    secret_key = _hidden(trim_whitespace=False, help_text="The secret that belongs to it.")
+    passphrase = _hidden(help_text="Where the broker asks for one.")
+
+    def key(self) -> BrokerKey:
+        """The key that was sent; the service says what is wrong with it."""
+        given = self.validated_data
+        return BrokerKey(given["api_key"], given["secret_key"], given["passphrase"])
+
+
+class LiveWordField(serializers.BooleanField):
+    """JSON true, or the word "live": nothing else confirms real money."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        return live_confirmed(data)
+
+
+class AccountConnectSerializer(AccountKeySerializer):
+    """Texts only: the service says everything that is wrong with them, in one go."""
+
+    broker = serializers.CharField(help_text="alpaca or ccxt.")
+    mode = serializers.CharField(allow_blank=True, default="", help_text="paper or live.")
+    exchange = serializers.CharField(
+        allow_blank=True, default="", help_text="Of ccxt: kraken, coinbase or binance."
+    )
+    label = serializers.CharField(  # type: ignore[assignment]  # a field of that name
+        allow_blank=True, default=""
+    )
+    confirm_live = LiveWordField(
+        default=False, help_text='Real money: true, or the word "live". Needed for mode live.'
+    )
+
+    def wish(self) -> dict[str, Any]:
+        """What `account_connect` is asked for."""
+        names = ("broker", "mode", "exchange", "label", "confirm_live")
+        return {"key": self.key(), **{name: self.validated_data[name] for name in names}}
+
+
+class KeyCheckSerializer(serializers.Serializer[Any]):
+    detail = serializers.CharField(help_text="What the key may do, in a sentence.")

@@ -49,7 +49,9 @@ def _secret(name: str, least: int = 32) -> str:
 
 SECRET_KEY = _secret("SECRET_KEY")
 JWT_SIGNING_KEY = _secret("JWT_SIGNING_KEY")
-FIELD_KEYS = [key for key in _secret("FIELD_KEYS").split(",") if key]
+FIELD_KEYS = [key for key in map(str.strip, _secret("FIELD_KEYS").split(",")) if key]
+if PRODUCTION and any(len(key) < 32 for key in FIELD_KEYS):
+    raise BadSetting("Each of FIELD_KEYS, with commas between, must have at least 32 characters.")
 if PRODUCTION and len({SECRET_KEY, JWT_SIGNING_KEY, *FIELD_KEYS}) < 2 + len(FIELD_KEYS):
     raise BadSetting("SECRET_KEY, JWT_SIGNING_KEY and FIELD_KEYS must be three separate secrets.")
 
@@ -253,6 +255,7 @@ RATE_REGISTER_CHECK_PER_ADDRESS = env_str("RATE_REGISTER_CHECK_PER_ADDRESS", "24
 RATE_WRONG_PASSWORD = env_str("RATE_WRONG_PASSWORD", "5/5minute")
 RATE_API_PER_USER = env_str("RATE_API_PER_USER", "600/minute;100/second")
 RATE_ORDERS_PER_USER = env_str("RATE_ORDERS_PER_USER", "300/minute;100/second")
+RATE_CONNECT_PER_USER = env_str("RATE_CONNECT_PER_USER", "20/minute;120/hour")
 RATE_FALLBACK_SHARE = Decimal("0.5")  # of each rate, counted per process, while Redis is away
 RATE_REDIS_PAUSE = timedelta(seconds=2)  # after a failure, before the limiter asks Redis again
 
@@ -471,6 +474,11 @@ ALPACA_DATA_STREAM_URL = env_url(
     "ALPACA_DATA_STREAM_URL", "wss://stream.data.alpaca.markets/v2/iex", _WS
 )
 CCXT_URLS = env_json("CCXT_URLS", "{}")  # exchange id -> the value of that exchange's urls["api"]
+# Exchanges that can be connected: those that trading.brokers.capabilities knows, a test compares.
+CCXT_EXCHANGES = ["kraken", "coinbase", "binance"]
+CCXT_TEST_MARKETS = ["coinbase", "binance"]  # with a market of their own for tests
+BROKER_ACCOUNTS_MAX = 20  # connected ones of one user
+LIVE_DAY_CAP = env_decimal("LIVE_DAY_CAP", "10000")  # of a new live account; its owner changes it
 BROKER_TIMEOUT = (3.05, 10.0)  # seconds to connect, seconds to answer
 GATE_FAILURES = 5  # failures in a row close the gate of an account
 GATE_PROBE_PERIOD = timedelta(seconds=15)  # then one call passes in so long

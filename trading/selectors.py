@@ -235,11 +235,11 @@ def switches_now(account: BrokerageAccount, now: datetime) -> Switches:
     """Whether trading is stopped, for all or for this account, and what its broker takes."""
     halt = halt_open()
     reason = ""
-    if account.stopped_at is not None:
-        reason = "You have stopped trading in this account. Resume it in the settings first."
     if account.status != AccountStatus.ACTIVE:
         reason = f"The account is {account.get_status_display().lower()}"
         reason += f": {account.status_reason}" if account.status_reason else "."
+    elif account.stopped_at:
+        reason = "You have stopped this account: let it go on in its settings."
     return Switches(
         halted=halt.reason if halt else "",
         account=reason,

@@ -4,6 +4,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from speedtrade.lib.fields import MoneyField
+
 
 class BrokerKind(models.TextChoices):
     PAPER = "paper", "Paper"
@@ -22,6 +24,7 @@ class AccountStatus(models.TextChoices):
     ERROR = "error", "Error"
     FROZEN = "frozen", "Frozen"
     CLOSED = "closed", "Closed"
+    DISCONNECTED = "disconnected", "Disconnected"
 
 
 class BrokerageAccount(models.Model):
@@ -34,12 +37,17 @@ class BrokerageAccount(models.Model):
     broker = models.CharField(max_length=8, choices=BrokerKind.choices, default=BrokerKind.PAPER)
     exchange = models.CharField(max_length=30, blank=True, default="")
     mode = models.CharField(max_length=5, choices=Mode.choices, default=Mode.PAPER)
-    currency = models.CharField(max_length=3, default="USD")
+    currency = models.CharField(max_length=10, default="USD")  # an exchange may keep USDT
     status = models.CharField(
-        max_length=10, choices=AccountStatus.choices, default=AccountStatus.ACTIVE
+        max_length=12, choices=AccountStatus.choices, default=AccountStatus.ACTIVE
     )
     status_reason = models.CharField(max_length=200, blank=True, default="")
     is_default = models.BooleanField(default=False)
+    # What live orders may come to in a day, beside the limits of the house.
+    day_cap = MoneyField(null=True, blank=True)
+    # The owner's own switch: no new orders until they lift it. Support freezes by `status`.
+    stopped_at = models.DateTimeField(null=True, blank=True)
+    connected_at = models.DateTimeField(null=True, blank=True)  # when its newest key was given
     last_synced_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
 
@@ -51,7 +59,63 @@ class BrokerageAccount(models.Model):
             models.CheckConstraint(
                 condition=~Q(broker="paper") | Q(mode="paper"), name="account_paper_is_paper"
             ),
+            models.CheckConstraint(
+                condition=(Q(broker="ccxt") & ~Q(exchange=""))
+                | (~Q(broker="ccxt") & Q(exchange="")),
+                name="account_exchange_of_ccxt",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_default=False) | ~Q(status="disconnected"),
+                name="account_default_is_connected",
+            ),
+            models.CheckConstraint(
+                condition=Q(day_cap__isnull=True) | Q(day_cap__gte=0),
+                name="account_day_cap_not_below",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.label} (#{self.pk})"
+
+    @property
+    def is_paper(self) -> bool:
+        """Whether it is the built-in paper account, which each user keeps."""
+        return self.broker == BrokerKind.PAPER
+
+    @property
+    def is_live(self) -> bool:
+        """Whether orders of this account move real money."""
+        return self.mode == Mode.LIVE
+
+    @property
+    def venue(self) -> str:
+        """Where it trades, as people say it."""
+        if self.broker == BrokerKind.CCXT:
+            return self.exchange.capitalize()
+        return str(self.get_broker_display())
+
+
+class BrokerCredential(models.Model):
+    """The key of an account at a broker: ciphertext, and no door leads to it.
+
+    No admin, no permission and no serializer knows this table; `services.credentials` reads it.
+    """
+
+    brokerage_account = models.OneToOneField(
+        BrokerageAccount, on_delete=models.CASCADE, related_name="credential"
+    )
+    ciphertext = models.TextField()
+    # Of broker, exchange, mode and api key: the same key twice would double the books.
+    fingerprint = models.CharField(max_length=64)
+    key_hint = models.CharField(max_length=4, blank=True, default="")  # the end of the api key
+    created_at = models.DateTimeField()
+    rotated_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["fingerprint"], name="credential_key_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Key of account #{self.brokerage_account_id}"

@@ -1,24 +1,21 @@
-"""Opening, naming, freezing brokerage accounts."""
+"""Opening, naming, stopping and freezing brokerage accounts. `connections` has those at brokers."""
 
 from datetime import datetime
+from decimal import Decimal
 
 from django.db import transaction
 
 from accounts.models import AccountStatus, BrokerageAccount, BrokerKind, Mode, User
 from accounts.services.audit import audit_record
 from accounts.services.openings import openers_run
-from speedtrade.lib.errors import Conflict, DomainError, InvalidInput, NotFound
+from speedtrade.lib.errors import Conflict, InvalidInput, NotFound
 from speedtrade.lib.live import live_publish
+from speedtrade.lib.money import money_round
 
 REASON_MAX = 200
 LABEL_MAX = 60
+DAY_CAP_BELOW = Decimal(10) ** 15
 PAPER_LABEL = "Paper account"
-
-
-class BrokerNotOffered(DomainError):
-    """Only the paper market is there, and its account exists from the first day."""
-
-    code, status = "broker_not_offered", 422
 
 
 def paper_account_open(*, user: User, now: datetime) -> BrokerageAccount:
@@ -38,16 +35,6 @@ def paper_account_open(*, user: User, now: datetime) -> BrokerageAccount:
     return account
 
 
-def account_connect(*, user: User, broker: str) -> BrokerageAccount:
-    """Connect an account at a broker; raises BrokerNotOffered for all that are not here."""
-    raise BrokerNotOffered
-
-
-def account_disconnect(*, account: BrokerageAccount) -> None:
-    """Disconnect an account; raises Conflict for the paper account, which each user keeps."""
-    raise Conflict("The paper account stays: it is the one that you trade in.")
-
-
 @transaction.atomic
 def account_change(
     *, account: BrokerageAccount, label: str | None = None, is_default: bool | None = None
@@ -55,7 +42,7 @@ def account_change(
     """Name an account or make it the default; None leaves a field as it is.
 
     Raises InvalidInput for an empty or too long label and for taking the default away without
-    giving it to another account.
+    giving it to another account, Conflict for a disconnected account as the default.
     """
     # The user's row stands before the accounts: two accounts cannot both become the default.
     User.objects.select_for_update(no_key=True).get(pk=account.user_id)
@@ -65,6 +52,8 @@ def account_change(
     if is_default is False and account.is_default:
         raise InvalidInput.field("is_default", "Make another account the default instead.")
     if is_default and not account.is_default:
+        if account.status == AccountStatus.DISCONNECTED:
+            raise Conflict("This account is disconnected: it can only be looked at.")
         others = BrokerageAccount.objects.filter(user_id=account.user_id, is_default=True)
         others.update(is_default=False)
         account.is_default = True
@@ -77,6 +66,60 @@ def _label(text: str) -> str:
     if not 1 <= len(text) <= LABEL_MAX:
         raise InvalidInput.field("label", f"A label has 1 to {LABEL_MAX} characters.")
     return text
+
+
+@transaction.atomic
+def account_stop(*, account: BrokerageAccount, actor: User, now: datetime) -> BrokerageAccount:
+    """The owner's own switch: no new orders until they lift it. Again changes nothing."""
+    account = BrokerageAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
+    if account.stopped_at is None:
+        _switch(account, now, "account.stop", actor, now)
+    return account
+
+
+@transaction.atomic
+def account_resume(*, account: BrokerageAccount, actor: User, now: datetime) -> BrokerageAccount:
+    """Lift the owner's own switch. Again changes nothing; what support froze stays frozen."""
+    account = BrokerageAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
+    if account.stopped_at is not None:
+        _switch(account, None, "account.resume", actor, now)
+    return account
+
+
+def _switch(
+    account: BrokerageAccount, stopped_at: datetime | None, action: str, actor: User, now: datetime
+) -> None:
+    account.stopped_at = stopped_at
+    account.save(update_fields=["stopped_at"])
+    audit_record(actor=actor, action=action, target=f"account:{account.pk}", now=now)
+    live_publish(user_id=account.user_id, kind="account", thing_id=account.pk)
+
+
+@transaction.atomic
+def account_day_cap(
+    *, account: BrokerageAccount, day_cap: Decimal | None, actor: User, now: datetime
+) -> BrokerageAccount:
+    """What the orders of an account may come to in a day; None for the limits of the house alone.
+
+    Raises InvalidInput for what is no amount, and for a live account without a cap.
+    """
+    account = BrokerageAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
+    if day_cap is None and account.is_live:
+        raise InvalidInput.field("day_cap", "A live account has a cap: write an amount.")
+    if day_cap is not None and not (day_cap.is_finite() and 0 <= day_cap < DAY_CAP_BELOW):
+        raise InvalidInput.field("day_cap", "Write an amount of at least 0.")
+    before = account.day_cap
+    account.day_cap = None if day_cap is None else money_round(day_cap)
+    account.save(update_fields=["day_cap"])
+    audit_record(
+        actor=actor,
+        action="account.day_cap",
+        target=f"account:{account.pk}",
+        data={"from": before, "to": account.day_cap},
+        now=now,
+    )
+    live_publish(user_id=account.user_id, kind="account", thing_id=account.pk)
+    return account
 
 
 def account_freeze(*, account_id: int, actor: User, reason: str, now: datetime) -> BrokerageAccount:

@@ -1,28 +1,20 @@
 """A user closes their own account. Apps above say here what still stands in the way."""
 
-from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from django.db import transaction
 
 from accounts.models import AccountStatus, BrokerageAccount, User
 from accounts.services.accounts import account_freeze
+from accounts.services.connections import account_disconnect
+from accounts.services.credentials import credential_forget
+from accounts.services.guards import closing_reasons
+from accounts.services.guards import register_closing_guard as register_closing_guard
 from accounts.services.logins import password_check
 from accounts.services.users import user_deactivate
 from speedtrade.lib.errors import Conflict, InvalidInput
 
 BY_OWNER = "Closed by its owner."
-
-#: What keeps an account from closing, in words; "" for nothing.
-Guard = Callable[[BrokerageAccount], str]
-
-_GUARDS: list[Guard] = []
-
-
-def register_closing_guard(guard: Guard) -> None:
-    """Called once per guard, from AppConfig.ready() of the app that owns it."""
-    if guard not in _GUARDS:
-        _GUARDS.append(guard)
 
 
 def closing_refusal(user: User) -> str:
@@ -30,13 +22,14 @@ def closing_refusal(user: User) -> str:
     if user.is_staff:
         return "You work at the support desk: ask a colleague to close your account."
     accounts = BrokerageAccount.objects.filter(user=user).order_by("id")
-    return " ".join(_reasons(accounts))
+    return " ".join(closing_reasons(accounts))
 
 
 def user_close(*, user: User, username: str, password: str, now: datetime) -> User:
     """Close a user who typed their name and password; support can open them again.
 
-    Their brokerage accounts are frozen, so that no order that is under way slips in. Raises
+    Their brokerage accounts are frozen, so that no order that is under way slips in, and the keys
+    of those at brokers are forgotten. Raises
     InvalidInput for a wrong name or password, RateLimited after too many, Conflict while
     something stands in the way.
     """
@@ -52,11 +45,10 @@ def user_close(*, user: User, username: str, password: str, now: datetime) -> Us
         if refusal := closing_refusal(user):
             raise Conflict(refusal)
         for account in accounts:
-            if account.status == AccountStatus.ACTIVE:
+            if account.status == AccountStatus.FROZEN:
+                credential_forget(account)  # it stays frozen, and its key goes like all others
+            elif not account.is_paper:
+                account_disconnect(account=account, actor=user, now=now)
+            elif account.status == AccountStatus.ACTIVE:
                 account_freeze(account_id=account.pk, actor=user, reason=BY_OWNER, now=now)
         return user_deactivate(user=user, actor=user, reason=BY_OWNER, now=now)
-
-
-def _reasons(accounts: Iterable[BrokerageAccount]) -> list[str]:
-    found = [guard(account) for account in accounts for guard in _GUARDS]
-    return [reason for reason in found if reason]

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEvent, BrokerageAccount, TokenFamily, User
-from accounts.services import closing
+from accounts.services import guards
 from accounts.services.closing import user_close
 from accounts.services.preferences import user_preferences_change
 from accounts.services.users import user_sessions_end
@@ -176,7 +176,7 @@ def test_closing_needs_the_name_and_the_password(alice, web, changes, field):
 
 
 def test_closing_waits_for_what_other_apps_say(alice: Any, web: Client, monkeypatch: Any):
-    monkeypatch.setattr(closing, "_GUARDS", [lambda account: f"Account {account.pk} is busy."])
+    monkeypatch.setattr(guards, "_GUARDS", [lambda account: f"Account {account.pk} is busy."])
     answer = web.post("/settings/close", CLOSING)
     assert answer.status_code == 422
     assert f"Account {account_of(alice).pk} is busy." in answer.content.decode()

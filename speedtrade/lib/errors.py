@@ -156,7 +156,31 @@ CATALOGUE: dict[str, Problem] = {
         "This account's broker does not trade that", "Choose another symbol, or another account."
     ),
     "broker_not_offered": Problem(
-        "This broker is not offered here", "Use the paper account that you have; it needs no keys."
+        "This broker is not offered here",
+        "Connect Alpaca for stocks or an exchange for crypto, or use the paper account: no keys.",
+    ),
+    "exchange_not_offered": Problem(
+        "This exchange is not offered here", "The message names those that are."
+    ),
+    "mode_not_offered": Problem(
+        "There is no such market for this broker", "Choose paper or live, as the message says."
+    ),
+    "live_not_confirmed": Problem(
+        "Nobody confirmed that this is real money",
+        'Type "live" beside the key, or send confirm_live as true, when you mean it.',
+    ),
+    "cannot_connect": Problem(
+        "The account cannot be connected", "Read the message beside each field and send it again."
+    ),
+    "already_connected": Problem(
+        "This key is connected already",
+        "Disconnect it where it is in use, or make a second key at the broker.",
+    ),
+    "too_many_accounts": Problem(
+        "There are too many connected accounts", "Disconnect one that you do not use."
+    ),
+    "credential_unreadable": Problem(
+        "The key of this account cannot be read", "Give the account its key again."
     ),
     "instrument_not_tradable": Problem("This symbol cannot be traded", "Choose another one."),
     "symbol_halted": Problem(

@@ -53,6 +53,25 @@ MEANINGS: dict[str, Meaning] = {
         "Each broker trades what it trades; the rest would only be refused there.", "broker"
     ),
     "broker_not_offered": Meaning("This house has not set that broker up.", "broker"),
+    "exchange_not_offered": Meaning(
+        "Each exchange is tried out here before it is let in.", "broker"
+    ),
+    "mode_not_offered": Meaning(
+        "Paper needs a market for tests at the broker, and not every exchange has one.", "broker"
+    ),
+    "live_not_confirmed": Meaning(
+        "Orders of a live account move real money, so nobody connects one by the way.", "broker"
+    ),
+    "cannot_connect": Meaning("Something about the account or its key cannot be right.", "broker"),
+    "already_connected": Meaning(
+        "Two accounts with one key would count every fill twice, so a key serves one.", "broker"
+    ),
+    "too_many_accounts": Meaning("One person connects a limited number of accounts.", "broker"),
+    "credential_unreadable": Meaning(
+        "Keys are stored encrypted. This one was disconnected, or sealed with a secret that this "
+        "house has not got any more.",
+        "broker",
+    ),
     "instrument_not_tradable": Meaning("It can be looked at, not bought or sold.", "order"),
     "symbol_halted": Meaning("Trading in this one symbol is stopped for now.", "order"),
     "market_closed": Meaning("An order that must fill at once needs an open market.", "order"),

@@ -92,6 +92,7 @@ def open_api(address: str, bodies: Mapping[str, Any] | None = None, **statuses: 
 
 
 IN_ALREADY = (200, 302, 302, 302)  # who is logged in has no use for this page
+ALPACA = {"broker": "alpaca", "mode": "paper", "api_key": "PK0ROUTES", "secret_key": "s" * 40}
 
 ROUTES: dict[str, list[Case]] = {
     # ── pages that belong to no app ─────────────────────────────────────────
@@ -147,10 +148,18 @@ ROUTES: dict[str, list[Case]] = {
     "api/v1/accounts": [
         api("accounts", GET=200, POST=400),
         api("accounts", {"POST": {"broker": "alpaca"}}, GET=200, POST=422),
+        api("accounts", {"POST": ALPACA}, GET=200, POST=201),
     ],
     "api/v1/accounts/<int:account_id>": [
         api("accounts/{account}", GET=mine(200), PATCH=mine(200), DELETE=mine(409)),
     ],
+    "api/v1/accounts/<int:account_id>/key": [
+        api("accounts/{account}/key", PUT=mine(422)),
+        api("accounts/{account}/key", {"PUT": ALPACA}, PUT=mine(409)),
+    ],
+    "api/v1/accounts/<int:account_id>/test": [api("accounts/{account}/test", POST=mine(409))],
+    "api/v1/accounts/<int:account_id>/stop": [api("accounts/{account}/stop", POST=mine(200))],
+    "api/v1/accounts/<int:account_id>/resume": [api("accounts/{account}/resume", POST=mine(200))],
     # ── marketdata ──────────────────────────────────────────────────────────
     "markets": [page("/markets", GET=200)],
     "markets/<str:symbol>": [

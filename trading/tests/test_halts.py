@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import AuditEvent
+from accounts.services.accounts import account_resume, account_stop
 from speedtrade.lib.errors import DomainError
 from speedtrade.testing.cast import make_user
 from speedtrade.testing.waiting import wait_until
@@ -146,3 +147,13 @@ def test_a_cancel_by_support_leaves_its_audit_row_in_the_same_transaction(desk: 
     )
     assert event.data == {"from": order.state, "to": "pending_cancel"}
     assert Submission.objects.filter(order=order, action="cancel").exists()
+
+
+def test_the_owners_own_switch_stops_new_orders_and_lets_cancels_pass(desk: Desk):
+    resting = desk.work(desk.place("buy", "5", limit="90.00"))
+    account_stop(account=desk.account, actor=desk.user, now=desk.now)
+    assert refusal(desk) == "account_not_active"
+    assert desk.cancel(resting).state == "canceled"
+    account_resume(account=desk.account, actor=desk.user, now=desk.now)
+    assert desk.trade("buy", "1").state == "filled"
+    desk.check()

@@ -1,0 +1,169 @@
+"""A canary of a broker key is connected, fails in every way, and is then looked for everywhere.
+
+Pages, API answers, the admin, logs down to DEBUG with every statement, the file of all data,
+`dumpdata` and every table as PostgreSQL copies it out.
+"""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import BrokerageAccount, BrokerCredential
+from accounts.services import connections, vendors
+from accounts.services.credentials import credential_read
+from accounts.services.syncs import account_fail
+from speedtrade import urls
+from speedtrade.testing.cast import ApiClient, account_of, make_superuser, page_client
+from speedtrade.testing.routes import ROUTES
+
+assert urls.urlpatterns  # to load the addresses is what fills the admin's registry
+
+API_KEY = "PKCANARYOFTHEAPIKEY0001"
+SECRET = "canary-of-the-secret-key-7d1f"
+PASSPHRASE = "canary-of-the-passphrase-9c2e"
+CANARIES = (API_KEY, SECRET, PASSPHRASE)
+KEY = {"api_key": API_KEY, "secret_key": SECRET, "passphrase": PASSPHRASE}
+WISH = {"broker": "alpaca", "mode": "paper", **KEY}
+
+Said = dict[str, str]
+
+
+@pytest.fixture(autouse=True)
+def _everything_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    for name in ("", "django", "django.db.backends", "accounts", "speedtrade"):
+        caplog.set_level(logging.DEBUG, name)
+    connection.force_debug_cursor = True  # each statement with its values, in the log
+    yield
+    connection.force_debug_cursor = False
+
+
+def crash(*args: Any, **kwargs: Any) -> Any:
+    """A bug of ours while a key is at hand."""
+    account = kwargs.get("account") or args[0]
+    key = kwargs.get("key") or credential_read(account)
+    raise ValueError(f"It broke with {key} of {account}.")
+
+
+def api_lived(alice: Any, charlie: Any, monkeypatch: Any) -> tuple[Said, BrokerageAccount]:
+    """The canary at every door of the API, well and badly; what was answered."""
+    script, said = ApiClient(user=alice), {}
+    script.client.raise_request_exception = False
+
+    def tell(name: str, answer: Any, status: int) -> Any:
+        assert answer.status_code == status, (name, answer.content)
+        said[name] = answer.content.decode()
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connections, "credential_put", crash)
+        tell("crashed", script.post("accounts", WISH), 500)
+    account_id = tell("connected", script.post("accounts", WISH), 201).json()["id"]
+    account, path = BrokerageAccount.objects.get(pk=account_id), f"accounts/{account_id}"
+    assert credential_read(account).secret_key == SECRET
+    tell("twice", script.post("accounts", WISH), 422)
+    tell("by another", ApiClient(user=charlie).post("accounts", WISH), 422)
+    tell("unconfirmed", script.post("accounts", {**WISH, "mode": "live"}), 422)
+    tell("misplaced", script.post("accounts", {**WISH, "broker": [SECRET]}), 400)
+    tell("broken", script.post("accounts", json.dumps(WISH)[:-1]), 400)
+    tell("rekeyed", script("PUT", f"{path}/key", KEY), 200)
+    tell("not a key", script("PUT", f"{path}/key", {**KEY, "api_key": f"{API_KEY} x"}), 422)
+    monkeypatch.setattr(vendors, "_CHECKS", [crash])
+    tell("tested", script.post(f"{path}/test"), 500)
+    tell("changed", script("PATCH", path, {"label": "Mine", **KEY}), 200)
+    account_fail(account_id=account_id, reason="The broker refused the key.", now=timezone.now())
+    return said, account
+
+
+def pages_said(user: Any, account: BrokerageAccount) -> Said:
+    """Every page and every answer that can be read, of the paper account and of the new one."""
+    said, script, browser = {}, ApiClient(user=user), page_client(user)
+    for case in (case for cases in ROUTES.values() for case in cases):
+        ids = {name: account.pk for name in ("account", "order", "position", "watchlist")}
+        address = case.address.format_map(ids)
+        response = script.get(address) if case.json else browser.get(address)
+        said[address] = text_of(response)
+    return said
+
+
+def admin_said(client: Client) -> Said:
+    """Every list and every row of the admin."""
+    said = {"/admin/": text_of(client.get("/admin/"))}
+    for model in admin.site._registry:
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        addresses = [reverse(f"{name}_changelist")]
+        addresses += [reverse(f"{name}_change", args=[row.pk]) for row in model.objects.all()[:20]]
+        said |= {address: text_of(client.get(address)) for address in addresses}
+    return said
+
+
+def text_of(response: Any) -> str:
+    content = b"".join(response.streaming_content) if response.streaming else response.content
+    return str(response.headers) + content.decode()
+
+
+def stored() -> Said:
+    """Every table as PostgreSQL writes it out, and as Django does."""
+    said, dump = {}, io.StringIO()
+    call_command("dumpdata", stdout=dump, verbosity=0)
+    said["dumpdata"] = dump.getvalue()
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names(cursor):
+            with cursor.copy(f'COPY "{table}" TO STDOUT') as copied:  # type: ignore[attr-defined]
+                said[f"table {table}"] = b"".join(bytes(part) for part in copied).decode()
+    return said
+
+
+def hits(said: Said) -> list[str]:
+    """Where a canary sings."""
+    return [name for name, text in said.items() if any(canary in text for canary in CANARIES)]
+
+
+def test_nobody_reads_a_key_anywhere(alice, charlie, monkeypatch, caplog, capfd):
+    said, account = api_lived(alice, charlie, monkeypatch)
+    said |= pages_said(alice, account) | admin_said(page_client(make_superuser())) | stored()
+    said |= {
+        "repr": f"{account!r} {account} {account.credential!r} {credential_read(account)!r}",
+        "records": "\n".join(
+            f"{record.__dict__} {record.getMessage()}" for record in caplog.records
+        ),
+        "traces": caplog.text,
+        "streams": "".join(capfd.readouterr()),
+    }
+    assert hits(said) == []
+    # The search was no idle one: all of it was there to be found.
+    assert "INSERT INTO" in said["records"] and "Traceback" in said["traces"]
+    assert account.credential.ciphertext in said["table accounts_brokercredential"]
+    assert "account.rekey" in said["table accounts_auditevent"]
+    assert "The broker refused the key." in said["/settings/export"]
+    assert len(said) > 150
+
+
+@pytest.mark.parametrize("canary", CANARIES)
+def test_a_canary_that_gets_out_is_heard(alice, canary, caplog):
+    """The search shown: what holds a key somewhere is found there."""
+    account = account_of(alice)
+    BrokerageAccount.objects.filter(pk=account.pk).update(label=f"Mine {canary}")
+    BrokerCredential.objects.create(
+        brokerage_account=account, ciphertext=canary, fingerprint="0", created_at=timezone.now()
+    )
+    said = pages_said(alice, account) | admin_said(page_client(make_superuser())) | stored()
+    said["records"] = "\n".join(str(record.__dict__) for record in caplog.records)
+    found = set(hits(said))
+    assert {
+        "/api/v1/accounts",
+        "/settings/export",
+        reverse("admin:accounts_brokerageaccount_changelist"),
+        "dumpdata",
+        "table accounts_brokercredential",
+        "records",
+    } <= found
