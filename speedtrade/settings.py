@@ -467,6 +467,7 @@ ALPACA_DATA_STREAM_URL = env_url(
 CCXT_URLS = env_json("CCXT_URLS", "{}")  # exchange id -> the value of that exchange's urls["api"]
 BROKER_TIMEOUT = (3.05, 10.0)  # seconds to connect, seconds to answer
 BROKER_PAGES_MAX = 50  # of one list: a vendor whose pages never end is broken
+BROKER_LOOKUPS_MAX = 20  # orders that one poll asks for one by one
 
 # ── support ─────────────────────────────────────────────────────────────────
 ADMIN_ACTION_LIMIT = 200  # rows in one act, and on one page
