@@ -498,6 +498,7 @@ CANCEL_TRIES = 5  # refusals of a cancel before the order counts as working agai
 KEY_CHECK_WAIT = timedelta(seconds=12)  # a page waits so long for what a key may do
 LOST_AFTER = timedelta(hours=24)  # a lost order that stays unknown so long is given up
 BROKER_PAGES_MAX = 50  # of one list: a vendor whose pages never end is broken
+BROKER_LOOKUPS_MAX = 20  # orders that one poll asks for one by one
 
 # ── support ─────────────────────────────────────────────────────────────────
 ADMIN_ACTION_LIMIT = 200  # rows in one act, and on one page

@@ -1,0 +1,1 @@
+"""Loopback vendors: servers that speak as the vendors do, for tests and for developers."""
