@@ -77,6 +77,7 @@ def entry_title(entry: JournalEntry) -> str:
         verb = "Bought" if entry.side == "buy" else "Sold"
         if entry.reference.startswith(BROUGHT):
             verb = "Brought in" if entry.side == "buy" else "Taken out"
+            verb = "Paid as a fee" if entry.reference.startswith(f"{BROUGHT}fee:") else verb
         name = entry.instrument.symbol.partition("/")[0]
         price = price_text(entry.price, entry.instrument.price_tick)
         return f"{verb} {qty_text(entry.qty)} {name} at {price}"

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from accounts.services.vendors import register_connector, register_key_check
-
 from accounts.services.closing import register_closing_guard
 from accounts.services.exports import register_export
+from accounts.services.vendors import register_connector, register_key_check
 from marketdata.panels import register_symbol_panel
 from portfolio.panels import register_dashboard_panel, register_fact
 from speedtrade.lib import live

@@ -55,7 +55,6 @@ def holding_shift(
         return
     reference = f"{BROUGHT}{key}:{instrument.symbol}"
     value = money_round(cost or ZERO) if qty > 0 else cost_of(account, instrument, -qty, now)
-    price = max((value / abs(qty)).quantize(Decimal("0.0000000001")), Decimal("0.0000000001"))
     incoming = value if qty > 0 else -value
     if incoming > 0:  # what pays for the units comes before them, what they leave goes after
         cash_shift(account=account, amount=incoming, reference=f"{reference}:value", now=now)
@@ -67,7 +66,7 @@ def holding_shift(
             order_ref=None,
             side="buy" if qty > 0 else "sell",
             qty=abs(qty),
-            price=price,
+            price=_unit_price(value, abs(qty)),
             notional=value,
             fee=ZERO,
             executed_at=now,
@@ -123,3 +122,44 @@ def cash_event_book(
     books.move(journal, *((other, cash) if amount > 0 else (cash, other)), abs(amount))
     books.save()
     return journal
+
+
+def fee_in_kind(
+    *,
+    account: BrokerageAccount,
+    instrument: Instrument,
+    qty: Decimal,
+    event: str,
+    now: datetime,
+) -> bool:
+    """Units that a broker took as its fee: they go for nothing, so their cost is a loss.
+
+    False where it has been booked already. Raises SoldTooMuch when more go than are held.
+    """
+    reference = f"{BROUGHT}fee:{event}"[:100]
+    if JournalEntry.objects.filter(brokerage_account=account, reference=reference).exists():
+        return False
+    cost = cost_of(account, instrument, qty, now)
+    fill_book(
+        account=account,
+        instrument=instrument,
+        fact=FillFact(
+            reference=reference,
+            order_ref=None,
+            side="sell",
+            qty=qty,
+            price=_unit_price(cost, qty),
+            notional=ZERO,
+            fee=ZERO,
+            executed_at=now,
+        ),
+        hold_left=ZERO,
+        now=now,
+    )
+    return True
+
+
+def _unit_price(value: Decimal, qty: Decimal) -> Decimal:
+    """Per unit, for the record; no price is nothing."""
+    least = Decimal("0.0000000001")
+    return max((value / qty).quantize(least), least)

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
 
-from accounts.services.credentials import credential_read
-
 from accounts.models import BrokerageAccount, BrokerKind
+from accounts.services.credentials import credential_read
 from trading.brokers.base import Broker, UpdateStream
 from trading.brokers.gate import GatedBroker
 from trading.brokers.paper.adapter import PaperBroker

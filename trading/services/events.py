@@ -7,8 +7,9 @@ from datetime import datetime
 from django.db import transaction
 
 from accounts.models import BrokerageAccount
+from marketdata.models import Instrument
 from portfolio.models import EntryKind, JournalEntry
-from portfolio.services.adjustments import cash_event_book
+from portfolio.services.adjustments import cash_event_book, fee_in_kind
 from portfolio.services.books import account_lock
 from speedtrade.lib.live import live_publish
 from trading.brokers.base import CashEvent
@@ -28,7 +29,8 @@ def cash_events_book(
 ) -> int:
     """Book what is new since our books began; how many."""
     began = BrokerLink.objects.values_list("began_at", flat=True).get(brokerage_account=account)
-    fresh = [event for event in events if began and event.at > began and event.amount]
+    # A fee that was taken in units is booked as what those units had cost, gone for nothing.
+    fresh = [event for event in events if began and event.at > began]
     references = {event.event_id: f"event:{event.event_id}"[:100] for event in fresh}
     known = set(
         JournalEntry.objects.filter(
@@ -44,14 +46,26 @@ def cash_events_book(
             continue  # the comparison of cash will show it
         with transaction.atomic():
             locked = account_lock(account.pk)
-            entry = cash_event_book(
-                account=locked,
-                kind=_KINDS[event.kind],
-                amount=event.amount,
-                reference=references[event.event_id],
-                at=event.at,
-                now=now,
-            )
+            booked += _book(locked, event, references[event.event_id], now)
             live_publish(user_id=locked.user_id, kind="portfolio", thing_id=locked.pk)
-        booked += entry is not None
     return booked
+
+
+def _book(account: BrokerageAccount, event: CashEvent, reference: str, now: datetime) -> bool:
+    """One event in the books of a locked account; whether anything was booked."""
+    if event.amount:
+        entry = cash_event_book(
+            account=account,
+            kind=_KINDS[event.kind],
+            amount=event.amount,
+            reference=reference,
+            at=event.at,
+            now=now,
+        )
+        return entry is not None
+    instrument = Instrument.objects.filter(symbol=event.symbol).first()
+    if event.qty >= 0 or instrument is None:
+        return False  # the comparison of positions will show it
+    return fee_in_kind(
+        account=account, instrument=instrument, qty=-event.qty, event=event.event_id, now=now
+    )

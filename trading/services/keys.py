@@ -6,11 +6,11 @@ The web process loads no vendor's library, so the question is a row, a message a
 import time
 from datetime import datetime
 
-from accounts.services.credentials import CredentialUnreadable
 from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import BrokerageAccount
+from accounts.services.credentials import CredentialUnreadable
 from speedtrade.lib.errors import Unavailable
 from speedtrade.lib.later import later
 from trading.brokers.base import AuthFailed, BrokerError

@@ -11,7 +11,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, Min, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts.models import AccountStatus, BrokerageAccount, BrokerKind
@@ -249,13 +249,8 @@ def _apply(account_id: int, report: BrokerOrder, source: str) -> Order | None:
 
 
 def _lookback(link: BrokerLink, now: datetime) -> datetime:
-    """From when on orders are listed: before anything that can still have news for us."""
-    oldest = Order.objects.filter(
-        brokerage_account_id=link.brokerage_account_id, state__in=OPEN_VALUES
-    ).aggregate(at=Min("created_at"))["at"]
-    heard = link.orders_at or link.began_at or now
-    start: datetime = min(heard, oldest or heard)
-    return start - settings.SYNC_OVERLAP
+    """From when on orders are listed: those that are open come along however old they are."""
+    return (link.orders_at or link.began_at or now) - settings.SYNC_OVERLAP
 
 
 def link_touch(*, account_id: int) -> None:

@@ -1,0 +1,473 @@
+"""An account at a broker from its first reading on, with the real adapter against the loopback."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from accounts.keys import BrokerKey
+from accounts.models import BrokerageAccount, User
+from accounts.services.connections import account_connect, account_disconnect
+from marketdata.models import Instrument
+from portfolio.models import Hold, JournalEntry, LedgerAccount, Position
+from portfolio.selectors import summary_get
+from portfolio.services.rebuild import ledger_differences
+from speedtrade.lib.errors import Conflict, DomainError
+from speedtrade.testing import market
+from speedtrade.testing.vendors.alpaca import AlpacaVendor
+from speedtrade.testing.vendors.alpaca_book import VendorAccount
+from speedtrade.testing.vendors.faults import drop_after, drop_before, gateway
+from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
+from trading.domain.risk import Denied
+from trading.models import BrokerLink, Difference, DifferenceSighting, Fill, Order, Submission
+from trading.services.differences import difference_accept
+from trading.services.executions import ABSENT
+from trading.services.lost import lost_release
+from trading.services.orders import order_cancel, order_place
+from trading.services.reconciliation import submissions_sweep
+from trading.services.streams import stream_gap, stream_report
+from trading.services.submissions import submission_process
+from trading.services.syncs import account_sync, accounts_due
+
+D = Decimal
+KEY = BrokerKey("PKALICE0123456789", "secret-of-alice")
+
+
+@dataclass
+class Line:
+    """Alice's account at the vendor, and the steps that processes take for it."""
+
+    user: User
+    vendor: AlpacaVendor
+    theirs: VendorAccount
+    account: BrokerageAccount
+
+    def sync(self) -> bool:
+        done = account_sync(account_id=self.account.pk, now=timezone.now())
+        self.account.refresh_from_db()
+        return done
+
+    def compare(self) -> None:
+        """A synchronisation that reads cash and positions too."""
+        BrokerLink.objects.update(holdings_at=None)
+        assert self.sync()
+
+    def place(self, side: str = "buy", qty: str = "10", limit: str | None = "100.00") -> Order:
+        intent = OrderIntent(
+            symbol="AAPL",
+            side=Side(side),
+            order_type=OrderType.LIMIT if limit else OrderType.MARKET,
+            time_in_force=TimeInForce.DAY,
+            qty=D(qty),
+            limit_price=D(limit) if limit else None,
+            asset_type="stock",
+        )
+        self.price()
+        return order_place(
+            account=self.account,
+            instrument=Instrument.objects.get(symbol="AAPL"),
+            intent=intent,
+            quote=market.quote("AAPL", "99.99", "100.00", now=timezone.now()),
+            key=None,
+            placed_by=self.user,
+            source="api",
+            now=timezone.now(),
+        ).order
+
+    def price(self, bid: str = "99.99", ask: str = "100.00") -> None:
+        market.put_quote(market.quote("AAPL", bid, ask, now=timezone.now()))
+
+    def send(self, order: Order) -> Order:
+        for pk in Submission.objects.filter(order=order, done_at=None).values_list("pk", flat=True):
+            submission_process(submission_id=pk, now=timezone.now())
+        return self.fresh(order)
+
+    def fresh(self, order: Order) -> Order:
+        return Order.objects.select_related("instrument", "brokerage_account").get(pk=order.pk)
+
+    def cancel(self, order: Order) -> Order:
+        order_cancel(order=order, actor=self.user, source="api", now=timezone.now())
+        return self.send(order)
+
+    def pocket(self, kind: str = "cash", asset: str = "USD") -> LedgerAccount:
+        return LedgerAccount.objects.get(brokerage_account=self.account, kind=kind, asset=asset)
+
+    def look(self, order: Order, after: float) -> None:
+        """The sweep, so many seconds from now."""
+        submissions_sweep(now=timezone.now() + timedelta(seconds=after), wake=lambda pk: None)
+
+    def agree(self) -> None:
+        """Our books are clean and say what the vendor's say."""
+        assert [str(one) for one in ledger_differences()] == []
+        assert self.pocket().balance == self.theirs.cash
+        mine = {
+            row.instrument.symbol: row.qty
+            for row in Position.objects.filter(brokerage_account=self.account, qty__gt=0)
+        }
+        assert mine == {symbol: row.qty for symbol, row in self.theirs.positions.items()}
+        assert all(count == 1 for count in self.theirs.accepted.values())
+        assert self.vendor.drift == []
+
+
+def connect(user: User, key: BrokerKey = KEY) -> BrokerageAccount:
+    return account_connect(user=user, broker="alpaca", mode="paper", key=key, now=timezone.now())
+
+
+@pytest.fixture
+def vendor(settings: Any) -> Iterator[AlpacaVendor]:
+    with AlpacaVendor() as made:
+        settings.ALPACA_TRADING_URL = made.url
+        settings.BROKER_TIMEOUT = (1.0, 0.5)
+        yield made
+
+
+@pytest.fixture
+def line(db: None, alice: User, vendor: AlpacaVendor) -> Line:
+    """Connected, with 5 AAPL that cost 450 and 10,000 in cash, and read once."""
+    market.instrument("AAPL")
+    theirs = vendor.open_account(KEY.api_key, KEY.secret_key, cash="10450")
+    theirs.fill(theirs.external("AAPL", "buy", "5"), "5", "90")
+    account = connect(alice)
+    made = Line(alice, vendor, theirs, account)
+    assert made.sync()
+    return made
+
+
+# ── the first reading ────────────────────────────────────────────────────────
+def test_a_new_account_arrives_with_its_cash_and_positions(line: Line):
+    assert (line.account.status, line.account.status_reason) == ("active", "")
+    assert line.account.last_synced_at is not None
+    line.price()
+    summary = summary_get(account=line.account, now=timezone.now())
+    assert summary.cash_balance == 10_000
+    position = Position.objects.get(brokerage_account=line.account)
+    assert (position.qty, position.cost_basis, position.realized_pl) == (5, 450, 0)
+    assert summary.net_deposits == 10_450, "what was brought in counts at what it cost"
+    line.agree()
+    assert Order.objects.count() == 0, "what was final before our books is not in them"
+
+
+def test_an_open_order_of_before_is_taken_in_with_what_is_left_of_it(
+    alice: User, vendor: AlpacaVendor
+):
+    """Fails without `cum_base`: three shares would be booked twice."""
+    market.instrument("AAPL")
+    theirs = vendor.open_account(KEY.api_key, KEY.secret_key, cash="10000")
+    before = theirs.external("AAPL", "buy", "10", limit_price=D(100))
+    theirs.fill(before, "3", "100")
+    account = connect(alice)
+    line = Line(alice, vendor, theirs, account)
+    assert line.sync()
+    order = Order.objects.get()
+    assert (order.external, order.qty, order.filled_qty, order.state) == (True, 7, 0, "new")
+    assert Hold.objects.get(order_ref=order.pk).amount == 700
+    line.agree()
+    theirs.fill(before, "7", "99")
+    line.compare()
+    order.refresh_from_db()
+    assert (order.state, order.filled_qty, order.filled_notional) == ("filled", 7, 693)
+    line.agree()
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        (BrokerKey("PKNOBODY0123456789", "x"), "Alpaca does not know this key"),
+        (BrokerKey("AKLIVE00123456789", "x"), "looks like one of a live account"),
+    ],
+)
+def test_a_wrong_key_is_an_error_in_words_and_starts_no_books(
+    alice: User, vendor: AlpacaVendor, key: BrokerKey, words: str
+):
+    account = account_connect(
+        user=alice, broker="alpaca", mode="paper", key=key, now=timezone.now()
+    )
+    assert not account_sync(account_id=account.pk, now=timezone.now())
+    account.refresh_from_db()
+    assert account.status == "error" and words in account.status_reason
+    assert not JournalEntry.objects.filter(brokerage_account=account).exists()
+
+
+def test_an_account_that_may_not_trade_says_why(alice: User, vendor: AlpacaVendor):
+    theirs = vendor.open_account(KEY.api_key, KEY.secret_key)
+    theirs.trading_blocked = True
+    account = connect(alice)
+    account_sync(account_id=account.pk, now=timezone.now())
+    account.refresh_from_db()
+    assert account.status == "error" and account.status_reason
+    theirs.trading_blocked = False
+    BrokerLink.objects.update(attempted_at=None)
+    assert accounts_due(now=timezone.now()) == [account.pk]
+    assert account_sync(account_id=account.pk, now=timezone.now())
+    account.refresh_from_db()
+    assert account.status == "active"
+
+
+def test_a_broker_that_does_not_answer_is_an_error_within_thirty_seconds(
+    alice: User, vendor: AlpacaVendor
+):
+    vendor.stop()
+    account = connect(alice)
+    account_sync(account_id=account.pk, now=timezone.now())
+    account.refresh_from_db()
+    assert account.status == "connecting"
+    account_sync(account_id=account.pk, now=timezone.now() + timedelta(seconds=25))
+    account.refresh_from_db()
+    assert (account.status, account.status_reason) == (
+        "error",
+        "The broker does not answer. We go on trying.",
+    )
+
+
+# ── an order's life ──────────────────────────────────────────────────────────
+def test_an_order_goes_out_once_and_its_fills_come_in(line: Line):
+    order = line.send(line.place())
+    assert order.state in {"accepted", "new"}
+    assert order.broker_order_id in line.theirs.orders
+    line.theirs.fill(order.client_order_id, "4", "99.50")
+    line.sync()
+    assert (line.fresh(order).state, line.fresh(order).filled_qty) == ("partially_filled", 4)
+    assert Hold.objects.get(order_ref=order.pk).amount == 600
+    line.theirs.fill(order.client_order_id, "6", "100.00")
+    line.compare()
+    assert line.fresh(order).state == "filled"
+    assert line.pocket().balance == 9_002
+    line.agree()
+
+
+def test_a_stream_and_a_poll_tell_of_one_fill_once(line: Line):
+    """Fails without the stretches: the two channels would have to name it alike."""
+    from trading.brokers.registry import broker_for
+    from trading.services.submissions import ref_of
+
+    order = line.send(line.place())
+    line.theirs.fill(order.client_order_id, "4", "99.50")
+    report = broker_for(line.account).find_order(ref_of(order))
+    assert report is not None
+    stream_report(line.account.pk, report)
+    odd = [type(one)(**{**_fields(one), "trade_id": "another name"}) for one in report.fills]
+    stream_report(line.account.pk, type(report)(**{**_fields(report), "fills": tuple(odd)}))
+    line.sync()
+    assert Fill.objects.filter(order=order).count() == 1
+    line.agree()
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
+
+
+def test_an_answer_lost_on_the_way_is_adopted_and_nothing_is_sent_twice(line: Line):
+    line.vendor.faults.add("submit", drop_after())
+    order = line.send(line.place())
+    assert order.state == "submitting"
+    line.look(order, after=6)
+    assert line.fresh(order).state in {"accepted", "new"}
+    assert line.vendor.called("submit") == 1
+    line.agree()
+
+
+def test_an_order_that_never_arrived_is_lost_in_words_and_can_be_given_up(line: Line):
+    line.vendor.faults.add("submit", drop_before())
+    order = line.send(line.place())
+    for after in (6, 20, 40, 50, 61):
+        line.look(order, after=after)
+    order = line.fresh(order)
+    assert (order.state, Hold.objects.get(order_ref=order.pk).amount) == ("lost", 1000)
+    assert line.vendor.called("submit") == 1, "nothing is sent again"
+    lost_release(
+        order=order, actor=line.user, reason="not there", source="admin", now=timezone.now()
+    )
+    order = line.fresh(order)
+    assert (order.state, order.reject_code) == ("rejected", ABSENT)
+    assert line.pocket().reserved == 0
+
+
+def test_what_was_given_up_and_turns_up_is_taken_in_again(line: Line):
+    """Fails without the way back out of `rejected`: the fill would have no order."""
+    line.vendor.faults.add("submit", drop_after())
+    order = line.send(line.place())
+    theirs = line.theirs.by_client_id(order.client_order_id)
+    assert theirs is not None
+    del line.theirs.orders[theirs.id]
+    for after in (6, 20, 40, 50, 61):
+        line.look(order, after=after)
+    lost_release(
+        order=line.fresh(order), actor=line.user, reason="gone", source="admin", now=timezone.now()
+    )
+    line.theirs.orders[theirs.id] = theirs
+    line.theirs.fill(theirs, "4", "100")
+    line.sync()
+    order = line.fresh(order)
+    assert (order.state, order.filled_qty, order.reject_code) == ("partially_filled", 4, "")
+    assert Hold.objects.get(order_ref=order.pk).amount == 600
+    line.agree()
+
+
+def test_nobody_gives_up_an_order_while_the_broker_cannot_be_read(line: Line):
+    line.vendor.faults.add("submit", drop_before())
+    order = line.send(line.place())
+    for after in (6, 20, 40, 50, 61):
+        line.look(order, after=after)
+    later = timezone.now() + timedelta(seconds=90)
+    with pytest.raises(DomainError):
+        lost_release(
+            order=line.fresh(order), actor=line.user, reason="x", source="admin", now=later
+        )
+    assert line.fresh(order).state == "lost"
+
+
+def test_a_cancel_is_asked_for_and_believed_when_it_is_confirmed(line: Line):
+    line.vendor.cancels_at_once = False
+    order = line.send(line.place())
+    order = line.cancel(order)
+    assert order.state == "pending_cancel", "204 says only that it was heard"
+    line.theirs.set_status(order.client_order_id, "canceled")
+    line.sync()
+    assert line.fresh(order).state == "canceled"
+    assert line.pocket().reserved == 0
+
+
+def test_a_vendor_that_is_down_gets_the_order_when_it_is_back_or_never(line: Line):
+    line.vendor.stop()
+    first = line.send(line.place())
+    assert first.state == "pending"
+    line.vendor.start()
+    Submission.objects.update(available_at=timezone.now())
+    assert line.send(first).state in {"accepted", "new"}
+    line.vendor.stop()
+    second = line.place()
+    Order.objects.filter(pk=second.pk).update(created_at=timezone.now() - timedelta(minutes=3))
+    second = line.send(second)
+    assert second.state == "canceled", "the market of three minutes ago is gone"
+    line.vendor.start()
+    assert line.pocket().reserved == 1000
+
+
+# ── what others did ──────────────────────────────────────────────────────────
+def test_orders_made_elsewhere_are_found_and_their_fills_booked(line: Line):
+    elsewhere = line.theirs.external("AAPL", "buy", "2", limit_price=D(80))
+    line.sync()
+    order = Order.objects.get(client_order_id=elsewhere.client_order_id)
+    assert order.external and order.state == "new"
+    assert order.events.first().reason.startswith("found at the broker")  # type: ignore[union-attr]
+    line.theirs.fill(elsewhere, "2", "80")
+    line.compare()
+    assert line.fresh(order).state == "filled"
+    line.agree()
+    assert not Difference.objects.exists()
+
+
+def test_deposits_dividends_and_fees_are_booked_once(line: Line):
+    line.theirs.deposit("500")
+    line.theirs.dividend("AAPL", "1.25")
+    line.theirs.entry("FEE", "-0.02")
+    line.compare()
+    line.compare()
+    kinds = JournalEntry.objects.filter(reference__startswith="event:").order_by("kind")
+    assert [(row.kind, row.amount) for row in kinds] == [
+        ("deposit", D(500)),
+        ("dividend", D("1.25")),
+        ("fee", D("-0.02")),
+    ]
+    line.agree()
+    assert not Difference.objects.exists()
+
+
+def test_a_difference_is_seen_watched_and_ended_by_agreement(line: Line):
+    line.theirs.cash += 7
+    line.compare()
+    row = Difference.objects.get()
+    assert (row.kind, row.ours, row.theirs, row.sightings) == ("cash", 10_000, 10_007, 1)
+    line.theirs.cash += 1
+    line.compare()
+    line.compare()
+    row.refresh_from_db()
+    assert row.sightings == 3 and row.ended_at is None
+    assert DifferenceSighting.objects.count() == 2, "a line for each change of the figures"
+    assert line.pocket().balance == 10_000, "nothing is corrected in silence"
+    line.theirs.cash -= 8
+    line.compare()
+    row.refresh_from_db()
+    assert row.ended_at is not None
+
+
+def test_a_difference_ends_by_a_person_with_a_reason(line: Line):
+    line.theirs.cash += 7
+    line.theirs.positions["AAPL"].qty += 2
+    line.compare()
+    line.compare()
+    line.price()
+    for row in Difference.objects.filter(ended_at__isnull=True):
+        with pytest.raises(DomainError):
+            difference_accept(difference_id=row.pk, actor=line.user, reason=" ", now=timezone.now())
+        difference_accept(
+            difference_id=row.pk, actor=line.user, reason="a gift", now=timezone.now()
+        )
+    line.agree()
+    line.compare()
+    assert not Difference.objects.filter(ended_at__isnull=True).exists()
+    with pytest.raises(Conflict):
+        difference_accept(difference_id=row.pk, actor=line.user, reason="x", now=timezone.now())
+
+
+def test_fills_that_the_broker_never_lists_are_made_up_from_the_orders_average(
+    line: Line, settings: Any
+):
+    order = line.send(line.place())
+    line.theirs.fill(order.client_order_id, "4", "99.00")
+    line.theirs.fill(order.client_order_id, "6", "100.00")
+    hidden, line.theirs.activities = line.theirs.activities, []
+    line.sync()
+    assert (line.fresh(order).state, line.fresh(order).filled_qty) != ("filled", 10)
+    settings.FILLS_MISSING_AFTER = timedelta(0)
+    line.sync()
+    order = line.fresh(order)
+    assert (order.state, order.filled_qty, order.filled_notional) == ("filled", 10, 996)
+    line.theirs.activities = hidden
+    line.compare()
+    assert Fill.objects.filter(order=order).count() == 1, "the real ones change nothing"
+    line.agree()
+
+
+# ── a line that is sick ──────────────────────────────────────────────────────
+def test_a_blind_account_takes_no_new_orders_and_says_why(line: Line):
+    BrokerLink.objects.update(orders_at=timezone.now() - timedelta(seconds=61))
+    with pytest.raises(Denied) as refusal:
+        line.place()
+    assert refusal.value.code == "account_blind"
+    line.sync()
+    assert line.place().state == "pending"
+
+
+def test_the_gate_closes_after_failures_and_one_probe_at_a_time_opens_it(line: Line, settings: Any):
+    settings.GATE_FAILURES = 3
+    line.vendor.faults.add("list", gateway(502, accept=False), times=50)
+    line.vendor.faults.add("orders", gateway(502, accept=False), times=50)
+    before = len(line.vendor.calls)
+    for _ in range(8):
+        line.sync()
+    link = BrokerLink.objects.get()
+    assert link.open_since is not None and link.last_error
+    assert len(line.vendor.calls) - before <= 6, "a closed gate calls nobody"
+    line.vendor.faults.clear()
+    BrokerLink.objects.update(probe_at=timezone.now())
+    line.sync()
+    link.refresh_from_db()
+    assert (link.failures, link.open_since) == (0, None)
+
+
+def test_a_gap_of_the_stream_has_the_account_read_at_once(line: Line):
+    assert accounts_due(now=timezone.now()) == []
+    stream_gap(line.account.pk, timezone.now())
+    assert accounts_due(now=timezone.now()) == [line.account.pk]
+
+
+def test_a_disconnected_account_keeps_its_history_and_is_read_no_more(line: Line):
+    account_disconnect(account=line.account, actor=line.user, now=timezone.now())
+    BrokerLink.objects.update(attempted_at=None)
+    assert accounts_due(now=timezone.now()) == []
+    assert JournalEntry.objects.filter(brokerage_account=line.account).exists()
