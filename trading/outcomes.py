@@ -11,6 +11,7 @@ from speedtrade.lib.errors import CATALOGUE
 from trading.domain.orders import OrderState
 from trading.models import Order, OrderEvent
 from trading.services.cancels import CanceledAll
+from trading.services.executions import ABSENT
 from trading.words import filled_words, order_title
 
 S = OrderState
@@ -65,6 +66,14 @@ def outcome(order: Order, events: Sequence[OrderEvent], now: datetime) -> Outcom
 
 
 def _ended(order: Order, state: OrderState) -> Outcome | None:
+    if order.reject_code == ABSENT:
+        return Outcome(
+            "warn",
+            "warn",
+            "Given up: the broker never confirmed it.",
+            "It was not sent again and nothing is on hold. Should it turn up there after all, "
+            "it is taken in again.",
+        )
     if state == S.REJECTED:
         problem = CATALOGUE.get(order.reject_code)
         why = order.reject_reason or "It gave no reason."

@@ -31,7 +31,9 @@ SOURCE_WORDS = {
     "command": "by a command",
     "worker": "by the system",
     "venue": "by the paper market",
-    "poll": "by the paper market",
+    "poll": "by asking the broker",
+    "stream": "by the broker",
+    "external": "by the broker",
     "sweep": "by the system",
 }
 RULE_WORDS = {
@@ -199,6 +201,8 @@ def event_moment(event: OrderEvent) -> Moment:
     text, css = _EVENTS[OrderState(event.new_state)]
     if event.new_state == S.PENDING and event.old_state:
         text = "Not sent yet: will be tried again"
+    if event.new_state == event.old_state:
+        text, css = "News that we cannot read", "loss"
     reason = event.reason if event.reason not in _OBVIOUS else ""
     who = SOURCE_WORDS.get(event.source, f"by {event.source}")
     if event.actor:

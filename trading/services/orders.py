@@ -11,7 +11,7 @@ from typing import Literal
 from django.conf import settings
 from django.db import transaction
 
-from accounts.models import BrokerageAccount, User
+from accounts.models import BrokerageAccount, BrokerKind, User
 from accounts.services.audit import audit_record
 from marketdata.domain.quotes import Quote
 from marketdata.hours import market_hours
@@ -194,7 +194,7 @@ def _write(
         max_qty=terms.max_qty,
         fee_rate=rules_of(instrument).fee_rate,
         state=OrderState.PENDING.value,
-        expires_at=expiry(instrument, intent.time_in_force, now),
+        expires_at=expiry(account, instrument, intent.time_in_force, now),
         created_at=now,
         updated_at=now,
     )
@@ -209,8 +209,15 @@ def _write(
     return order
 
 
-def expiry(instrument: Instrument, tif: TimeInForce, now: datetime) -> datetime | None:
-    """When an order ends by itself: the close, ninety days, or at once; never for none of these."""
+def expiry(
+    account: BrokerageAccount, instrument: Instrument, tif: TimeInForce, now: datetime
+) -> datetime | None:
+    """When an order ends by itself: the close, ninety days, or at once.
+
+    None where a broker keeps the order: it knows when, and tells.
+    """
+    if account.broker != BrokerKind.PAPER:
+        return None
     if tif in IMMEDIATE_TIFS:
         return now + IMMEDIATE_LIFETIME
     if tif == TimeInForce.GTC:

@@ -160,7 +160,7 @@ def _successor(
         fee_rate=old.fee_rate,
         state=OrderState.PENDING.value,
         replaces=old,
-        expires_at=expiry(old.instrument, intent.time_in_force, now),
+        expires_at=expiry(old.brokerage_account, old.instrument, intent.time_in_force, now),
         created_at=now,
         updated_at=now,
     )
