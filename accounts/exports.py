@@ -17,6 +17,7 @@ PREFERENCES = (
     "order_unit",
     "order_type",
     "indicators",
+    "columns",
 )
 
 

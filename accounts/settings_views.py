@@ -5,9 +5,10 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout, update_session_auth_hash
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
-from django.shortcuts import redirect, render
+from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import redirect, render, resolve_url
 from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -25,14 +26,15 @@ from accounts.requests import user_of
 from accounts.selectors import security_log
 from accounts.services.closing import closing_refusal, user_close
 from accounts.services.exports import export_lines, export_names
-from accounts.services.preferences import user_preferences_change
+from accounts.services.preferences import user_columns_change, user_preferences_change
 from accounts.services.users import (
     user_password_change,
     user_profile_change,
     user_sessions_end,
 )
+from speedtrade.lib.columns import TABLES
 from speedtrade.lib.errors import Conflict, InvalidInput
-from speedtrade.lib.htmx import see_other
+from speedtrade.lib.htmx import SeeOther, see_other
 
 
 @require_safe
@@ -82,6 +84,21 @@ def _preferences(
             messages.success(request, "Saved.")
             return with_theme(see_other(request, f"accounts:{section}"), user)
     return _page(request, section, status=422 if posted else 200, form=form)
+
+
+@require_POST
+def columns(request: HttpRequest, table: str) -> HttpResponseBase:
+    """POST `column` (any number), or `reset`; and `next`: back to the table, as it is now.
+
+    htmx follows as a browser does, and takes the table out of what it finds there.
+    """
+    if table not in TABLES:
+        raise Http404
+    names = None if "reset" in request.POST else request.POST.getlist("column")
+    user_columns_change(user=user_of(request), table=TABLES[table], names=names, now=timezone.now())
+    asked = request.POST.get("next", "")
+    own = url_has_allowed_host_and_scheme(asked, {request.get_host()}, request.is_secure())
+    return SeeOther(asked if own else resolve_url("accounts:appearance"))
 
 
 @require_safe

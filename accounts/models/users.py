@@ -56,6 +56,7 @@ class User(AbstractUser):
     order_unit = models.CharField(max_length=8, choices=OrderUnit.choices, default=OrderUnit.SHARES)
     order_type = models.CharField("last order type", max_length=16, default="market")
     indicators = models.JSONField("lines on the price chart", default=list, blank=True)
+    columns = models.JSONField("columns of tables", default=dict, blank=True)
     session_round = models.PositiveIntegerField(
         default=0, editable=False, help_text="Counts up to end every session and token."
     )
