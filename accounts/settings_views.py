@@ -12,7 +12,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.cookies import with_theme
+from accounts.cookies import with_look
 from accounts.forms import (
     AppearanceForm,
     CloseForm,
@@ -82,7 +82,7 @@ def _preferences(
             form.with_error(error)
         else:
             messages.success(request, "Saved.")
-            return with_theme(see_other(request, f"accounts:{section}"), user)
+            return with_look(see_other(request, f"accounts:{section}"), user)
     return _page(request, section, status=422 if posted else 200, form=form)
 
 
