@@ -11,6 +11,7 @@ from speedtrade.lib.times import rfc3339
 PREFERENCES = (
     "theme",
     "palette",
+    "density",
     "flashes",
     "paused",
     "shortcuts",

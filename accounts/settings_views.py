@@ -66,7 +66,7 @@ def trading(request: HttpRequest) -> HttpResponseBase:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def appearance(request: HttpRequest) -> HttpResponseBase:
-    """GET; POST `theme`, `palette`, `flashes`, `paused`, `shortcuts`."""
+    """GET; POST `theme`, `palette`, `density`, `flashes`, `paused`, `shortcuts`."""
     return _preferences(request, "appearance", AppearanceForm)
 
 

@@ -1,13 +1,14 @@
 from accounts.models.audit import AuditEvent
 from accounts.models.brokerage import AccountStatus, BrokerageAccount, BrokerKind, Mode
 from accounts.models.tokens import TokenFamily
-from accounts.models.users import OrderUnit, Palette, Theme, User
+from accounts.models.users import Density, OrderUnit, Palette, Theme, User
 
 __all__ = [
     "AccountStatus",
     "AuditEvent",
     "BrokerKind",
     "BrokerageAccount",
+    "Density",
     "Mode",
     "OrderUnit",
     "Palette",

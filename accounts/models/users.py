@@ -28,6 +28,13 @@ class Palette(models.TextChoices):
     RED_UP = "red-up", "Red up, green down (East Asia)"
 
 
+class Density(models.TextChoices):
+    """How much room the rows of tables and lists take where a mouse points at them."""
+
+    COMFORTABLE = "", "Comfortable"
+    COMPACT = "compact", "Compact"
+
+
 class OrderUnit(models.TextChoices):
     """What the amount of a new ticket counts."""
 
@@ -49,6 +56,9 @@ class User(AbstractUser):
     theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.SYSTEM)
     palette = models.CharField(
         max_length=8, choices=Palette.choices, default=Palette.STANDARD, blank=True
+    )
+    density = models.CharField(
+        max_length=8, choices=Density.choices, default=Density.COMFORTABLE, blank=True
     )
     flashes = models.BooleanField("flash a price that moves", default=True)
     paused = models.BooleanField("pause live prices", default=False)

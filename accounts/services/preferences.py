@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from accounts.models import OrderUnit, Palette, Theme, User
+from accounts.models import Density, OrderUnit, Palette, Theme, User
 from speedtrade.lib.columns import Table
 from speedtrade.lib.errors import FieldError, InvalidInput
 
-_CHOICES = {"theme": Theme, "palette": Palette, "order_unit": OrderUnit}
+_CHOICES = {"theme": Theme, "palette": Palette, "density": Density, "order_unit": OrderUnit}
 
 
 def user_preferences_change(
@@ -15,6 +15,7 @@ def user_preferences_change(
     user: User,
     theme: str | None = None,
     palette: str | None = None,
+    density: str | None = None,
     flashes: bool | None = None,
     paused: bool | None = None,
     shortcuts: bool | None = None,
@@ -25,6 +26,7 @@ def user_preferences_change(
     given = {
         "theme": theme,
         "palette": palette,
+        "density": density,
         "flashes": flashes,
         "paused": paused,
         "shortcuts": shortcuts,
