@@ -13,7 +13,7 @@ from marketdata import selectors
 from marketdata.domain.bars import Bar
 from marketdata.domain.indicators import INDICATORS
 from marketdata.domain.quotes import Quote
-from marketdata.domain.ranges import RANGES, TODAY, range_start
+from marketdata.domain.ranges import RANGES, range_start
 from marketdata.hours import market_hours
 from marketdata.models import Instrument
 from speedtrade.lib.errors import InvalidInput
@@ -87,15 +87,15 @@ def figures_of(instrument: Instrument, quote: Quote | None, *, now: datetime) ->
     }
 
 
-def summary_of(instrument: Instrument, quote: Quote | None) -> str:
-    """Today in one sentence; `chart.js` says the other ranges the same way."""
+def summary_of(instrument: Instrument, quote: Quote | None, words: str) -> str:
+    """The day in one sentence, "today" in `words`; `chart.js` says the other ranges so too."""
     if quote is None:
         return f"There is no price of {instrument.symbol} yet."
     tick = instrument.price_tick
     moved = {1: "rose", -1: "fell", 0: "did not move"}[(quote.change > 0) - (quote.change < 0)]
     by = f" {pct_text(abs(quote.change_pct))}" if quote.change else ""
     return (
-        f"{instrument.symbol} {moved}{by} {RANGES[TODAY].words}, from "
+        f"{instrument.symbol} {moved}{by} {words}, from "
         f"{price_text(quote.prev_close, tick)} to {price_text(quote.last, tick)}; "
         f"low {price_text(quote.day_low, tick)}, high {price_text(quote.day_high, tick)}."
     )

@@ -68,6 +68,7 @@ def styleguide(request: HttpRequest) -> HttpResponse:
     rows = [
         _row("SMPL", "Sample Inc.", "184.32"),
         _row("OLD", "Price is stale", "97.5", stale=True),
+        _row("CLSD", "Closed for the day", "42", stale=True) | {"closed_at": NOON},
         _row("NEW/USD", "No price yet", None, stale=True),
     ]
     context = {
