@@ -11,7 +11,7 @@ from django.conf import settings
 
 from marketdata import selectors
 from marketdata.domain.bars import Bar
-from marketdata.domain.indicators import INDICATORS
+from marketdata.domain.indicators import INDICATORS, Lines, indicators_of
 from marketdata.domain.quotes import Quote
 from marketdata.domain.ranges import RANGES, range_start
 from marketdata.hours import market_hours
@@ -113,6 +113,22 @@ def book_of(quote: Quote | None) -> dict[str, list[dict[str, Any]]]:
         ]
         for side, rows in (("bids", quote.bids), ("asks", quote.asks))
     }
+
+
+def indicator_lines(
+    instrument: Instrument, timeframe: str, rows: Sequence[Bar], names: Sequence[str], now: datetime
+) -> dict[str, Lines]:
+    """The lines of `rows`, oldest first; a range may begin inside a session, VWAP does not."""
+    hours, kind = market_hours(), instrument.asset_type
+    lead: list[Bar] = []
+    if "vwap" in names and rows and timeframe != "1D":
+        opened, begins = hours.session_for(kind, rows[0].t).open, rows[0].t
+        if opened < begins:
+            end, limit = begins - timedelta(microseconds=1), settings.BARS_LIMIT
+            lead = selectors.bars(
+                instrument, timeframe, now=now, start=opened, end=end, limit=limit
+            )
+    return indicators_of(rows, names, day_of=lambda at: hours.session_for(kind, at).day, lead=lead)
 
 
 def chosen_indicators(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from marketdata import charts, presenters, selectors, serializers
-from marketdata.domain.indicators import BELOW, INDICATORS, indicators_of
+from marketdata.domain.indicators import BELOW, INDICATORS
 from marketdata.domain.ranges import RANGES, TODAY, day_words
 from marketdata.domain.symbols import symbol_slug
 from marketdata.panels import symbol_context
@@ -87,7 +87,7 @@ def bars(request: HttpRequest, symbol: str) -> HttpResponseBase:
         rows = selectors.bars(instrument, **wanted.validated_data, now=now)
     answer = presenters.bars_json(instrument.symbol, timeframe, rows)
     if names := charts.chosen_indicators(request.GET.get("indicators", "")):
-        answer["indicators"] = indicators_of(rows, names)
+        answer["indicators"] = charts.indicator_lines(instrument, timeframe, rows, names, now)
     return JsonResponse(answer)
 
 

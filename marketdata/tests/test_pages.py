@@ -399,6 +399,16 @@ def test_indicators_come_aligned_with_the_bars(reader: Client) -> None:
     assert set(answer["indicators"]["bb20"]) == {"upper", "middle", "lower"}
 
 
+def test_vwap_counts_from_the_open_wherever_a_range_begins(reader: Client) -> None:
+    instrument("AAPL")
+    asked = "/markets/AAPL/bars?timeframe=1h&indicators=vwap&end=2026-11-18T12:00:00Z&start="
+    whole = reader.get(asked + "2026-11-18T00:00:00Z").json()["indicators"]["vwap"]["value"]
+    late = reader.get(asked + "2026-11-18T07:00:00Z").json()["indicators"]["vwap"]["value"]
+    assert len(whole) == 13 and late == whole[7:]
+    days = reader.get(asked + "2026-11-17T00:00:00Z").json()["indicators"]["vwap"]["value"]
+    assert days[24:] == whole
+
+
 @pytest.mark.parametrize("query", ["range=9Y", "range=1M&indicators=magic", "indicators=magic"])
 def test_a_range_or_indicator_that_does_not_exist_is_refused(reader: Client, query: str) -> None:
     instrument("AAPL")
