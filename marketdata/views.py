@@ -21,7 +21,6 @@ from marketdata.models import AssetType, Instrument
 from marketdata.palette import places_for
 from marketdata.services.watchlists import (
     watchlist_add,
-    watchlist_ensure_default,
     watchlist_remove,
     watchlists_choose,
 )
@@ -132,7 +131,6 @@ def watch(request: HttpRequest) -> HttpResponseBase:
 @require_POST
 def unwatch(request: HttpRequest) -> HttpResponseBase:
     """POST `symbol`: it is off the watchlist; again is harmless."""
-    watchlist_ensure_default(user=request.user, now=timezone.now())
     watchlist_remove(user=request.user, symbol=request.POST.get("symbol", ""))
     return _star(request)
 

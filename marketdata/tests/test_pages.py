@@ -233,6 +233,14 @@ def test_the_star_keeps_a_symbol_and_lets_it_go(reader: Client, market: None, al
     assert 'aria-pressed="false"' in text_of(answer) and not watched.exists()
 
 
+def test_a_star_that_is_taken_off_makes_no_list(reader: Client, market: None, alice: Any) -> None:
+    alice.watchlists.all().delete()
+    assert reader.post("/watchlist/remove", {"symbol": "MSFT"}, headers=HTMX).status_code == 200
+    assert not alice.watchlists.exists()
+    reader.post("/watchlist/add", {"symbol": "MSFT"}, headers=HTMX)
+    assert [row.instrument.symbol for row in alice.watchlists.get().items.all()] == ["MSFT"]
+
+
 def test_the_star_works_without_javascript_and_stays_on_our_host(
     reader: Client, market: None
 ) -> None:
