@@ -14,6 +14,7 @@ urlpatterns = [
     path("settings/profile", settings_views.profile_change, name="profile"),
     path("settings/trading", settings_views.trading, name="trading"),
     path("settings/appearance", settings_views.appearance, name="appearance"),
+    path("settings/columns/<str:table>", settings_views.columns, name="columns"),
     path("settings/security", settings_views.security, name="security"),
     path("settings/password", settings_views.password_change, name="password"),
     path("settings/sessions", settings_views.sessions_end, name="sessions"),

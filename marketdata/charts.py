@@ -11,9 +11,9 @@ from django.conf import settings
 
 from marketdata import selectors
 from marketdata.domain.bars import Bar
-from marketdata.domain.indicators import INDICATORS
+from marketdata.domain.indicators import INDICATORS, Lines, indicators_of
 from marketdata.domain.quotes import Quote
-from marketdata.domain.ranges import RANGES, TODAY, range_start
+from marketdata.domain.ranges import RANGES, range_start
 from marketdata.hours import market_hours
 from marketdata.models import Instrument
 from speedtrade.lib.errors import InvalidInput
@@ -87,15 +87,15 @@ def figures_of(instrument: Instrument, quote: Quote | None, *, now: datetime) ->
     }
 
 
-def summary_of(instrument: Instrument, quote: Quote | None) -> str:
-    """Today in one sentence; `chart.js` says the other ranges the same way."""
+def summary_of(instrument: Instrument, quote: Quote | None, words: str) -> str:
+    """The day in one sentence, "today" in `words`; `chart.js` says the other ranges so too."""
     if quote is None:
         return f"There is no price of {instrument.symbol} yet."
     tick = instrument.price_tick
     moved = {1: "rose", -1: "fell", 0: "did not move"}[(quote.change > 0) - (quote.change < 0)]
     by = f" {pct_text(abs(quote.change_pct))}" if quote.change else ""
     return (
-        f"{instrument.symbol} {moved}{by} {RANGES[TODAY].words}, from "
+        f"{instrument.symbol} {moved}{by} {words}, from "
         f"{price_text(quote.prev_close, tick)} to {price_text(quote.last, tick)}; "
         f"low {price_text(quote.day_low, tick)}, high {price_text(quote.day_high, tick)}."
     )
@@ -113,6 +113,22 @@ def book_of(quote: Quote | None) -> dict[str, list[dict[str, Any]]]:
         ]
         for side, rows in (("bids", quote.bids), ("asks", quote.asks))
     }
+
+
+def indicator_lines(
+    instrument: Instrument, timeframe: str, rows: Sequence[Bar], names: Sequence[str], now: datetime
+) -> dict[str, Lines]:
+    """The lines of `rows`, oldest first; a range may begin inside a session, VWAP does not."""
+    hours, kind = market_hours(), instrument.asset_type
+    lead: list[Bar] = []
+    if "vwap" in names and rows and timeframe != "1D":
+        opened, begins = hours.session_for(kind, rows[0].t).open, rows[0].t
+        if opened < begins:
+            end, limit = begins - timedelta(microseconds=1), settings.BARS_LIMIT
+            lead = selectors.bars(
+                instrument, timeframe, now=now, start=opened, end=end, limit=limit
+            )
+    return indicators_of(rows, names, day_of=lambda at: hours.session_for(kind, at).day, lead=lead)
 
 
 def chosen_indicators(text: str) -> list[str]:

@@ -14,6 +14,7 @@ from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, 
 
 from marketdata import quote_store
 from marketdata.domain.bars import TIMEFRAMES, Bar
+from marketdata.domain.calendar import Phase
 from marketdata.domain.quotes import Quote
 from marketdata.domain.symbols import symbol_candidates
 from marketdata.feeds.registry import feed_for
@@ -23,6 +24,12 @@ from speedtrade.lib.errors import FieldError, InvalidInput, NotFound, Unavailabl
 
 Direction = Literal["gainers", "losers"]
 DIRECTIONS: Final = ("gainers", "losers")
+PHASE_WORDS: Final[Mapping[Phase, str]] = {
+    "open": "Market open",
+    "pre": "Pre-market",
+    "after": "After hours",
+    "closed": "Market closed",
+}
 #: No market of ours has bars before this; asking for them is answered without looking.
 BARS_BEGIN: Final = datetime(1990, 1, 1, tzinfo=UTC)
 
@@ -53,10 +60,25 @@ class MarketState:
     """
 
     is_open: bool
+    phase: Phase
     session_open: datetime
     session_close: datetime
     next_open: datetime
     next_close: datetime
+
+    @property
+    def words(self) -> str:
+        """'Market open', 'Pre-market', 'After hours' or 'Market closed'."""
+        return PHASE_WORDS[self.phase]
+
+    def close_of(self, quote: Quote | None) -> datetime | None:
+        """When the price of `quote` became a last close; None while it may still move.
+
+        A quote from before the last session is no close of it: it is only old.
+        """
+        if self.is_open or quote is None or quote.as_of < self.session_open:
+            return None
+        return self.session_close
 
 
 def instrument_get(text: str) -> Instrument:
@@ -216,6 +238,7 @@ def market_clock(now: datetime) -> Mapping[str, MarketState]:
         session = hours.session_for(kind, now)
         states[kind] = MarketState(
             is_open=hours.is_open(kind, now),
+            phase=hours.phase(kind, now),
             session_open=session.open,
             session_close=session.close,
             next_open=hours.next_open(kind, now),

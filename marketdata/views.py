@@ -21,7 +21,6 @@ from marketdata.models import AssetType, Instrument
 from marketdata.palette import places_for
 from marketdata.services.watchlists import (
     watchlist_add,
-    watchlist_ensure_default,
     watchlist_remove,
     watchlists_choose,
 )
@@ -34,15 +33,26 @@ SPARK_BARS, SPARK_LIMIT = "5m", 288  # a market that never closes has a day of s
 
 
 def quote_rows(instruments: Iterable[Instrument], now: datetime) -> list[dict[str, Any]]:
-    """{instrument, quote or None, stale} for `components/_quote_row.html`, in the order given."""
+    """{instrument, quote or None, stale, closed_at} for `_quote_row.html`, in the order given."""
     chosen = list(instruments)
     quotes = quote_store.quotes_get([instrument.symbol for instrument in chosen])
-    return [_row(instrument, quotes.get(instrument.symbol), now) for instrument in chosen]
+    return rows_of([(instrument, quotes.get(instrument.symbol)) for instrument in chosen], now)
 
 
-def _row(instrument: Instrument, quote: Quote | None, now: datetime) -> dict[str, Any]:
-    stale = quote is None or selectors.is_stale(quote, now)
-    return {"instrument": instrument, "quote": quote, "stale": stale}
+def rows_of(
+    found: Iterable[tuple[Instrument, Quote | None]], now: datetime
+) -> list[dict[str, Any]]:
+    """The rows of `quote_rows` for quotes that are known; closed_at: see MarketState.close_of."""
+    states = selectors.market_clock(now)
+    return [
+        {
+            "instrument": instrument,
+            "quote": quote,
+            "stale": quote is None or selectors.is_stale(quote, now),
+            "closed_at": states[instrument.asset_type].close_of(quote),
+        }
+        for instrument, quote in found
+    ]
 
 
 def with_sparks(
@@ -90,8 +100,8 @@ def _movers(direction: selectors.Direction, kind: str, now: datetime) -> list[di
     """Only what really moved in that direction: on a quiet day a list may be short or empty."""
     found = selectors.movers(direction, now, MOVERS_ON_PAGE, asset_type=kind)
     sign = 1 if direction == "gainers" else -1
-    rows = [_row(m.instrument, m.quote, now) for m in found if sign * m.quote.change_pct > 0]
-    return with_sparks(rows, now)
+    moved = [(m.instrument, m.quote) for m in found if sign * m.quote.change_pct > 0]
+    return with_sparks(rows_of(moved, now), now)
 
 
 @require_safe
@@ -121,7 +131,6 @@ def watch(request: HttpRequest) -> HttpResponseBase:
 @require_POST
 def unwatch(request: HttpRequest) -> HttpResponseBase:
     """POST `symbol`: it is off the watchlist; again is harmless."""
-    watchlist_ensure_default(user=request.user, now=timezone.now())
     watchlist_remove(user=request.user, symbol=request.POST.get("symbol", ""))
     return _star(request)
 

@@ -38,6 +38,7 @@ from portfolio.selectors import (
 from portfolio.services.welcome import welcome_dismiss
 from portfolio.statements import allocation, realized_of
 from portfolio.welcome import welcome_steps
+from speedtrade.lib.columns import HOLDINGS
 from speedtrade.lib.htmx import page, see_other
 
 RECENT = 5  # facts on the dashboard
@@ -197,6 +198,8 @@ def _holdings(request: UserRequest, summary: Any, now: datetime) -> dict[str, An
         "kind": kind,
         "found": found,
         "here": request.get_full_path(),
+        "columns": HOLDINGS.shown_to(request.user.columns),
+        "column_choices": HOLDINGS.choices(request.user.columns),
         "holdings": holdings_shown(found.object_list, now),
     }
 

@@ -20,6 +20,7 @@ from marketdata.domain.ranges import RANGES, TODAY
 from marketdata.selectors import instruments_listed
 from marketdata.sorting import SortLink
 from portfolio.performance import PERIOD_WORDS
+from speedtrade.lib.columns import HOLDINGS
 from speedtrade.lib.htmx import THEMES
 from speedtrade.templatetags.ui import ORDER_STATUS
 
@@ -67,6 +68,7 @@ def styleguide(request: HttpRequest) -> HttpResponse:
     rows = [
         _row("SMPL", "Sample Inc.", "184.32"),
         _row("OLD", "Price is stale", "97.5", stale=True),
+        _row("CLSD", "Closed for the day", "42", stale=True) | {"closed_at": NOON},
         _row("NEW/USD", "No price yet", None, stale=True),
     ]
     context = {
@@ -88,6 +90,7 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "form": _form(),
         "links": [SortLink(""), SortLink("", "down", True)],
         "lists": LISTS,
+        "column_choices": HOLDINGS.choices({}),
         "charted": instruments_listed().first() or rows[0]["instrument"],
         "ranges": RANGES.items(),
         "range": TODAY,

@@ -50,6 +50,7 @@ def ticket_context(desk: Desk, form: TicketForm, review: Review | None = None) -
         "desk": desk,
         "instrument": desk.instrument,
         "quote": desk.quote,
+        "closed_at": desk.state.close_of(desk.quote),
         "form": form,
         "unit": unit_words(desk.instrument),
         "sides": SIDES,

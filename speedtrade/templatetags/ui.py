@@ -263,6 +263,13 @@ def dt(value: Any, style: str = "datetime") -> SafeString:
 
 
 @register.filter
+def weekday_time(moment: datetime) -> str:
+    """'Mon 9:30 ET': when a market opens or closed, near enough that the weekday says which day."""
+    local = moment.astimezone(NEW_YORK)
+    return f"{local:%a} {local.hour}:{local:%M} ET"
+
+
+@register.filter
 def wait(seconds: int | str) -> str:
     """How long to wait, in one unit and never too short: '4 minutes'; door.js says the same."""
     seconds = int(seconds)

@@ -131,6 +131,11 @@ ROUTES: dict[str, list[Case]] = {
         page("/settings/appearance", GET=200, POST=422),
         page("/settings/appearance", {"POST": {"theme": "dark"}}, GET=200, POST=303),
     ],
+    "settings/columns/<str:table>": [
+        page("/settings/columns/holdings", POST=303),
+        page("/settings/columns/holdings", {"POST": {"column": "nonsense"}}, POST=400),
+        page("/settings/columns/nosuch", POST=404),
+    ],
     "settings/security": [page("/settings/security", GET=200)],
     "settings/password": [page("/settings/password", GET=200, POST=422)],
     "settings/sessions": [page("/settings/sessions", POST=303)],

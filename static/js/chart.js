@@ -70,14 +70,15 @@ class PriceChart {
     const look = colors();
     const places = format.priceDecimals(this.bars[0].text, this.tick);
     this.chart.applyOptions({ localization: { priceFormatter: (value) => format.price(value.toFixed(places), this.tick) } });
+    const ending = "closed" in this.frame.dataset ? { title: "Close", priceLineColor: look["ink-2"] } : {};
     const common = { priceFormat: { type: "price", precision: places, minMove: 10 ** -places }, priceLineStyle: LineStyle.Dotted };
     if (this.style === "candles") {
       this.main = this.chart.addSeries(CandlestickSeries, {
-        ...common, upColor: look.gain, downColor: look.loss, borderVisible: false, wickUpColor: look.gain, wickDownColor: look.loss,
+        ...common, ...ending, upColor: look.gain, downColor: look.loss, borderVisible: false, wickUpColor: look.gain, wickDownColor: look.loss,
       });
     } else {
       const risen = this.bars.at(-1).close >= Number(this.base);
-      this.main = this.chart.addSeries(LineSeries, { ...common, color: risen ? look.gain : look.loss, lineWidth: 2 });
+      this.main = this.chart.addSeries(LineSeries, { ...common, ...ending, color: risen ? look.gain : look.loss, lineWidth: 2 });
     }
     const volume = this.chart.addSeries(HistogramSeries, {
       priceScaleId: "", priceFormat: { type: "volume" }, lastValueVisible: false, priceLineVisible: false,
@@ -121,6 +122,7 @@ class PriceChart {
   follow(quote) {
     const last = this.bars?.at(-1);
     if (!quote || !last || quote.stale || !this.series.length) return;
+    if ("closed" in this.frame.dataset && delete this.frame.dataset.closed) this.draw(); // it has opened
     const price = Number(quote.last);
     const bars = Math.floor((place(quote.as_of, this.length) - last.time) / this.length);
     if (bars < 0) return;
