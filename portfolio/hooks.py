@@ -40,11 +40,12 @@ def _render(user_id: int, account_id: int) -> dict[str, Any] | None:
     return _message(summary_get(account=account, now=timezone.now()))
 
 
-def _holdings(user_id: int, now: datetime) -> live.Holdings | None:
-    """What the user's default account holds, to be valued at every price that moves."""
+def _holdings(user_id: int, now: datetime, account_id: int | None) -> live.Holdings | None:
+    """What an account of the user holds, the default one for None: valued when a price moves."""
     from portfolio.selectors import book_load
 
-    account = BrokerageAccount.objects.filter(user_id=user_id, is_default=True).first()
+    wanted = {"is_default": True} if account_id is None else {"pk": account_id}
+    account = BrokerageAccount.objects.filter(user_id=user_id, **wanted).first()
     if account is None:
         return None
     book = book_load(account=account, now=now)

@@ -10,8 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import BrokerageAccount
-from accounts.requests import UserRequest
-from accounts.selectors import account_for_user
+from accounts.requests import CHOSEN, UserRequest, account_shown
 from marketdata.selectors import market_clock, movers, watchlist_instruments
 from marketdata.views import quote_rows, with_sparks
 from portfolio.domain.pnl import EquityPoint
@@ -57,7 +56,7 @@ def _period(request: UserRequest, otherwise: str) -> str:
 @require_safe
 def dashboard(request: UserRequest) -> HttpResponse:
     """`?period=`: what it is worth, what you hold, what is under way, what moves."""
-    now, account = timezone.now(), account_for_user(user=request.user)
+    now, account = timezone.now(), account_shown(request)
     context = _mine(account, now)
     if not request.htmx:
         context |= _curve(request, account, context["summary"], now) | _market(request, now)
@@ -91,6 +90,7 @@ def _curve(
         "periods": PERIOD_WORDS,
         "performance": performance_of(points, period, now),
         "curve_words": curve_words(points, period),
+        "curve_query": f"?{CHOSEN}={account.pk}",
         "nothing": not summary.positions and summary.portfolio_value == 0,
         "gift": settings.PAPER_OPENING_CASH,
         "gift_key": TransferForm().next_key,
@@ -121,7 +121,7 @@ def welcome(request: UserRequest) -> HttpResponseBase:
 def _history(
     request: UserRequest, period: str, now: datetime
 ) -> tuple[BrokerageAccount, list[EquityPoint]]:
-    account = account_for_user(user=request.user)
+    account = account_shown(request)
     summary = summary_get(account=account, now=now)
     return account, equity_curve(account=account, period=period, now=now, equity_now=summary)
 
@@ -155,7 +155,7 @@ def history_table(request: UserRequest) -> HttpResponse:
 @require_safe
 def portfolio(request: UserRequest) -> HttpResponse:
     """`?sort=&type=&page=&period=&benchmark=`: figures, return, risk, allocation, holdings."""
-    now, account = timezone.now(), account_for_user(user=request.user)
+    now, account = timezone.now(), account_shown(request)
     summary = summary_get(account=account, now=now)
     slices = allocation(summary)
     context = {
@@ -211,6 +211,7 @@ def lots(request: UserRequest, position_id: int) -> HttpResponse:
     found = Paginator(lots_open(position), settings.LOTS_SHOWN).get_page(request.GET.get("page"))
     context = {
         "position": position,
+        "shown": position.brokerage_account,
         "instrument": position.instrument,
         "found": found,
         "lots": lots_held(found.object_list, timezone.now()),
@@ -221,7 +222,7 @@ def lots(request: UserRequest, position_id: int) -> HttpResponse:
 @require_safe
 def export(request: UserRequest) -> HttpResponse:
     """The holdings as a CSV file."""
-    now, account = timezone.now(), account_for_user(user=request.user)
+    now, account = timezone.now(), account_shown(request)
     text = holdings_csv(summary_get(account=account, now=now))
     response = HttpResponse(text, content_type="text/csv; charset=utf-8")
     name = f"speedtrade-holdings-{now:%Y-%m-%d}.csv"

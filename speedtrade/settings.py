@@ -122,6 +122,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "speedtrade.lib.htmx.page_context",
+                "accounts.context.account_context",
             ],
             "builtins": ["speedtrade.templatetags.ui"],
         },

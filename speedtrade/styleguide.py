@@ -14,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from accounts.models import BrokerageAccount
 from accounts.models.users import Palette
 from accounts.requests import user_of
 from marketdata.domain.ranges import RANGES, TODAY
@@ -42,6 +43,11 @@ PILLS = ("", "gain", "loss", "warn", "info")
 BANNERS = (("", "info"), ("gain", "ok"), ("warn", "warn"), ("loss", "bad"))
 TOASTS = (("info", "info"), ("success", "ok"), ("warning", "warn"), ("error", "error"))
 LISTS = [SimpleNamespace(pk=n, name=f"List {n}", watched=n == 1) for n in (1, 2)]
+ACCOUNTS = [
+    BrokerageAccount(pk=1, label="Paper account"),
+    BrokerageAccount(pk=2, label="Alpaca paper", broker="alpaca", status="connecting"),
+    BrokerageAccount(pk=3, label="Kraken", broker="ccxt", exchange="kraken", mode="live"),
+]
 SHARES = [D(48), D(27), D(15), D(10)]
 
 
@@ -91,6 +97,7 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "links": [SortLink(""), SortLink("", "down", True)],
         "lists": LISTS,
         "column_choices": HOLDINGS.choices({}),
+        "accounts_mine": ACCOUNTS,
         "charted": instruments_listed().first() or rows[0]["instrument"],
         "ranges": RANGES.items(),
         "range": TODAY,

@@ -141,6 +141,29 @@ ROUTES: dict[str, list[Case]] = {
     "settings/sessions": [page("/settings/sessions", POST=303)],
     "settings/data": [page("/settings/data", GET=200)],
     "settings/export": [page("/settings/export", GET=200)],
+    "settings/brokers": [page("/settings/brokers", GET=200)],
+    "settings/brokers/connect": [
+        page("/settings/brokers/connect", GET=200, POST=422),
+        page("/settings/brokers/connect?broker=ccxt", {"POST": ALPACA}, GET=200, POST=303),
+    ],
+    "settings/brokers/choose": [
+        page("/settings/brokers/choose", POST=404),
+        page("/settings/brokers/choose", {"POST": {"account_id": "{account}"}}, POST=mine(303)),
+    ],
+    "settings/brokers/<int:account_id>": [page("/settings/brokers/{account}", GET=mine(200))],
+    **{
+        f"settings/brokers/<int:account_id>/{act}": [
+            page(f"/settings/brokers/{{account}}/{act}", POST=mine(303))
+        ]
+        for act in ("test", "stop", "resume", "disconnect")
+    },
+    "settings/brokers/<int:account_id>/change": [
+        page("/settings/brokers/{account}/change", POST=mine(422)),
+        page("/settings/brokers/{account}/change", {"POST": {"label": "Two"}}, POST=mine(303)),
+    ],
+    "settings/brokers/<int:account_id>/key": [
+        page("/settings/brokers/{account}/key", {"POST": ALPACA}, POST=mine(422)),
+    ],
     "settings/close": [page("/settings/close", POST=422)],
     "api/v1/auth/register": [open_api("auth/register", POST=400)],
     "api/v1/auth/login": [open_api("auth/login", POST=400)],
