@@ -8,11 +8,13 @@ tests compare ours with them. `faults` spoils answers; the methods play the mark
         settings.CCXT_URLS = {"kraken": vendor.urls}
 """
 
+import base64
 import re
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
+from speedtrade.testing.vendors.kraken_book import Book, VendorOrder, VendorTrade
 from speedtrade.testing.vendors.kraken_faults import Faults
 from speedtrade.testing.vendors.kraken_http import Loopback, Reply, Request
 from speedtrade.testing.vendors.kraken_market import (
@@ -22,8 +24,20 @@ from speedtrade.testing.vendors.kraken_market import (
     VendorError,
     levels_around,
 )
-from speedtrade.testing.vendors.kraken_pairs import pair_of
+from speedtrade.testing.vendors.kraken_pairs import asset_of, pair_of
+from speedtrade.testing.vendors.kraken_private import (
+    ENDPOINTS,
+    EVERYTHING,
+    READ_ONLY,
+    PrivateEndpoints,
+    VendorKey,
+)
 
+API_KEY = "LOOPBACK-KRAKEN-KEY"
+SECRET = base64.b64encode(
+    b"the secret of the loopback kraken, 64 bytes long or about that.."
+).decode()
+READ_KEY = "LOOPBACK-KRAKEN-READS"  # the same customer, and it may only look
 PATH = re.compile(r"^/0/(public|private)/(\w+)$")
 _PUBLIC = {
     "Time": "public_time",
@@ -49,6 +63,14 @@ class KrakenVendor(PublicEndpoints):
     def __init__(self, port: int = 0) -> None:
         super().__init__()
         self.wire = Loopback(self._answer, endpoint_name, port=port)
+        self.truth = Book(self.markets, self.now)
+        self.private = PrivateEndpoints(self.truth)
+        self.keys = {
+            API_KEY: VendorKey(API_KEY, SECRET, EVERYTHING),
+            READ_KEY: VendorKey(READ_KEY, SECRET, READ_ONLY),
+        }
+        self.hide_next = 0  # the next order is not seen by so many look-ups
+        self.deposit("USD", "100000")
 
     @property
     def urls(self) -> dict[str, str]:
@@ -81,14 +103,76 @@ class KrakenVendor(PublicEndpoints):
             if refusal:
                 raise VendorError(refusal)
             found = PATH.match(request.path)
-            method = _PUBLIC.get(found[2]) if found and found[1] == "public" else None
-            if method is None:
+            if found and found[1] == "private":
+                return Reply({"error": [], "result": self._answer_private(found[2], request)})
+            if not found or found[2] not in _PUBLIC:
                 raise VendorError("EGeneral:Unknown method")
-            return Reply({"error": [], "result": getattr(self, method)(request.query)})
+            return Reply({"error": [], "result": getattr(self, _PUBLIC[found[2]])(request.query)})
         except VendorError as error:
             return Reply({"error": [str(error)], "result": {}})
         except (ValueError, ArithmeticError):
             return Reply({"error": ["EGeneral:Invalid arguments"], "result": {}})
+
+    def _answer_private(self, endpoint: str, request: Request) -> Any:
+        key = self.keys.get(request.headers.get("api-key", ""))
+        if key is None:
+            raise VendorError("EAPI:Invalid key")
+        with self.truth.lock:
+            key.check(request)
+        if endpoint not in ENDPOINTS:
+            raise VendorError("EGeneral:Unknown method")
+        method, rights = ENDPOINTS[endpoint]
+        if rights and not key.rights & set(rights):
+            raise VendorError("EGeneral:Permission denied")
+        result = getattr(self.private, method)(request.form, key)
+        if endpoint == "AddOrder" and self.hide_next and "txid" in result:
+            self.truth.orders[result["txid"][0]].hidden = self.hide_next
+            self.hide_next = 0
+        return result
+
+    # ── the customer, elsewhere ────────────────────────────────────────────
+
+    def deposit(self, code: str, amount: str, *, kind: str = "deposit", fee: str = "0") -> str:
+        """Money moves without an order; a negative amount goes out. Gives the ledger id."""
+        return self.truth.deposit(asset_of(code), Decimal(amount), kind, Decimal(fee))
+
+    def external_order(
+        self,
+        symbol: str,
+        side: str,
+        volume: str,
+        price: str | None = None,
+        *,
+        client_id: str | None = None,
+        userref: int | None = None,
+    ) -> VendorOrder:
+        """An order that the customer places in the venue's own app."""
+        order = VendorOrder(
+            self.truth.id_new("O"),
+            pair_of(symbol),
+            side,
+            "limit" if price else "market",
+            Decimal(volume),
+            Decimal(price) if price else None,
+            self.now(),
+            client_id=client_id,
+            userref=userref,
+        )
+        return self.truth.place(order)
+
+    def order_of(self, client_id: str) -> VendorOrder:
+        """The newest order with this client id, as the venue knows it."""
+        return self.truth.orders[self.truth.accepted[client_id][-1]]
+
+    def fill(self, txid: str, volume: str | None = None, price: str | None = None) -> VendorTrade:
+        """Execute part or all of an order."""
+        return self.truth.fill(
+            txid, Decimal(volume) if volume else None, Decimal(price) if price else None
+        )
+
+    def cancel(self, txid: str, status: str = "canceled", reason: str = "User requested") -> None:
+        """End an order as the venue would: canceled, expired, or any other word."""
+        self.truth.close(self.truth.orders[txid], status, reason)
 
     # ── the market, as a test or a person plays it ─────────────────────────
 
@@ -102,6 +186,7 @@ class KrakenVendor(PublicEndpoints):
         market.bids, market.asks = levels_around(market.pair, Decimal(bid), Decimal(ask))
         market.last = (market.bid, Decimal("0.01"))
         market.high, market.low = max(market.high, market.bid), min(market.low, market.bid)
+        self.truth.move(market.pair)
 
     def book(self, symbol: str, bids: list[Level], asks: list[Level]) -> None:
         """Set the order book, best first."""
