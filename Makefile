@@ -12,6 +12,7 @@ PIP := $(PY) -m pip --disable-pip-version-check
 CHROMIUM := /usr/bin/chromium
 RUN_STAMP := .venv/.installed-run
 DEV_STAMP := .venv/.installed-dev
+SPECS_STAMP := .venv/.vendor-specs
 COVERAGE_LEAST := 85
 
 .PHONY: run test lint lint-code lint-django fmt screens constraints clean
@@ -21,7 +22,7 @@ run: $(RUN_STAMP)
 	@exec $(PY) manage.py up
 
 # The browser tests come after, in a process of their own: Playwright leaves an event loop running.
-test: lint $(CHROMIUM)
+test: lint $(SPECS_STAMP) $(CHROMIUM)
 	@rm -f .coverage .coverage.*
 	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e" --cov --cov-report=term:skip-covered \
 		--cov-fail-under=$(COVERAGE_LEAST)
@@ -81,6 +82,11 @@ $(RUN_STAMP): requirements.txt constraints.txt | $(PY)
 $(DEV_STAMP): requirements.txt requirements-dev.txt constraints.txt | $(PY)
 	$(PIP) install --quiet -r requirements-dev.txt -c constraints.txt
 	@touch $@ $(RUN_STAMP)
+
+# What the loopback vendors of the tests are checked against: fetched, never installed.
+$(SPECS_STAMP): tools/vendor_specs.py | $(DEV_STAMP)
+	$(PY) tools/vendor_specs.py
+	@touch $@
 
 $(CHROMIUM):
 	@test "$$(id -u)" = 0 || { echo "The browser tests need $(CHROMIUM): install Debian's chromium."; exit 1; }

@@ -467,6 +467,7 @@ ALPACA_DATA_STREAM_URL = env_url(
 CCXT_URLS = env_json("CCXT_URLS", "{}")  # exchange id -> the value of that exchange's urls["api"]
 BROKER_TIMEOUT = (3.05, 10.0)  # seconds to connect, seconds to answer
 BROKER_PAGES_MAX = 50  # of one list: a vendor whose pages never end is broken
+BROKER_LOOKUPS_MAX = 20  # orders that one poll asks for one by one
 CCXT_LEASE_WAIT = timedelta(seconds=15)  # for a key that another call holds, or its pace
 CCXT_MARKETS_AGE = timedelta(hours=1)  # the venue's rules are read again after so long
 CCXT_PACE = 1  # times what each exchange allows per key; more only where somebody pays for it
