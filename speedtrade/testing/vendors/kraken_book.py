@@ -89,6 +89,7 @@ class Book:
         self.ledger: list[LedgerEntry] = []
         self.balances: dict[str, Decimal] = defaultdict(Decimal)
         self.accepted: dict[str, list[str]] = defaultdict(list)  # client id -> txids, in order
+        self.fee_percent = FEE_PERCENT
         self.instant = True  # what crosses the market fills at once
         self._random = random.Random(4)
 
@@ -181,7 +182,10 @@ class Book:
             # As fine as the balance of the quote currency is, so that our books can equal these.
             unit = Decimal(1).scaleb(-min(pair.cost_decimals, ASSETS[pair.quote].decimals))
             cost = cost.quantize(unit, ROUND_DOWN)
-            fee = (cost * FEE_PERCENT / 100).quantize(unit, ROUND_DOWN)
+            fee = (cost * self.fee_percent / 100).quantize(unit, ROUND_DOWN)
+            # A millisecond apart at least: names of fills sort by their time.
+            last = next(reversed(self.trades.values()), None)
+            when = max(self.now(), last.at + 0.001) if last else self.now()
             trade = VendorTrade(
                 self.id_new("T"),
                 len(self.trades) + 1,
@@ -193,7 +197,7 @@ class Book:
                 size,
                 cost,
                 fee,
-                self.now(),
+                when,
             )
             self.trades[trade.id] = trade
             order.trades.append(trade.id)

@@ -11,8 +11,9 @@ class Fault:
     """One way to answer badly. `after`: the request was carried out, the answer is what suffers.
 
     `kind`: drop (close without a word), hang (hold the line until the vendor stops or is freed),
-    status (with `status` and an HTML body), empty, truncated, html (200 with such a body), error
-    (200 with `text` in `error`), change (`change` rewrites the parsed reply), raw (`text` is sent).
+    drip (a byte now and then, each in time), status (with `status` and an HTML body), empty,
+    truncated, html (200 with such a body), error (200 with `text` in `error`), change (`change`
+    rewrites the parsed reply), raw (`text` is sent).
     """
 
     kind: str

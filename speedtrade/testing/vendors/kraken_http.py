@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from speedtrade.testing.vendors.kraken_faults import Fault, Faults
 
+DRIP_EVERY = 0.2  # seconds
 HANG_MAX = 30.0  # seconds; a test that forgets to free a line does not hold the run
 
 
@@ -114,6 +115,9 @@ def _handler(loop: Loopback) -> type[BaseHTTPRequestHandler]:
                     freed.wait(HANG_MAX)
                 self.close_connection = True
                 return
+            if fault.kind == "drip":
+                self._drip(body.encode(), freed)
+                return
             html = f"<html><body><h1>{fault.status}</h1></body></html>"
             if fault.kind == "status":
                 self._send(fault.status, fault.text or html, fault.headers)
@@ -129,6 +133,21 @@ def _handler(loop: Loopback) -> type[BaseHTTPRequestHandler]:
                     "raw": fault.text,
                 }
                 self._send(200, bodies[fault.kind], fault.headers)
+
+        def _drip(self, body: bytes, freed: threading.Event) -> None:
+            self.close_connection = True
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            for byte in body:
+                if freed.wait(DRIP_EVERY):
+                    return
+                try:
+                    self.wfile.write(bytes([byte]))
+                    self.wfile.flush()
+                except OSError:
+                    return  # whoever waited has gone
 
         def _send(self, status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
             raw = text.encode()

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
+from django.conf import settings
 from django.utils import timezone
 
 from accounts.keys import BrokerKey
@@ -34,7 +35,6 @@ from trading.domain.orders import OrderState
 
 logger = logging.getLogger(__name__)
 Raw = Mapping[str, Any]
-LOOKUPS_MAX = 10  # orders that one list asks for one by one; the next list asks for the rest
 T = TypeVar("T")
 
 
@@ -178,7 +178,7 @@ class CcxtBroker:
             found.append((order, ref))
             missing.remove(ref)
         reports = [self._readable(order, ref) for order, ref in found]
-        reports.extend(self.find_order(ref) for ref in missing[:LOOKUPS_MAX])
+        reports.extend(self.find_order(ref) for ref in missing[: settings.BROKER_LOOKUPS_MAX])
         return [report for report in reports if report is not None]
 
     def list_since(self, since: datetime) -> Sequence[BrokerOrder]:

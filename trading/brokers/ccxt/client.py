@@ -37,10 +37,16 @@ logging.getLogger("ccxt").setLevel(logging.WARNING)
 #: What changes with every call and says nothing of the order.
 _UNSAID = frozenset({"nonce", "signature", "timestamp", "recvWindow"})
 LIVE, PAPER = "live", "paper"
+CHUNK = 65536
+REPLY_MAX = 20 * 1024 * 1024  # bytes; the markets of a large exchange are 10 MB
 
 
 class Forbidden(Exception):
     """An address that this account may not reach: nothing was sent."""
+
+
+class Unreadable(Exception):
+    """A reply that does not end, or ends too early: whatever was asked may have been done."""
 
 
 class GuardedSession(requests.Session):
@@ -57,12 +63,29 @@ class GuardedSession(requests.Session):
         """Send, unless it is forbidden."""
         if place_of(url) not in self.places:
             raise Forbidden(place_of(url))
-        kwargs |= {"timeout": settings.BROKER_TIMEOUT, "allow_redirects": False}
+        kwargs |= {"timeout": settings.BROKER_TIMEOUT, "allow_redirects": False, "stream": True}
         self.sent += 1
         self.status = 0
+        deadline = time.monotonic() + sum(settings.BROKER_TIMEOUT) + settings.BROKER_TIMEOUT[1]
         reply = super().request(method, url, *args, **kwargs)
+        with reply:
+            _read_whole(reply, deadline)
         self.status = reply.status_code
         return reply
+
+
+def _read_whole(reply: requests.Response, deadline: float) -> None:
+    """Read the body within a deadline: a timeout alone lets a byte every nine seconds through."""
+    content = bytearray()
+    while chunk := reply.raw.read1(CHUNK, decode_content=True):
+        content += chunk
+        if time.monotonic() > deadline or len(content) > REPLY_MAX:
+            raise Unreadable("the answer does not end")
+    length = reply.headers.get("Content-Length", "")
+    plain = not reply.headers.get("Content-Encoding")
+    if plain and length.isdigit() and len(content) < int(length):
+        raise Unreadable("the answer broke off")
+    reply._content, reply._content_consumed = bytes(content), True
 
 
 def place_of(url: str) -> str:

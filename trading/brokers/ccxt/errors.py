@@ -58,7 +58,7 @@ class Rule:
     pattern: str
     kind: Kind
     code: str = ""
-    words: str = "{venue} refused the order: {said}"
+    words: str = "{venue} refused the order: {said}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,9 @@ class Answer:
 
 
 _FUNDS = "insufficient_buying_power"
-_FUNDS_WORDS = "{venue} says that the account has too little for this order: {said}"
-_SMALL_WORDS = "{venue} takes no order so small: {said}"
-_SHUT_WORDS = "{venue} does not take new orders in this market now: {said}"
+_FUNDS_WORDS = "{venue} says that the account has too little for this order: {said}."
+_SMALL_WORDS = "{venue} takes no order so small: {said}."
+_SHUT_WORDS = "{venue} does not take new orders in this market now: {said}."
 
 _RULES: dict[str, tuple[Rule, ...]] = {
     "kraken": (
@@ -234,7 +234,7 @@ def _ruled(
             return AuthFailed(sentence)
         case Kind.RATE:
             wait = timedelta(minutes=15) if "lockout" in words else timedelta(seconds=15)
-            return RateLimited(f"{venue.name} takes no more requests for now: {words}", now + wait)
+            return RateLimited(f"{venue.name} takes no more requests for now: {words}.", now + wait)
         case Kind.NONCE:
             return NotSent(
                 f"{venue.name} refused the call as out of turn ({words}): another program uses the "

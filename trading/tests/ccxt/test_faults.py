@@ -24,6 +24,7 @@ from trading.tests.ccxt.hand import EPOCH, changed, order_ref, order_request
 AFTER = [  # the order is there, and the answer is none
     Fault("drop"),
     Fault("hang"),
+    Fault("drip"),
     Fault("status", status=500),
     Fault("status", status=502),
     Fault("status", status=503),
