@@ -129,7 +129,7 @@ def _created(request: HttpRequest, made: Alert, here: Instrument | None) -> Http
     if not getattr(request, "htmx", False):
         messages.success(request, said)
         return see_other(request, _back(here))
-    context = {"alert_here": here, **form_context(here, {})}
+    context = {"alert_here": here, "alert_added": True, **form_context(here, {})}
     return _told(render(request, FORM_PART, context), said)
 
 

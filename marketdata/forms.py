@@ -51,6 +51,7 @@ class AlertForm(MarketForm):
         error_messages={"required": "Write a symbol, AAPL for example."},
         widget=forms.TextInput(
             {
+                "class": "input",
                 "autocomplete": "off",
                 "autocapitalize": "characters",
                 "spellcheck": "false",
@@ -59,19 +60,27 @@ class AlertForm(MarketForm):
             }
         ),
     )
-    direction = forms.ChoiceField(label="Rises or falls", choices=list(DIRECTION_WORDS.items()))
+    direction = forms.ChoiceField(
+        label="Rises or falls",
+        choices=list(DIRECTION_WORDS.items()),
+        widget=forms.Select({"class": "input"}),
+    )
     price = forms.CharField(
         label="Price",
         max_length=32,
         error_messages={"required": "Write a price."},
-        widget=forms.TextInput({"inputmode": "decimal", "autocomplete": "off"}),
+        widget=forms.TextInput({"class": "input", "inputmode": "decimal", "autocomplete": "off"}),
     )
-    repeat = forms.ChoiceField(label="How often", choices=list(REPEAT_WORDS.items()))
+    repeat = forms.ChoiceField(
+        label="How often",
+        choices=list(REPEAT_WORDS.items()),
+        widget=forms.Select({"class": "input"}),
+    )
     note = forms.CharField(
         label="Note",
         max_length=NOTE_MAX,
         required=False,
-        widget=forms.TextInput({"autocomplete": "off"}),
+        widget=forms.TextInput({"class": "input", "autocomplete": "off"}),
     )
 
     def clean_price(self) -> Decimal:

@@ -12,6 +12,7 @@ from marketdata import quote_store
 from marketdata.models import Alert, Instrument
 from marketdata.services.alert_firing import alert_fire
 from marketdata.services.alerts import alert_create, alert_switch_off
+from speedtrade.lib.money import floor_to
 from speedtrade.testing.lives import price_of
 from speedtrade.testing.market import quote
 
@@ -40,7 +41,7 @@ def alerts_each(user: Any, stock: Instrument, now: datetime) -> list[int]:
             user=user,
             symbol=stock.symbol,
             direction=direction,
-            price=(last * D(part)).quantize(stock.price_tick),
+            price=floor_to(last * D(part), stock.price_tick),
             repeat=repeat,
             note=note,
             now=now,
@@ -48,7 +49,7 @@ def alerts_each(user: Any, stock: Instrument, now: datetime) -> list[int]:
         for direction, part, repeat, note in EACH
     ]
     for alert, part in ((made[2], "1.11"), (made[3], "0.89")):
-        price = (last * D(part)).quantize(stock.price_tick)
+        price = floor_to(last * D(part), stock.price_tick)
         past = replace(known, last=price, as_of=alert.seen_at + timedelta(seconds=1))
         alert_fire(alert_id=alert.pk, quote=past, now=now - timedelta(minutes=3))
     alert_switch_off(user=user, alert_id=made[4].pk)
@@ -61,7 +62,7 @@ def alert_long(user: Any, instrument: Instrument, now: datetime) -> None:
         user=user,
         symbol=instrument.symbol,
         direction="above",
-        price=(price_of(instrument) * 2).quantize(instrument.price_tick),
+        price=floor_to(price_of(instrument) * 2, instrument.price_tick),
         repeat="every",
         note=LONG_NOTE,
         now=now,
