@@ -64,7 +64,8 @@ function received(event) {
   else if (message.type === "order") emit("st:order", message.order);
   else if (message.type === "portfolio") {
     if (!shown() || message.portfolio.account_id === shown()) emit("st:portfolio", message.portfolio);
-  } else if (["alert", "account", "resync"].includes(message.type)) emit(`st:${message.type}`, message);
+  } else if (message.type === "alert") emit("st:alert", message.alert);
+  else if (message.type === "account" || message.type === "resync") emit(`st:${message.type}`, message);
   else if (message.type === "pong") schedulePing();
 }
 
