@@ -1,0 +1,1 @@
+"""Vendors on the loopback: they speak as the real ones are documented to, with their own truth."""
