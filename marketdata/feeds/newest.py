@@ -15,6 +15,8 @@ from typing import Final
 from marketdata.domain.quotes import MAX_CLOCK_SKEW, Level, Quote
 
 NOTHING: Final = Decimal(0)
+#: Levels behind the best price are shown so long after the book came.
+BOOK_STANDS: Final = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Newest:
     def book(
         self, symbol: str, bids: Sequence[Level], asks: Sequence[Level], at: datetime, now: datetime
     ) -> None:
-        """Levels of the book, best first; they count while both begin with the best prices."""
+        """Levels of the book, best first: both sides, and what stands behind them."""
         with self._lock:
             row = self._row(symbol)
             if not _newer(at, row.book_at, now):
@@ -176,17 +178,23 @@ class Newest:
             volume=day.volume,
             as_of=as_of,
             seq=row.seq,
-            bids=_levels(row.bids, bid),
-            asks=_levels(row.asks, ask),
+            bids=_levels(row, row.bids, bid, as_of),
+            asks=_levels(row, row.asks, ask, as_of),
             source=self._source,
         )
 
 
-def _levels(levels: tuple[Level, ...], best: Level) -> tuple[Level, ...]:
-    """The book where it agrees with the best price, else the best price alone."""
-    if levels and levels[0].price == best.price:
-        return levels
-    return (best,) if best.size else ()
+def _levels(
+    row: _Symbol, levels: tuple[Level, ...], best: Level, as_of: datetime
+) -> tuple[Level, ...]:
+    """The best price, and behind it what the last book has there, while that is recent."""
+    if not best.size:
+        return ()
+    if row.book_at is None or as_of - row.book_at > BOOK_STANDS:
+        return (best,)
+    falling = levels is row.bids
+    behind = (level for level in levels if (level.price < best.price) == falling)
+    return (best, *(level for level in behind if level.price != best.price))
 
 
 def _newer(at: datetime, than: datetime | None, now: datetime) -> bool:

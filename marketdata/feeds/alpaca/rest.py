@@ -39,7 +39,7 @@ class BadRequest(FeedFailed):
 class _TimedSession(requests.Session):
     """alpaca-py sets no time limit; a mute server would hold its thread for ever."""
 
-    def request(self, *args: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         kwargs.setdefault("timeout", settings.BROKER_TIMEOUT)
         return super().request(*args, **kwargs)
 

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 #: After the vendor said that the plan has no such data.
 PLAN_REST: Final = 60.0
 CLOSE_LIMIT: Final = 2.0
-Handler = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
+Handler = Callable[[Any], Coroutine[Any, Any, None]]
 
 
 class _Connection(StockDataStream):
