@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from marketdata.alert_words import alert_text
 from marketdata.domain.bars import Bar
 from marketdata.domain.quotes import Level, Quote, moment_to_wire, quote_to_wire
-from marketdata.models import Instrument
+from marketdata.models import Alert, AlertFiring, Instrument
 from marketdata.selectors import MarketState, Priced, is_stale
 from speedtrade.lib.money import plain
+from speedtrade.lib.times import rfc3339
 
 QUOTE_FIELDS: Final = (
     "symbol",
@@ -90,6 +92,37 @@ def clock_json(states: Mapping[str, MarketState], mode: str, now: datetime) -> d
         for kind, state in states.items()
     }
     return {"timestamp": moment_to_wire(now), "mode": mode, "markets": markets}
+
+
+def alert_json(alert: Alert) -> dict[str, Any]:
+    """An alert with its words; `fired_at` and `fired_price` are of the last time it fired."""
+    return {
+        "id": alert.pk,
+        "symbol": alert.instrument.symbol,
+        "direction": alert.direction,
+        "price": plain(alert.price, 2),
+        "repeat": alert.repeat,
+        "note": alert.note,
+        "state": alert.state,
+        "text": alert_text(alert),
+        "fired_at": None if alert.fired_at is None else rfc3339(alert.fired_at),
+        "fired_price": None if alert.fired_price is None else plain(alert.fired_price, 2),
+        "created_at": rfc3339(alert.created_at),
+    }
+
+
+def firing_json(firing: AlertFiring) -> dict[str, Any]:
+    """What an alert has said, and of which quote."""
+    return {
+        "alert_id": firing.alert_number,
+        "symbol": firing.instrument.symbol,
+        "direction": firing.direction,
+        "level": plain(firing.level, 2),
+        "note": firing.note,
+        "price": plain(firing.price, 2),
+        "quote_at": rfc3339(firing.quote_at),
+        "at": rfc3339(firing.at),
+    }
 
 
 def _levels(levels: Iterable[Level]) -> list[dict[str, str]]:

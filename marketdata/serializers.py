@@ -10,8 +10,10 @@ from django.conf import settings
 from django.utils.dateparse import parse_date, parse_datetime
 from rest_framework import serializers
 
+from marketdata.domain.alerts import AlertDirection, AlertRepeat, AlertState
 from marketdata.domain.bars import TIMEFRAMES
 from marketdata.models import AssetType
+from marketdata.models.alerts import NOTE_MAX
 from marketdata.selectors import DIRECTIONS
 
 
@@ -179,3 +181,27 @@ class ClockShape(serializers.Serializer[Any]):
     timestamp = serializers.DateTimeField()
     mode = serializers.ChoiceField(choices=["always", "nyse"])
     markets = MarketsShape()
+
+
+class AlertInput(serializers.Serializer[Any]):
+    symbol = serializers.CharField(max_length=32)
+    direction = serializers.ChoiceField(choices=[one.value for one in AlertDirection])
+    price = serializers.CharField(max_length=32, help_text="On the price tick of the symbol.")
+    repeat = serializers.ChoiceField(
+        choices=[one.value for one in AlertRepeat], default=AlertRepeat.ONCE.value
+    )
+    note = serializers.CharField(max_length=NOTE_MAX, required=False, default="", allow_blank=True)
+
+
+class AlertShape(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    symbol = serializers.CharField()
+    direction = serializers.ChoiceField(choices=[one.value for one in AlertDirection])
+    price = serializers.CharField()
+    repeat = serializers.ChoiceField(choices=[one.value for one in AlertRepeat])
+    note = serializers.CharField()
+    state = serializers.ChoiceField(choices=[one.value for one in AlertState])
+    text = serializers.CharField(help_text="The alert in words, as pages show it.")
+    fired_at = serializers.DateTimeField(allow_null=True)
+    fired_price = serializers.CharField(allow_null=True, help_text="The price that fired it last.")
+    created_at = serializers.DateTimeField()

@@ -10,6 +10,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from marketdata import charts, presenters, selectors, serializers
+from marketdata.alert_views import panel_context
 from marketdata.domain.indicators import BELOW, INDICATORS, indicators_of
 from marketdata.domain.ranges import RANGES, TODAY
 from marketdata.domain.symbols import symbol_slug
@@ -34,6 +35,7 @@ def symbol_page(request: HttpRequest, symbol: str) -> HttpResponseBase:
         **charts.book_of(quote),
         **_chart_context(request, instrument, quote),
         **starred(request, instrument),
+        **panel_context(request, instrument, quote),
         "state": selectors.market_clock(now)[instrument.asset_type],
         **symbol_context(request, instrument, now),
     }

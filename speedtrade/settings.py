@@ -319,6 +319,7 @@ STATIC_JOINED: dict[str, tuple[list[str], str]] = {
             "quotes.js",
             "title.js",
             "orders.js",
+            "alerts.js",
             "ticket.js",
             "pulse.js",
             "watchlist.js",
@@ -392,6 +393,7 @@ BARS_LIMIT = 1000
 BARS_LIMIT_DEFAULT = 300
 BOOK_LEVELS = 10  # of each side on a page
 CHART_ORDERS, CHART_FILLS = 20, 100  # of one account, drawn on a chart
+CHART_ALERTS = 20  # of one user in one symbol, drawn on a chart
 BARS_TABLE_ROWS = 100  # the newest so many of a range, as a table
 # How long a process believes what a year of daily bars said about a symbol.
 YEAR_CACHE = timedelta(0) if TESTING else timedelta(minutes=5)
@@ -417,6 +419,11 @@ MOVERS_LIMIT = 10
 WATCHLIST_LIMIT = 100  # symbols in one list
 WATCHLISTS_LIMIT = 20  # lists of one user
 WATCHLIST_IMPORT_LIMIT = 500  # words in one import
+ALERTS_LIMIT = 50  # price alerts of one user, whatever their state
+ALERTS_LOG = 20  # the newest firings on the page of alerts
+ALERTS_RELOAD = timedelta(seconds=5)  # so often the feed reads all alerts, changed or not
+ALERTS_LOOK = timedelta(milliseconds=500)  # so often it asks whether one has changed
+ALERT_QUIET = timedelta(minutes=1)  # between two firings of an alert that fires every time
 MARKETS_PAGE_SIZE = 50
 WATCHLIST_DEFAULT = ["AAPL", "MSFT", "NVDA", "SPY", "BTC/USD", "ETH/USD"]  # of a new user
 # How long a process believes what it read about an instrument, a halt included. Tests roll back

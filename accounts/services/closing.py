@@ -16,13 +16,23 @@ BY_OWNER = "Closed by its owner."
 #: What keeps an account from closing, in words; "" for nothing.
 Guard = Callable[[BrokerageAccount], str]
 
+#: What else ends with a user, in the transaction of the close.
+Closer = Callable[[User, datetime], object]
+
 _GUARDS: list[Guard] = []
+_CLOSERS: list[Closer] = []
 
 
 def register_closing_guard(guard: Guard) -> None:
     """Called once per guard, from AppConfig.ready() of the app that owns it."""
     if guard not in _GUARDS:
         _GUARDS.append(guard)
+
+
+def register_closer(closer: Closer) -> None:
+    """Called once per closer, from AppConfig.ready() of the app that owns it."""
+    if closer not in _CLOSERS:
+        _CLOSERS.append(closer)
 
 
 def closing_refusal(user: User) -> str:
@@ -54,6 +64,8 @@ def user_close(*, user: User, username: str, password: str, now: datetime) -> Us
         for account in accounts:
             if account.status == AccountStatus.ACTIVE:
                 account_freeze(account_id=account.pk, actor=user, reason=BY_OWNER, now=now)
+        for closer in _CLOSERS:
+            closer(user, now)
         return user_deactivate(user=user, actor=user, reason=BY_OWNER, now=now)
 
 

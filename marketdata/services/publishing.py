@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -19,18 +19,22 @@ FEED_REST: Final = timedelta(seconds=5)
 #: Rejected quotes are summed up and logged at most so often.
 REPORT_EVERY: Final = timedelta(seconds=10)
 
+#: Sees each quote that passed the gate, with the time; must neither wait nor raise.
+Watcher = Callable[[Sequence[Quote], datetime], None]
+
 
 class QuotePublisher:
     """Polls the feeds window by window and publishes what passes, one batch a window.
 
     A watched symbol is due in every window, the others take turns so that each comes once in
     settings.FEED_TICK_IDLE. A quote that the gate rejects is counted, and the last good one
-    stays in the store, where its age shows.
+    stays in the store, where its age shows. `watch` is shown each batch once it is out.
     """
 
-    def __init__(self, feeds: Sequence[Feed]) -> None:
+    def __init__(self, feeds: Sequence[Feed], watch: Watcher | None = None) -> None:
         self.rejected: Counter[str] = Counter()  # code of the gate -> how many since the start
         self._feeds = list(feeds)
+        self._watch = watch
         self._symbols: dict[str, tuple[str, ...]] = {}  # name of the feed -> its symbols
         self._last: dict[str, Quote] = {}
         self._resting: dict[str, datetime] = {}  # name of a feed that failed -> until when
@@ -56,6 +60,8 @@ class QuotePublisher:
         batch = list(self._passing(window, watched, now))
         quote_store.quotes_put(batch, beat=now)
         self._last.update((quote.symbol, quote) for quote in batch)
+        if self._watch is not None:
+            self._watch(batch, now)
         self._report(now)
         return len(batch)
 

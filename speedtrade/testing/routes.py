@@ -163,6 +163,22 @@ ROUTES: dict[str, list[Case]] = {
         page("/settings/indicators", {"POST": {"indicators": "sma20"}}, POST=303),
     ],
     "markets/<str:symbol>/book": [page("/markets/AAPL/book", GET=200)],
+    "markets/<str:symbol>/alerts": [page("/markets/AAPL/alerts", GET=200)],
+    "alerts": [
+        page("/alerts", GET=200, POST=422),
+        page(
+            "/alerts",
+            {"POST": {"symbol": "AAPL", "direction": "below", "price": "70", "repeat": "once"}},
+            GET=200,
+            POST=303,
+        ),
+    ],
+    "alerts/rows": [
+        page("/alerts/rows", POST=400),
+        page("/alerts/rows", {"POST": {"off": "{alert}"}}, POST=mine(303)),
+        page("/alerts/rows", {"POST": {"rearm": "{alert}"}}, POST=mine(303)),
+        page("/alerts/rows", {"POST": {"delete": "{alert}"}}, POST=mine(303)),
+    ],
     "search": [page("/search?q=app", GET=200)],
     "watchlist/add": [page("/watchlist/add", {"POST": {"symbol": "AAPL"}}, POST=302)],
     "watchlist/remove": [page("/watchlist/remove", {"POST": {"symbol": "AAPL"}}, POST=302)],
@@ -198,6 +214,18 @@ ROUTES: dict[str, list[Case]] = {
     ],
     "watchlists/<int:watchlist_id>/import": [
         page("/watchlists/{watchlist}/import", GET=mine(200), POST=mine(422)),
+    ],
+    "api/v1/alerts": [
+        api("alerts", GET=200, POST=400),
+        api(
+            "alerts",
+            {"POST": {"symbol": "AAPL", "direction": "below", "price": "70"}},
+            GET=200,
+            POST=201,
+        ),
+    ],
+    "api/v1/alerts/<int:alert_id>": [
+        api("alerts/{alert}", GET=mine(200), DELETE=mine(204)),
     ],
     "api/v1/market/quotes": [api("market/quotes?symbols=AAPL", GET=200)],
     "api/v1/market/quotes/<path:symbol>": [

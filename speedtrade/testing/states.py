@@ -43,6 +43,7 @@ from marketdata.services.instruments import instrument_halt
 from marketdata.services.watchlists import watchlist_add
 from portfolio.models import EquitySnapshot
 from speedtrade.lib.money import ZERO, money_round
+from speedtrade.testing.alerts import alert_long, alerts_each, alerts_many
 from speedtrade.testing.lives import Life, cash_move, instrument_make, order_live, price_of
 from trading.domain.orders import OrderState
 from trading.models import Order
@@ -140,6 +141,7 @@ def mixed_make(now: datetime) -> dict[str, int]:
     part = Life(stocks["AAPL"], D(2), price_of(stocks["AAPL"]), side="sell")
     orders["sold"] = order_live(account, part, now - timedelta(minutes=5)).pk
     history_make(account, now, D(100_000))
+    alerts_each(account.user, stocks["AAPL"], now)
     return orders
 
 
@@ -151,6 +153,7 @@ def extremes_make(now: datetime) -> dict[str, int]:
         life = Life(made, D(qty), D(price), limit=D(price))
         orders[symbol] = order_live(account, life, now - timedelta(hours=1)).pk
         watchlist_add(user=account.user, symbol=symbol, now=now)
+        alert_long(account.user, made, now)
     return orders
 
 
@@ -194,6 +197,7 @@ def full_make(
         now - timedelta(days=30),
     )
     orders_copy(template, orders - len(bought) - working - 1, held)
+    alerts_many(account.user, held, now)
     history_make(account, now, D(5_100_000))
     return {"filled": last, "canceled": template.pk}
 

@@ -24,6 +24,8 @@ from accounts.models import AuditEvent, BrokerageAccount, TokenFamily, User
 from accounts.services.staff import support_grant, support_group_ensure
 from accounts.tokens import tokens_issue
 from marketdata.models import Instrument
+from marketdata.services.alert_firing import alert_fire
+from marketdata.services.alerts import alert_create
 from portfolio.models import LedgerCheck
 from portfolio.services.checks import ledger_check_request
 from speedtrade import urls
@@ -103,6 +105,11 @@ def everything(desk: Desk) -> dict[Any, Any]:
         requested_by=desk.user,
         now=desk.now,
     )
+    alert = alert_create(
+        user=desk.user, symbol="AAPL", direction="above", price=market.D(150), now=desk.now
+    )
+    over = market.quote("AAPL", "150.99", "151.00", now=desk.now + timedelta(seconds=1))
+    assert alert_fire(alert_id=alert.pk, quote=over, now=desk.now)
     return {model: model.objects.order_by("pk").first() for model in MODELS}
 
 

@@ -27,7 +27,7 @@ class PriceChart {
     frame.addEventListener("change", (event) => { if (event.target.name === "indicators") this.fetch(); });
     document.addEventListener("st:quotes", (event) => this.follow(event.detail.get(frame.dataset.symbolOf)));
     document.body.addEventListener("st:resync", () => { this.fetch(); this.remark(); });
-    document.body.addEventListener("st:order", () => this.remark());
+    for (const name of ["st:order", "st:alert"]) document.body.addEventListener(name, () => this.remark());
     this.fetch();
   }
 

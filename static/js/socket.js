@@ -62,7 +62,8 @@ function received(event) {
   if (message.type === "quote") onQuotes(message.quotes);
   else if (message.type === "order") emit("st:order", message.order);
   else if (message.type === "portfolio") emit("st:portfolio", message.portfolio);
-  else if (["alert", "resync"].includes(message.type)) emit(`st:${message.type}`, message);
+  else if (message.type === "alert") emit("st:alert", message.alert);
+  else if (message.type === "resync") emit("st:resync");
   else if (message.type === "pong") schedulePing();
 }
 

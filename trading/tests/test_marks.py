@@ -47,7 +47,7 @@ def test_the_page_carries_the_same_marks(desk: Desk, web: Client) -> None:
 def test_nobody_sees_the_marks_of_another(desk: Desk, bob: Any) -> None:
     traded(desk)
     marks = page_client(bob).get("/markets/AAPL/marks").json()
-    assert marks == {"position": None, "orders": [], "fills": []}
+    assert marks == {"position": None, "orders": [], "fills": [], "alerts": []}
 
 
 def test_another_symbol_has_no_part_in_them(desk: Desk, web: Client) -> None:

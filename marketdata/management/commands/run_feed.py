@@ -7,18 +7,27 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from marketdata.feeds.registry import feeds_running
+from marketdata.services.alert_watch import AlertWatch
 from marketdata.services.feeding import FeedProcess, SystemClock
 from marketdata.services.publishing import QuotePublisher
 from speedtrade.lib.lease import Lease
 
 
 class Command(BaseCommand):
-    help = "Publish the quotes of MARKET_DATA_FEEDS until SIGTERM. A second copy waits its turn."
+    help = (
+        "Publish the quotes of MARKET_DATA_FEEDS and fire price alerts until SIGTERM. "
+        "A second copy waits its turn."
+    )
     requires_system_checks: list[str] = []  # `prepare` has run them
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        publisher = QuotePublisher(feeds_running())
-        FeedProcess(publisher=publisher, lease=Lease("feed"), clock=SystemClock(stop)).run()
+        alerts = AlertWatch()
+        publisher = QuotePublisher(feeds_running(), watch=alerts.take)
+        alerts.start()
+        try:
+            FeedProcess(publisher=publisher, lease=Lease("feed"), clock=SystemClock(stop)).run()
+        finally:
+            alerts.stop()
