@@ -4,6 +4,7 @@ The web process shows what a feed is called and reads its bars; it must not pay 
 vendors. So names and labels live here, and a vendor's bars come out of the table.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +17,8 @@ from django.utils.module_loading import import_string
 from marketdata.feeds.base import Feed
 from marketdata.models import Instrument
 from speedtrade.lib.errors import Unavailable
+
+logger = logging.getLogger(__name__)
 
 SIMULATED: Final = "simulated"
 ALPACA: Final = "alpaca"
@@ -86,8 +89,17 @@ def feed_named(name: str) -> Feed:
 
 
 def feeds_running() -> list[Feed]:
-    """The feeds of MARKET_DATA_FEEDS, in its order. For the feed process: vendors are imported."""
-    return [feed_named(kind.name) for kind in kinds_running()]
+    """The feeds of MARKET_DATA_FEEDS, in its order. For the feed process: vendors are imported.
+
+    One that cannot even be built is left out, and the log says why: the others go on.
+    """
+    feeds = []
+    for kind in kinds_running():
+        try:
+            feeds.append(feed_named(kind.name))
+        except Exception:
+            logger.exception("feed_not_built", extra={"feed": kind.name})
+    return feeds
 
 
 def kind_for(instrument: Instrument) -> FeedKind:
