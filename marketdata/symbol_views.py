@@ -14,6 +14,7 @@ from marketdata.alert_views import panel_context
 from marketdata.domain.indicators import BELOW, INDICATORS, indicators_of
 from marketdata.domain.ranges import RANGES, TODAY
 from marketdata.domain.symbols import symbol_slug
+from marketdata.feeds.registry import source_label
 from marketdata.panels import symbol_context
 from marketdata.services.indicators import indicators_choose
 from marketdata.views import quote_rows, starred
@@ -36,6 +37,7 @@ def symbol_page(request: HttpRequest, symbol: str) -> HttpResponseBase:
         **_chart_context(request, instrument, quote),
         **starred(request, instrument),
         **panel_context(request, instrument, quote),
+        "source": source_label(instrument.feed),
         "state": selectors.market_clock(now)[instrument.asset_type],
         **symbol_context(request, instrument, now),
     }

@@ -96,10 +96,10 @@ def _wanted(rows: Mapping[str, Instrument], claims: Claims) -> dict[str, dict[st
                     wanted[symbol] = _of_spec(spec, SIMULATED, spec.tradable)
             continue
         for listing in believed[kind.name] or ():
-            row, spec = rows.get(listing.symbol), specs.get(listing.symbol)
+            row, ours = rows.get(listing.symbol), specs.get(listing.symbol)
             other_kind = row is not None and row.asset_type != listing.asset_type
             if listing.symbol not in wanted and listing.symbol not in kept and not other_kind:
-                wanted[listing.symbol] = _of_listing(listing, kind.name, row, spec)
+                wanted[listing.symbol] = _of_listing(listing, kind.name, row, ours)
     for symbol, row in rows.items():
         if symbol in wanted or symbol in kept:
             continue

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand
 from marketdata.feeds.base import VendorFeed
 from marketdata.feeds.registry import feeds_running
 from marketdata.services.alert_watch import AlertWatch
+from marketdata.services.bars import BarsDesk, BarsKeeper
 from marketdata.services.feeding import Aide, FeedProcess, SystemClock
 from marketdata.services.listings import ListingsDesk
 from marketdata.services.publishing import QuotePublisher
@@ -28,12 +29,14 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         alerts = AlertWatch()
         feeds = feeds_running()
-        aides: list[Aide] = [feed for feed in feeds if isinstance(feed, VendorFeed)]
+        vendors = [feed for feed in feeds if isinstance(feed, VendorFeed)]
+        desks = [BarsDesk(feed) for feed in vendors]
+        aides: list[Aide] = [*vendors, *desks, ListingsDesk(feeds), BarsKeeper(feeds)]
         process = FeedProcess(
             publisher=QuotePublisher(feeds, watch=alerts.take),
             lease=Lease("feed"),
             clock=SystemClock(stop),
-            aides=[*aides, ListingsDesk(feeds)],
+            aides=aides,
         )
         alerts.start()
         try:
