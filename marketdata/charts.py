@@ -10,13 +10,14 @@ from typing import Any, Final
 from django.conf import settings
 
 from marketdata import selectors
+from marketdata.bar_store import BarRun
 from marketdata.domain.bars import Bar
 from marketdata.domain.indicators import INDICATORS, Lines, indicators_of
 from marketdata.domain.quotes import Quote
 from marketdata.domain.ranges import RANGES, range_start
 from marketdata.hours import market_hours
 from marketdata.models import Instrument
-from speedtrade.lib.errors import InvalidInput
+from speedtrade.lib.errors import InvalidInput, Unavailable
 from speedtrade.lib.formats import pct_text, price_text
 from speedtrade.lib.money import percent
 
@@ -36,7 +37,7 @@ class Year:
     average_volume: Decimal | None
 
 
-def range_bars(instrument: Instrument, name: str, *, now: datetime) -> list[Bar]:
+def range_bars(instrument: Instrument, name: str, *, now: datetime) -> BarRun:
     """The bars of a range, oldest first; raises InvalidInput for a name that is not in RANGES."""
     if name not in RANGES:
         raise InvalidInput.field("range", f"Choose one of {', '.join(RANGES)}.")
@@ -52,7 +53,13 @@ def year_of(instrument: Instrument, *, now: datetime) -> Year:
     kept = _years.get(instrument.symbol)
     if kept is not None and clock < kept[0]:
         return kept[1]
-    year = _year(selectors.bars(instrument, "1D", now=now, start=now - YEAR, limit=366))
+    try:
+        days = selectors.bars(instrument, "1D", now=now, start=now - YEAR, limit=366)
+    except Unavailable:  # no feed prices it any more: its page still has the rest to show
+        days = BarRun()
+    year = _year(days)
+    if days.loading:
+        return year
     if len(_years) >= _YEARS_LIMIT:
         _years.clear()
     _years[instrument.symbol] = (clock + settings.YEAR_CACHE.total_seconds(), year)

@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from marketdata.alert_words import alert_text
+from marketdata.bar_store import BarRun
 from marketdata.domain.bars import Bar
 from marketdata.domain.quotes import Level, Quote, moment_to_wire, quote_to_wire
+from marketdata.feeds.registry import source_label
 from marketdata.models import Alert, AlertFiring, Instrument
 from marketdata.selectors import MarketState, Priced, is_stale
 from speedtrade.lib.money import plain
@@ -55,9 +57,10 @@ def book_json(quote: Quote, now: datetime) -> dict[str, Any]:
     }
 
 
-def bars_json(symbol: str, timeframe: str, rows: Iterable[Bar]) -> dict[str, Any]:
-    """Bars, oldest first; `t` is when a bar begins."""
-    return {"symbol": symbol, "timeframe": timeframe, "bars": [_bar(row) for row in rows]}
+def bars_json(symbol: str, timeframe: str, rows: BarRun) -> dict[str, Any]:
+    """Bars, oldest first; `t` is when a bar begins. `loading`: some are still on their way."""
+    bars = [_bar(row) for row in rows]
+    return {"symbol": symbol, "timeframe": timeframe, "bars": bars, "loading": rows.loading}
 
 
 def instrument_json(instrument: Instrument) -> dict[str, Any]:
@@ -75,6 +78,7 @@ def instrument_json(instrument: Instrument) -> dict[str, Any]:
         "fractionable": instrument.fractionable,
         "tradable": instrument.tradable,
         "shortable": instrument.shortable,
+        "source": source_label(instrument.feed),
         "halted": instrument.halted_at is not None,
     }
 

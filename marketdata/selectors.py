@@ -13,11 +13,12 @@ from django.conf import settings
 from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, Value, When
 
 from marketdata import quote_store
-from marketdata.domain.bars import TIMEFRAMES, Bar
+from marketdata.bar_store import BarRun, bars_read
+from marketdata.domain.bars import TIMEFRAMES
 from marketdata.domain.calendar import Phase
 from marketdata.domain.quotes import Quote
 from marketdata.domain.symbols import symbol_candidates
-from marketdata.feeds.registry import feed_for
+from marketdata.feeds.registry import feed_named, kind_for
 from marketdata.hours import market_hours
 from marketdata.models import AssetType, Instrument, Watchlist, WatchlistItem
 from speedtrade.lib.errors import FieldError, InvalidInput, NotFound, Unavailable
@@ -211,11 +212,12 @@ def bars(
     start: datetime | None = None,
     end: datetime | None = None,
     limit: int = settings.BARS_LIMIT_DEFAULT,
-) -> list[Bar]:
+) -> BarRun:
     """The newest `limit` bars that begin in [start, end], oldest first, up to `now`.
 
-    Raises InvalidInput for an unknown timeframe, a limit outside 1 to settings.BARS_LIMIT or an
-    end before the start.
+    Those of a vendor come out of the table; `loading` says that some are on their way. Raises
+    InvalidInput for an unknown timeframe, a limit outside 1 to settings.BARS_LIMIT or an end before
+    the start, and Unavailable for an instrument that no feed here prices.
     """
     if timeframe not in TIMEFRAMES:
         raise InvalidInput.field("timeframe", f"Choose one of {', '.join(TIMEFRAMES)}.")
@@ -225,9 +227,13 @@ def bars(
     if start is not None and end is not None and end < start:
         raise InvalidInput.field("end", "The end is before the start.")
     if last < BARS_BEGIN or (start is not None and start > last):
-        return []
-    feed = feed_for(instrument)
-    return feed.bars(instrument.symbol, timeframe, start=start, end=last, limit=limit, now=now)
+        return BarRun()
+    kind = kind_for(instrument)
+    if kind.vendor:
+        return bars_read(instrument, timeframe, start=start, end=last, limit=limit, now=now)
+    feed = feed_named(kind.name)
+    rows = feed.bars(instrument.symbol, timeframe, start=start, end=last, limit=limit, now=now)
+    return BarRun(rows)
 
 
 def market_clock(now: datetime) -> Mapping[str, MarketState]:

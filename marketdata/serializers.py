@@ -128,6 +128,9 @@ class BarsShape(serializers.Serializer[Any]):
     symbol = serializers.CharField()
     timeframe = serializers.ChoiceField(choices=list(TIMEFRAMES))
     bars = BarShape(many=True, help_text="Oldest first.")
+    loading = serializers.BooleanField(
+        help_text="Some bars of the range are on their way from the vendor: ask again in a moment."
+    )
 
 
 class InstrumentShape(serializers.Serializer[Any]):
@@ -143,6 +146,9 @@ class InstrumentShape(serializers.Serializer[Any]):
     fractionable = serializers.BooleanField()
     tradable = serializers.BooleanField()
     shortable = serializers.BooleanField()
+    source = serializers.CharField(  # type: ignore[assignment] # a field, as in QuoteShape
+        help_text="Whose prices these are: Alpaca IEX, Kraken, Simulated."
+    )
     halted = serializers.BooleanField()
 
 

@@ -16,6 +16,7 @@ from marketdata.alert_views import panel_context
 from marketdata.domain.indicators import BELOW, INDICATORS
 from marketdata.domain.ranges import RANGES, TODAY, day_words
 from marketdata.domain.symbols import symbol_slug
+from marketdata.feeds.registry import source_label
 from marketdata.panels import symbol_context
 from marketdata.services.indicators import indicators_choose
 from marketdata.views import quote_rows, starred
@@ -38,6 +39,7 @@ def symbol_page(request: HttpRequest, symbol: str) -> HttpResponseBase:
         **_chart_context(request, row, now),
         **starred(request, instrument),
         **panel_context(request, instrument, quote),
+        "source": source_label(instrument.feed),
         "state": selectors.market_clock(now)[instrument.asset_type],
         **symbol_context(request, instrument, now),
     }

@@ -407,6 +407,22 @@ CHART_ALERTS = 20  # of one user in one symbol, drawn on a chart
 BARS_TABLE_ROWS = 100  # the newest so many of a range, as a table
 # How long a process believes what a year of daily bars said about a symbol.
 YEAR_CACHE = timedelta(0) if TESTING else timedelta(minutes=5)
+# Bars of vendors are stored: so far back, per timeframe; older ones are thinned out.
+BARS_KEPT = {
+    "1m": timedelta(days=7),
+    "5m": timedelta(days=30),
+    "15m": timedelta(days=90),
+    "1h": timedelta(days=400),
+    "1D": timedelta(days=3660),
+}
+BARS_ROWS_MAX = 5_000_000  # beyond it the series that nobody asked for longest go
+BARS_UNASKED = timedelta(days=30)  # a series that nobody asked for so long goes
+BARS_FRESH = timedelta(
+    seconds=10
+)  # a series that ends at the present is asked for again after so long
+BARS_WAIT = timedelta(seconds=2)  # a page waits so long for missing bars
+BARS_ASK_AGAIN = timedelta(seconds=15)  # a question without an answer is asked again after so long
+BARS_THIN_PERIOD = timedelta(hours=1)
 QUOTES_LIMIT = 100  # symbols in one request
 SEARCH_LIMIT = 20
 MOVERS_LIMIT = 10
@@ -487,6 +503,19 @@ CCXT_EXCHANGES = ["kraken", "coinbase", "binance"]
 CCXT_TEST_MARKETS = ["coinbase", "binance"]  # with a market of their own for tests
 BROKER_ACCOUNTS_MAX = 20  # connected ones of one user
 LIVE_DAY_CAP = env_decimal("LIVE_DAY_CAP", "10000")  # of a new live account; its owner changes it
+# Keys for Alpaca's market data alone; orders use the keys that users connect.
+ALPACA_DATA_KEY = env_str("ALPACA_DATA_KEY", "")
+ALPACA_DATA_SECRET = env_str("ALPACA_DATA_SECRET", "")
+ALPACA_STREAM_SYMBOLS = 30  # of one connection, on the free plan
+ALPACA_CALLS_PER_MINUTE = 180  # of 200 on the free plan
+ALPACA_CANARY = "SPY"  # always streamed: in market hours it is never silent, so silence is a fault
+FEED_MUTE_AFTER = timedelta(seconds=10)  # without a frame in market hours the stream connects anew
+FEED_CONNECT_LIMIT = timedelta(seconds=10)  # from dialling to being let in
+FEED_TURN_MAX = 250  # symbols of one feed that take their turn in one window
+CCXT_POLL = timedelta(seconds=1)  # so often the prices of a CCXT exchange are asked for, at most
+FEED_CURRENCY = "USD"  # what accounts are kept in; markets in another currency are not listed
+LISTINGS_PERIOD = timedelta(hours=1)  # so often venues are asked what they list
+LISTINGS_RETRY = timedelta(minutes=1)  # and so soon again when one did not answer
 BROKER_TIMEOUT = (3.05, 10.0)  # seconds to connect, seconds to answer
 GATE_FAILURES = 5  # failures in a row close the gate of an account
 GATE_PROBE_PERIOD = timedelta(seconds=15)  # then one call passes in so long

@@ -41,6 +41,16 @@ class Clock(Protocol):
         """Wait so long, or until the process shall stop; whether it shall."""
 
 
+class Aide(Protocol):
+    """What runs beside the windows, in threads of its own, only where the process leads."""
+
+    def start(self) -> None:
+        """Begin; again is harmless."""
+
+    def stop(self) -> None:
+        """End within seconds; again is harmless."""
+
+
 class SystemClock:
     """The machine's clock; `stop` ends every wait at once."""
 
@@ -78,7 +88,9 @@ class FeedProcess:
         lease: Lease,
         clock: Clock,
         instruments: Callable[[], Sequence[tuple[str, str]]] = instruments_read,
+        aides: Sequence[Aide] = (),
     ) -> None:
+        self._aides = list(aides)
         self._publisher = publisher
         self._instruments = instruments
         self._lease = lease
@@ -109,7 +121,13 @@ class FeedProcess:
                 rest = period - (now - EPOCH) % period
                 stop = self._clock.wait(rest.total_seconds())
         finally:
+            self._rest()
             self._lease.release()
+
+    def _rest(self) -> None:
+        """Nobody may be connected to a vendor but the process that leads."""
+        for aide in self._aides:
+            aide.stop()
 
     def _lead(self) -> bool:
         """Whether this process is the feed; looks at its lease now and then."""
@@ -123,14 +141,18 @@ class FeedProcess:
             if self._leading:
                 logger.warning("feed_lease_lost")
                 self._leading = False
+                self._rest()
                 self._lease.release()
             if self._lease.take():
                 logger.info("feed_started")
                 self._leading, self._waiting_said = True, False
                 self._lease_check = clock + LEASE_CHECK.total_seconds()
+                for aide in self._aides:
+                    aide.start()
                 return True
             self._say_waiting("another feed runs; waiting for its lease")
         except psycopg.Error:
+            self._rest()
             self._lease.release()
             self._say_waiting("the database is away; waiting for the lease")
         return False

@@ -59,7 +59,8 @@ class PriceChart {
     this.base = this.prev ?? data.bars[0]?.o;
     this.draw();
     if (this.bars.length) this.tell();
-    else say(this.box, "No bars yet.");
+    else say(this.box, data.loading ? "Bars are on their way." : "No bars yet.");
+    if (data.loading && (this.waits = (this.waits ?? 0) + 1) <= 10) setTimeout(() => this.fetch(), 2000);
     this.chart.timeScale().fitContent();
   }
 

@@ -6,9 +6,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from marketdata.feeds.base import VendorFeed
 from marketdata.feeds.registry import feeds_running
 from marketdata.services.alert_watch import AlertWatch
-from marketdata.services.feeding import FeedProcess, SystemClock
+from marketdata.services.bars import BarsDesk, BarsKeeper
+from marketdata.services.feeding import Aide, FeedProcess, SystemClock
+from marketdata.services.listings import ListingsDesk
 from marketdata.services.publishing import QuotePublisher
 from speedtrade.lib.lease import Lease
 
@@ -25,9 +28,18 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         alerts = AlertWatch()
-        publisher = QuotePublisher(feeds_running(), watch=alerts.take)
+        feeds = feeds_running()
+        vendors = [feed for feed in feeds if isinstance(feed, VendorFeed)]
+        desks = [BarsDesk(feed) for feed in vendors]
+        aides: list[Aide] = [*vendors, *desks, ListingsDesk(feeds), BarsKeeper(feeds)]
+        process = FeedProcess(
+            publisher=QuotePublisher(feeds, watch=alerts.take),
+            lease=Lease("feed"),
+            clock=SystemClock(stop),
+            aides=aides,
+        )
         alerts.start()
         try:
-            FeedProcess(publisher=publisher, lease=Lease("feed"), clock=SystemClock(stop)).run()
+            process.run()
         finally:
             alerts.stop()
