@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0005_broker_accounts"),
+        ("accounts", "0007_broker_accounts"),
         ("portfolio", "0004_welcome"),
     ]
 

@@ -10,7 +10,7 @@ from speedtrade.lib.triggers import append_only
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0005_broker_accounts"),
+        ("accounts", "0007_broker_accounts"),
         ("marketdata", "0002_watchlist_positions"),
         ("trading", "0003_quantity_or_amount"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
