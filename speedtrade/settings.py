@@ -378,6 +378,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "ENUM_NAME_OVERRIDES": {  # three fields have the name "direction"
+        "AlertDirection": ["above", "below"],
+        "MoversDirection": ["gainers", "losers"],
+        "TransferDirection": "portfolio.models.Direction",
+    },
 }
 
 # ── market data ─────────────────────────────────────────────────────────────
