@@ -27,7 +27,7 @@ CONCEPTS: dict[str, str] = {
     "quote": "What it costs now: where a price comes from and when it counts as old.",
     "watchlist": "What you keep an eye on: lists, their order, and what the star does.",
     "alert": "What tells you that a price was reached: when it fires, and when it may again.",
-    "account": "Where you trade: connecting a broker, and how its books and ours are kept the same.",
+    "account": "Where you trade: connecting a broker, and how its books and ours agree.",
     "broker": "Who carries orders out, and what each can do.",
 }
 _PAGE_LINK = re.compile(r"(?:\./)?([a-z]+)\.md(#.*)?")
