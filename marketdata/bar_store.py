@@ -67,6 +67,7 @@ def bars_read(
     end: datetime,
     limit: int,
     now: datetime,
+    wait: bool = True,
 ) -> BarRun:
     """The newest `limit` bars in [start, end] of the table, after asking for what it lacks."""
     begin = max(
@@ -74,7 +75,7 @@ def bars_read(
     )
     loading = False
     if begin <= end:
-        loading = _complete(instrument, timeframe, begin, end, now)
+        loading = _complete(instrument, timeframe, begin, end, now, wait=wait)
     rows = Bar.objects.filter(instrument=instrument, timeframe=timeframe, t__lte=end)
     if start is not None:
         rows = rows.filter(t__gte=start)
@@ -120,7 +121,13 @@ def _begin(instrument: Instrument, timeframe: str, end: datetime, limit: int) ->
 
 
 def _complete(
-    instrument: Instrument, timeframe: str, begin: datetime, end: datetime, now: datetime
+    instrument: Instrument,
+    timeframe: str,
+    begin: datetime,
+    end: datetime,
+    now: datetime,
+    *,
+    wait: bool,
 ) -> bool:
     """Ask for what is missing, wait where the page would be poor without; whether it still is."""
     series = BarSeries.objects.filter(instrument=instrument, timeframe=timeframe).first()
@@ -131,7 +138,7 @@ def _complete(
     poor = series is None or begin < series.begins or min(end, now) - series.ends > SHOWN
     try:
         state = _ask(instrument.feed, question)
-        if poor and state == ASKED_STATE and _feed_lives(now):
+        if wait and poor and state == ASKED_STATE and _feed_lives(now):
             state = _wait(question)
     except RedisError:
         logger.warning("bars_not_asked_for", extra={"symbol": instrument.symbol})

@@ -37,6 +37,8 @@ BARS_BEGIN: Final = datetime(1990, 1, 1, tzinfo=UTC)
 #: What a person wrote -> (until when on the monotonic clock, the instrument). Finds only.
 _found: dict[str, tuple[float, Instrument]] = {}
 _FOUND_LIMIT: Final = 50_000
+#: Until when on the monotonic clock, and every last quote.
+_recent: tuple[float, dict[str, Quote]] | None = None
 
 
 class UnknownSymbol(NotFound):
@@ -143,8 +145,8 @@ def instruments_get(texts: Iterable[str]) -> list[Instrument]:
 
 
 def instruments_listed(asset_type: str = "") -> QuerySet[Instrument]:
-    """Every instrument, or those of one asset type, by symbol."""
-    rows = Instrument.objects.order_by("symbol")
+    """Every instrument that a feed prices, or those of one asset type, by symbol."""
+    rows = Instrument.objects.exclude(feed="").order_by("symbol")
     return rows.filter(asset_type=asset_type) if asset_type else rows
 
 
@@ -191,7 +193,7 @@ def movers(
     """
     hours = market_hours()
     opened = {kind: hours.session_for(kind, now).open for kind in AssetType.values}
-    quotes = quote_store.quotes_all()
+    quotes = _quotes_recent()
     rows = [
         Priced(instrument, quotes[instrument.symbol])
         for instrument in instruments_listed(asset_type)
@@ -204,6 +206,16 @@ def movers(
     return rows[:limit]
 
 
+def _quotes_recent() -> dict[str, Quote]:
+    """Every last quote, at most settings.MOVERS_CACHE old: thousands take a while to read."""
+    global _recent
+    clock = time.monotonic()
+    if _recent is None or clock >= _recent[0]:
+        quotes = quote_store.quotes_all()
+        _recent = (clock + settings.MOVERS_CACHE.total_seconds(), quotes)
+    return _recent[1]
+
+
 def bars(
     instrument: Instrument,
     timeframe: str,
@@ -212,10 +224,12 @@ def bars(
     start: datetime | None = None,
     end: datetime | None = None,
     limit: int = settings.BARS_LIMIT_DEFAULT,
+    wait: bool = True,
 ) -> BarRun:
     """The newest `limit` bars that begin in [start, end], oldest first, up to `now`.
 
-    Those of a vendor come out of the table; `loading` says that some are on their way. Raises
+    Those of a vendor come out of the table; `loading` says that some are on their way, after a
+    moment's wait if `wait`. Raises
     InvalidInput for an unknown timeframe, a limit outside 1 to settings.BARS_LIMIT or an end before
     the start, and Unavailable for an instrument that no feed here prices.
     """
@@ -230,7 +244,14 @@ def bars(
         return BarRun()
     kind = kind_for(instrument)
     if kind.vendor:
-        return bars_read(instrument, timeframe, start=start, end=last, limit=limit, now=now)
+        asked: dict[str, Any] = {
+            "start": start,
+            "end": last,
+            "limit": limit,
+            "now": now,
+            "wait": wait,
+        }
+        return bars_read(instrument, timeframe, **asked)
     feed = feed_named(kind.name)
     rows = feed.bars(instrument.symbol, timeframe, start=start, end=last, limit=limit, now=now)
     return BarRun(rows)

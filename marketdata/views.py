@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -65,7 +65,9 @@ def with_sparks(
         if quote is None:
             continue
         start = opened[instrument.asset_type]
-        today = selectors.bars(instrument, timeframe, now=now, start=start, limit=SPARK_LIMIT)
+        today = selectors.bars(
+            instrument, timeframe, now=now, start=start, limit=SPARK_LIMIT, wait=False
+        )
         row["spark"] = [quote.prev_close, *(bar.c for bar in today), quote.last]
     return rows
 
@@ -76,14 +78,13 @@ def markets(request: HttpRequest) -> HttpResponse:
     now, kind = timezone.now(), request.GET.get("type", "")
     kind = kind if kind in AssetType.values else ""
     sort = sort_asked(request.GET.get("sort", ""))
-    rows = sort_rows(quote_rows(selectors.instruments_listed(kind), now), sort or "symbol")
     query = urlencode({name: value for name, value in (("type", kind), ("sort", sort)) if value})
     context = {
         "kind": kind,
         "sort": sort,
         "links": sort_links(sort or "symbol", type=kind),
         "query": f"&{query}#all" if query else "#all",
-        "found": Paginator(rows, settings.MARKETS_PAGE_SIZE).get_page(request.GET.get("page")),
+        "found": _all_page(kind, sort or "symbol", request.GET.get("page", ""), now),
     }
     if not getattr(request, "htmx", False):
         context |= {
@@ -94,6 +95,18 @@ def markets(request: HttpRequest) -> HttpResponse:
     return page(
         request, "marketdata/markets.html", context, partial="marketdata/partials/_all.html"
     )
+
+
+def _all_page(kind: str, sort: str, number: str, now: datetime) -> Page[dict[str, Any]]:
+    """One page of all there is. By symbol, only the quotes of that page are read."""
+    listed = selectors.instruments_listed(kind)
+    if sort.removeprefix("-") != "symbol":
+        rows = sort_rows(quote_rows(listed, now), sort)
+        return Paginator(rows, settings.MARKETS_PAGE_SIZE).get_page(number)
+    found: Any = Paginator(listed.order_by(sort), settings.MARKETS_PAGE_SIZE).get_page(number)
+    found.object_list = quote_rows(found.object_list, now)
+    rows_page: Page[dict[str, Any]] = found
+    return rows_page
 
 
 def _movers(direction: selectors.Direction, kind: str, now: datetime) -> list[dict[str, Any]]:

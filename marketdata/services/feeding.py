@@ -78,7 +78,8 @@ class FeedProcess:
 
     Windows sit on the wall clock, as the simulated ticks do, so a tick goes out as it happens. A
     wait is never longer than a window and a window runs at most once: after a pause, or a step of
-    the clock, the process goes on with the present one and makes up for nothing.
+    the clock, the process goes on with the present one and makes up for nothing. Instruments are
+    read again now and then, and at once when `relisted` is set.
     """
 
     def __init__(
@@ -89,7 +90,9 @@ class FeedProcess:
         clock: Clock,
         instruments: Callable[[], Sequence[tuple[str, str]]] = instruments_read,
         aides: Sequence[Aide] = (),
+        relisted: threading.Event | None = None,
     ) -> None:
+        self._relisted = relisted or threading.Event()
         self._aides = list(aides)
         self._publisher = publisher
         self._instruments = instruments
@@ -164,8 +167,9 @@ class FeedProcess:
 
     def _reload_when_due(self) -> None:
         clock = self._clock.monotonic()
-        if clock < self._reload:
+        if clock < self._reload and not self._relisted.is_set():
             return
+        self._relisted.clear()
         wait = EMPTY_RELOAD
         try:
             rows = self._instruments()

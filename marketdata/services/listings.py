@@ -162,8 +162,8 @@ def _differs(row: Instrument, columns: dict[str, Any] | None) -> bool:
 class ListingsDesk:
     """An aide of the feed process: asks the venues at its start and each hour."""
 
-    def __init__(self, feeds: Sequence[Feed]) -> None:
-        self._feeds = list(feeds)
+    def __init__(self, feeds: Sequence[Feed], relisted: threading.Event) -> None:
+        self._feeds, self._relisted = list(feeds), relisted
         self._loop = Loop("listings", self._step, first=2.0, longest=60.0)
 
     def start(self) -> None:
@@ -185,6 +185,7 @@ class ListingsDesk:
             raise FeedFailed(f"the database is away: {type(error).__name__}") from error
         finally:
             connection.close()
+        self._relisted.set()
         seconds = (datetime.now(UTC) - began).total_seconds()
         logger.info("listings_applied", extra={"new": new, "total": total, "seconds": seconds})
         silent = any(listed is None for listed in claims.values())

@@ -15,6 +15,7 @@ from marketdata.models import Bar, BarSeries
 from marketdata.services.bars import BarsDesk, bars_fill, bars_thin
 from marketdata.tests.factories import make_instrument
 from speedtrade.lib.redis import redis_client
+from speedtrade.testing.cast import page_client
 
 D = Decimal
 NOW = datetime(2026, 11, 23, 15, 0, 30, tzinfo=UTC)  # a Monday, 10:00 in New York
@@ -283,15 +284,14 @@ def test_the_queue_of_questions_is_bounded(vendor, coin, monkeypatch):
     assert redis_client().llen("st:bars:wanted:ccxt:kraken") == 5
 
 
-def test_the_page_of_an_instrument_without_a_feed_still_opens(client, user):
+def test_the_page_of_an_instrument_without_a_feed_still_opens(alice):
     make_instrument("OLD", feed="", tradable=False)
-    client.force_login(user)
+    client = page_client(alice)
     assert client.get("/markets/OLD").status_code == 200
 
 
-def test_the_page_names_the_source(client, user, vendor, coin):
-    client.force_login(user)
-    page = client.get("/markets/BTC-USD").content.decode()
+def test_the_page_names_the_source(alice, vendor, coin):
+    page = page_client(alice).get("/markets/BTC-USD").content.decode()
     assert ">Kraken</span>" in page
     assert "Simulated" not in page
 

@@ -29,14 +29,16 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         alerts = AlertWatch()
         feeds = feeds_running()
+        relisted = threading.Event()
         vendors = [feed for feed in feeds if isinstance(feed, VendorFeed)]
         desks = [BarsDesk(feed) for feed in vendors]
-        aides: list[Aide] = [*vendors, *desks, ListingsDesk(feeds), BarsKeeper(feeds)]
+        aides: list[Aide] = [*vendors, *desks, ListingsDesk(feeds, relisted), BarsKeeper(feeds)]
         process = FeedProcess(
             publisher=QuotePublisher(feeds, watch=alerts.take),
             lease=Lease("feed"),
             clock=SystemClock(stop),
             aides=aides,
+            relisted=relisted,
         )
         alerts.start()
         try:

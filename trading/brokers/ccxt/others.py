@@ -149,7 +149,7 @@ class CoinbaseDesk(_Desk):
 
     def balances(self) -> Mapping[str, Decimal]:
         """What is held of each currency."""
-        told = self.client.call("fetch_balance")
+        told = self.client.call("fetch_balance", {"v3": True})
         rows = (told.get("info") or {}).get("accounts")
         return self._sum(rows, "currency", (("available_balance", "value"), ("hold", "value")))
 

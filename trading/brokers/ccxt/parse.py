@@ -152,7 +152,8 @@ def fills_of(
     total = ZERO
     for trade_id, (at, trade) in sorted(found.items()):
         info: Mapping[str, Any] = trade.get("info") or {}
-        qty = _first(info, ("vol", "qty", "size")) or exact(trade.get("amount"))
+        names = () if info.get("size_in_quote") else ("vol", "qty", "size")
+        qty = _first(info, names) or exact(trade.get("amount"))
         price = _first(info, ("price",)) or exact(trade.get("price"))
         if qty is None or price is None or qty <= 0 or price <= 0:
             return ()
