@@ -525,7 +525,6 @@ LISTINGS_RETRY = timedelta(minutes=1)  # and so soon again when one did not answ
 BROKER_TIMEOUT = (3.05, 10.0)  # seconds to connect, seconds to answer
 GATE_FAILURES = 5  # failures in a row close the gate of an account
 GATE_PROBE_PERIOD = timedelta(seconds=15)  # then one call passes in so long
-GATE_RESERVE = 10  # so many requests of a rate limit are kept for cancels and look-ups
 LINK_TICK = timedelta(seconds=5)  # so often it is looked which accounts are due
 ORDERS_SYNC_PERIOD = timedelta(seconds=15)
 HOLDINGS_SYNC_PERIOD = timedelta(seconds=60)
