@@ -23,7 +23,7 @@ class WatchlistForm(forms.Form):
 class NameForm(WatchlistForm):
     name = forms.CharField(
         label="Name",
-        help_text="Up to 60 characters, emoji too: 🚀 Moonshots.",
+        help_text="Up to 60 characters, emoji too.",
         max_length=NAME_MAX,
         widget=forms.TextInput({"autocomplete": "off"}),
     )

@@ -199,7 +199,7 @@ def event_moment(event: OrderEvent) -> Moment:
     text, css = _EVENTS[OrderState(event.new_state)]
     if event.new_state == S.PENDING and event.old_state:
         text = "Not sent yet: will be tried again"
-    reason = event.reason if event.reason not in _OBVIOUS else ""
+    reason = event.reason.rstrip(".") if event.reason not in _OBVIOUS else ""
     who = SOURCE_WORDS.get(event.source, f"by {event.source}")
     if event.actor:
         who = f"{event.actor.get_username()}, {who}"
