@@ -28,7 +28,7 @@ class MarketForm(forms.Form):
 class NameForm(MarketForm):
     name = forms.CharField(
         label="Name",
-        help_text="Up to 60 characters, emoji too: 🚀 Moonshots.",
+        help_text="Up to 60 characters, emoji too.",
         max_length=NAME_MAX,
         widget=forms.TextInput({"autocomplete": "off"}),
     )

@@ -29,6 +29,7 @@ from speedtrade.lib.errors import Conflict
 from speedtrade.lib.htmx import page
 
 MOVERS_ON_PAGE = 5
+RECENT = 5  # symbols that the palette remembers (palette.js)
 SPARK_BARS, SPARK_LIMIT = "5m", 288  # a market that never closes has a day of so many
 
 
@@ -117,6 +118,15 @@ def _movers(direction: selectors.Direction, kind: str, now: datetime) -> list[di
     return with_sparks(rows_of(moved, now), now)
 
 
+def _with_recent(
+    request: HttpRequest, rows: list[dict[str, Any]], now: datetime
+) -> list[dict[str, Any]]:
+    """`?recent=AAPL,KO`, what this tab showed last, each marked so; then the others of `rows`."""
+    known, _ = selectors.instruments_split(request.GET.get("recent", "").split(",")[:RECENT])
+    recent = [row | {"recent": True} for row in quote_rows(known, now)]
+    return recent + [row for row in rows if row["instrument"] not in known]
+
+
 @require_safe
 def search(request: HttpRequest) -> HttpResponse:
     """`?q=`: what matches, or the watchlist; `?as=options`: for the palette, pages included."""
@@ -128,6 +138,8 @@ def search(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"q": text.strip(), "rows": quote_rows(found, now)}
     if request.GET.get("as") == "options":
         context["places"] = places_for(text)
+        if not text.strip():
+            context["rows"] = _with_recent(request, context["rows"], now)
         return render(request, "marketdata/partials/_options.html", context)
     return page(
         request, "marketdata/search.html", context, partial="marketdata/partials/_results.html"

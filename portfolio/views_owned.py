@@ -164,6 +164,7 @@ def portfolio(request: UserRequest) -> HttpResponse:
         "realized": realized_of(account),
         "slices": slices,
         "shares": [part.share for part in slices],
+        "colours": [part.colour for part in slices],
         "risk": risk_of(account=account, summary=summary, now=now),
         **_performance(request, account, summary, now),
         **_holdings(request, summary, now),

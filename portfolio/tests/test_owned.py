@@ -407,3 +407,14 @@ def test_first_steps_are_put_away_for_good_and_for_one_alone(
     assert "First steps" not in text(web.get("/dashboard"))
     assert WelcomeDismissal.objects.count() == 1
     assert "First steps" in text(page_client(charlie).get("/dashboard"))
+
+
+def test_a_curve_of_one_point_claims_nothing_about_the_day(ledger: Ledger, web: Client):
+    said = text(web.get("/dashboard"))
+    assert "The curve begins now; the portfolio stands at" in said and "No gain" not in said
+
+
+def test_cash_has_the_same_grey_in_every_portfolio(three: Ledger, web: Client):
+    said = html(web.get("/portfolio"))
+    assert re.search(r'class="key slice-5".*?</svg>Cash<', said)
+    assert said.count('class="slice-5"') == 1 and 'class="key slice-0"' in said

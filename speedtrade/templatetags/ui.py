@@ -344,11 +344,15 @@ def depth_bar(share: Any, side: str) -> SafeString:
 
 
 @register.simple_tag
-def donut(shares: Iterable[Any]) -> SafeString:
-    """Rings of a whole, in percent and in order; a table beside it says the same in words."""
+def donut(shares: Iterable[Any], colours: Sequence[int] = ()) -> SafeString:
+    """Rings of a whole, in percent and in order; a table beside it says the same in words.
+
+    Their colours are those of the palette in order, unless `colours` names others.
+    """
     rings = []
     start = Decimal(0)
-    for number, value in enumerate(shares):
+    for place, value in enumerate(shares):
+        number = colours[place] if colours else place
         share = formats.number(value) or Decimal(0)
         rings.append(
             format_html(
