@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 
 class BadSetting(Exception):
@@ -66,6 +67,26 @@ def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     value = env_str(name, default)
     if value not in choices:
         raise BadSetting(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+    return value
+
+
+def env_url(name: str, default: str, schemes: tuple[str, ...]) -> str:
+    """An address without a slash at its end; raises BadSetting for another scheme or no host."""
+    value = env_str(name, default).rstrip("/")
+    parts = urlsplit(value)
+    if parts.scheme not in schemes or not parts.hostname:
+        raise BadSetting(f"{name} must be an address with {' or '.join(schemes)}, not {value!r}.")
+    return value
+
+
+def env_json(name: str, default: str) -> Mapping[str, Any]:
+    """A JSON object; raises BadSetting for anything else."""
+    try:
+        value = json.loads(env_str(name, default))
+    except ValueError as error:
+        raise BadSetting(f"{name} must be JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise BadSetting(f"{name} must be a JSON object.")
     return value
 
 

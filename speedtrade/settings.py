@@ -13,8 +13,10 @@ from speedtrade.env import (
     env_choice,
     env_decimal,
     env_int,
+    env_json,
     env_list,
     env_str,
+    env_url,
     read_json,
 )
 
@@ -457,6 +459,21 @@ LATER_INLINE = TESTING  # background wake-ups run at once where a test looks at 
 HEALTH_WORKER_AGE = timedelta(seconds=30)
 HEALTH_FEED_AGE = timedelta(seconds=15)
 HEALTH_TIMEOUT = timedelta(seconds=2)
+
+# ── brokers and their market data ───────────────────────────────────────────
+# Vendor addresses; moved for tests and for proxies.
+_HTTP, _WS = ("http", "https"), ("ws", "wss")
+ALPACA_TRADING_URL = env_url("ALPACA_TRADING_URL", "https://paper-api.alpaca.markets", _HTTP)
+ALPACA_LIVE_TRADING_URL = env_url("ALPACA_LIVE_TRADING_URL", "https://api.alpaca.markets", _HTTP)
+ALPACA_STREAM_URL = env_url("ALPACA_STREAM_URL", "wss://paper-api.alpaca.markets/stream", _WS)
+ALPACA_LIVE_STREAM_URL = env_url("ALPACA_LIVE_STREAM_URL", "wss://api.alpaca.markets/stream", _WS)
+ALPACA_DATA_URL = env_url("ALPACA_DATA_URL", "https://data.alpaca.markets", _HTTP)
+ALPACA_DATA_STREAM_URL = env_url(
+    "ALPACA_DATA_STREAM_URL", "wss://stream.data.alpaca.markets/v2/iex", _WS
+)
+CCXT_URLS = env_json("CCXT_URLS", "{}")  # exchange id -> the value of that exchange's urls["api"]
+BROKER_TIMEOUT = (3.05, 10.0)  # seconds to connect, seconds to answer
+BROKER_PAGES_MAX = 50  # of one list: a vendor whose pages never end is broken
 
 # ── support ─────────────────────────────────────────────────────────────────
 ADMIN_ACTION_LIMIT = 200  # rows in one act, and on one page

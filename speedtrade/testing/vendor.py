@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -11,10 +12,15 @@ from trading.brokers.base import (
     BrokerFill,
     BrokerOrder,
     BrokerRequest,
+    Budget,
     Capabilities,
+    CashEvent,
     DuplicateClientOrderId,
+    Holdings,
     IdScope,
+    KeyFacts,
     NotCancelable,
+    OrderRef,
 )
 from trading.domain.orders import FINAL_STATES, OrderState
 
@@ -50,6 +56,9 @@ class Vendor:
     sent: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     listed: list[list[str]] = field(default_factory=list)
+    hands: Holdings = field(default_factory=lambda: Holdings("USD", Decimal(100_000), ()))
+    events: list[CashEvent] = field(default_factory=list)
+    budget: Budget = field(default_factory=Budget)
 
     def submit_order(self, request: BrokerRequest) -> BrokerOrder:
         self.sent.append(request.client_order_id)
@@ -70,28 +79,46 @@ class Vendor:
             raise error
         return self.book[request.client_order_id]
 
-    def find_order(self, client_order_id: str) -> BrokerOrder | None:
-        self.asked.append(client_order_id)
+    def find_order(self, ref: OrderRef) -> BrokerOrder | None:
+        self.asked.append(ref.client_order_id)
         if self.lookups:
             raise self.lookups.pop(0)
         if self.blind:
             self.blind -= 1
             return None
-        return self.book.get(client_order_id)
+        return self.book.get(ref.client_order_id)
 
-    def cancel_order(self, client_order_id: str) -> None:
+    def cancel_order(self, ref: OrderRef) -> None:
         if self.cancels:
             raise self.cancels.pop(0)
-        order = self.book.get(client_order_id)
+        order = self.book.get(ref.client_order_id)
         if order is None or order.state in FINAL_STATES:
-            raise NotCancelable(client_order_id)
-        self.book[client_order_id] = replace(order, state=OrderState.CANCELED)
+            raise NotCancelable(ref.client_order_id)
+        self.book[ref.client_order_id] = replace(order, state=OrderState.CANCELED)
 
-    def list_orders(self, client_order_ids: Sequence[str]) -> Sequence[BrokerOrder]:
-        self.listed.append(list(client_order_ids))
+    def list_orders(self, refs: Sequence[OrderRef]) -> Sequence[BrokerOrder]:
+        wanted = [ref.client_order_id for ref in refs]
+        self.listed.append(wanted)
         if self.lookups:
             raise self.lookups.pop(0)
-        return [self.book[one] for one in client_order_ids if one in self.book]
+        return [self.book[one] for one in wanted if one in self.book]
+
+    def list_since(self, since: datetime) -> Sequence[BrokerOrder]:
+        if self.lookups:
+            raise self.lookups.pop(0)
+        if self.blind:
+            self.blind -= 1
+            return []
+        return list(self.book.values())
+
+    def holdings(self) -> Holdings:
+        return self.hands
+
+    def cash_events(self, since: datetime) -> Sequence[CashEvent]:
+        return list(self.events)
+
+    def check(self) -> KeyFacts:
+        return KeyFacts(may_trade=True, words="It may trade.")
 
     def fill(self, client_order_id: str, qty: str, price: str, *, done: bool = False) -> None:
         """Somebody traded with the order."""

@@ -118,12 +118,12 @@ def check_transition(old: OrderState, new: OrderState) -> None:
 
 
 def next_state(
-    current: OrderState, reported: OrderState, *, filled: bool, some: bool
+    current: OrderState, reported: OrderState | None, *, filled: bool, some: bool
 ) -> OrderState:
     """Where a broker's report moves an order: forward only, whatever order reports arrive in.
 
     `filled`: our fills now complete it; `some`: there is at least one. A report that says less than
-    we know (late, repeated, reordered) changes nothing.
+    we know (late, repeated, reordered) changes nothing; nor does a word that nobody knows (None).
     """
     if filled and current not in {S.REJECTED, S.REPLACED}:
         return S.FILLED

@@ -22,7 +22,7 @@ from trading.models import Order, Submission, SubmissionAction
 from trading.selectors import halt_open
 from trading.services.executions import report_apply
 from trading.services.moves import order_move
-from trading.services.submissions import order_adopt, order_submit, order_tell_cancel
+from trading.services.submissions import order_adopt, order_submit, order_tell_cancel, ref_of
 
 logger = logging.getLogger(__name__)
 SWEEP_BATCH = 200
@@ -118,7 +118,7 @@ def orders_poll(*, now: datetime) -> int:
     rows = (
         Order.objects.filter(state__in=[state.value for state in SENT_STATES])
         .filter(updated_at__lte=now - settings.POLL_PERIOD)
-        .select_related("brokerage_account")
+        .select_related("brokerage_account", "instrument")
         .order_by("brokerage_account_id", "id")
     )
     applied = 0
@@ -138,9 +138,9 @@ def _poll_account(account_id: int, orders: Sequence[Order]) -> int:
     broker = broker_for(orders[0].brokerage_account)
     ours = {order.client_order_id: order for order in orders}
     applied = 0
-    for report in broker.list_orders(list(ours)):
+    for report in broker.list_orders([ref_of(order) for order in orders]):
         order = ours[report.client_order_id]
-        if report.filled_qty == order.filled_qty and report.state.value == order.state:
+        if report.filled_qty == order.filled_qty and report.state == order.state:
             continue
         try:
             report_apply(account_id=account_id, report=report, source="poll", now=timezone.now())

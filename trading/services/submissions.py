@@ -19,6 +19,7 @@ from trading.brokers.base import (
     DuplicateClientOrderId,
     NotCancelable,
     NotSent,
+    OrderRef,
     OrderRejected,
     OutcomeUnknown,
 )
@@ -164,7 +165,7 @@ def order_tell_cancel(order: Order, submission: Submission) -> None:
     """Ask the broker to cancel, and adopt what became of the order. Harmless twice."""
     broker = broker_for(order.brokerage_account)
     try:
-        broker.cancel_order(order.client_order_id)
+        broker.cancel_order(ref_of(order))
     except NotCancelable:
         pass  # it is final there: the look-up below says how
     except OutcomeUnknown as error:
@@ -179,7 +180,7 @@ def order_adopt(order: Order, submission: Submission, broker: Broker) -> bool | 
     False is its word that it has none. None is no word at all, from which nothing follows.
     """
     try:
-        report = broker.find_order(order.client_order_id)
+        report = broker.find_order(ref_of(order))
     except OutcomeUnknown as error:
         Submission.objects.filter(pk=submission.pk).update(last_error=str(error)[:300])
         return None
@@ -207,4 +208,18 @@ def request_of(order: Order) -> BrokerRequest:
         price_bound=order.price_bound,
         fee_rate=order.fee_rate,
         expires_at=order.expires_at,
+        extended_hours=order.extended_hours,
+        asset_type=order.instrument.asset_type,
+    )
+
+
+def ref_of(order: Order) -> OrderRef:
+    """The names that a broker may know the order by."""
+    return OrderRef(
+        client_order_id=order.client_order_id,
+        broker_order_id=order.broker_order_id,
+        symbol=order.instrument.symbol,
+        asset_type=order.instrument.asset_type,
+        since=order.created_at,
+        filled_qty=order.filled_qty,
     )

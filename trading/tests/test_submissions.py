@@ -285,13 +285,14 @@ def test_a_broker_that_has_it_after_all_says_so_and_is_believed(desk: Desk, vend
 def test_the_paper_venue_refuses_an_id_that_it_has_seen(desk: Desk):
     from trading.brokers.base import DuplicateClientOrderId
     from trading.brokers.paper.adapter import PaperBroker
-    from trading.services.submissions import request_of
+    from trading.services.submissions import ref_of, request_of
 
     order = desk.trade("buy", "10")
     with pytest.raises(DuplicateClientOrderId):
         PaperBroker(desk.account.pk).submit_order(request_of(order))
     assert PaperOrder.objects.count() == 1
-    assert PaperBroker(desk.account.pk).find_order("nobody's") is None
+    unknown = replace(ref_of(order), client_order_id="nobody's")
+    assert PaperBroker(desk.account.pk).find_order(unknown) is None
 
 
 def test_an_order_reaches_the_venues_table_while_redis_is_away(

@@ -5,6 +5,7 @@ matched by the venue process (`run_brokers`), which a message wakes and a poll r
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -16,11 +17,15 @@ from trading.brokers.base import (
     BrokerFill,
     BrokerOrder,
     BrokerRequest,
-    Capabilities,
+    Budget,
+    CashEvent,
     DuplicateClientOrderId,
-    IdScope,
+    Holdings,
+    KeyFacts,
     NotCancelable,
+    OrderRef,
 )
+from trading.brokers.capabilities import PAPER
 from trading.domain.orders import OrderState
 from trading.models import PaperFill, PaperOrder
 
@@ -32,15 +37,8 @@ OPEN = ("accepted", "new", "partially_filled")
 class PaperBroker:
     """One account at the paper venue."""
 
-    caps = Capabilities(
-        asset_types=frozenset({"stock", "crypto"}),
-        order_types=frozenset({"market", "limit"}),
-        times_in_force=frozenset({"day", "gtc", "ioc", "fok"}),
-        fractional=True,
-        id_scope=IdScope.ALL_TIME,
-        lookup_is_proof=True,  # the venue's table is in our own database
-        push_updates=True,
-    )
+    caps = PAPER
+    budget = Budget()
 
     def __init__(self, account_id: int) -> None:
         self.account_id = account_id
@@ -73,20 +71,20 @@ class PaperBroker:
         venue_wake(order.pk)
         return broker_order(order, ())
 
-    def find_order(self, client_order_id: str) -> BrokerOrder | None:
-        found = self.list_orders([client_order_id])
+    def find_order(self, ref: OrderRef) -> BrokerOrder | None:
+        found = self.list_orders([ref])
         return found[0] if found else None
 
-    def cancel_order(self, client_order_id: str) -> None:
+    def cancel_order(self, ref: OrderRef) -> None:
         """Cancel at once, under the lock of the venue's row; raises NotCancelable if final."""
         with transaction.atomic():
             order = (
                 PaperOrder.objects.select_for_update()
-                .filter(account_ref=self.account_id, client_order_id=client_order_id)
+                .filter(account_ref=self.account_id, client_order_id=ref.client_order_id)
                 .first()
             )
             if order is None or order.status not in OPEN:
-                raise NotCancelable(client_order_id)
+                raise NotCancelable(ref.client_order_id)
             order.status, order.reason, order.updated_at = (
                 OrderState.CANCELED.value,
                 "canceled by you",
@@ -95,11 +93,25 @@ class PaperBroker:
             order.save(update_fields=["status", "reason", "updated_at"])
         venue_wake(order.pk)
 
-    def list_orders(self, client_order_ids: Sequence[str]) -> Sequence[BrokerOrder]:
-        rows = PaperOrder.objects.filter(
-            account_ref=self.account_id, client_order_id__in=client_order_ids
-        ).prefetch_related("fills")
-        return [broker_order(row, row.fills.all()) for row in rows]
+    def list_orders(self, refs: Sequence[OrderRef]) -> Sequence[BrokerOrder]:
+        return self._orders(client_order_id__in=[ref.client_order_id for ref in refs])
+
+    def list_since(self, since: datetime) -> Sequence[BrokerOrder]:
+        return self._orders(received_at__gte=since)
+
+    def _orders(self, **which: object) -> list[BrokerOrder]:
+        rows = PaperOrder.objects.filter(account_ref=self.account_id, **which)
+        return [broker_order(row, row.fills.all()) for row in rows.prefetch_related("fills")]
+
+    def holdings(self) -> Holdings:
+        """The paper market keeps no money: our own ledger is its only book."""
+        raise NotImplementedError("a paper account is not reconciled: the ledger is its truth")
+
+    def cash_events(self, since: datetime) -> Sequence[CashEvent]:
+        return ()
+
+    def check(self) -> KeyFacts:
+        return KeyFacts(may_trade=True, words="The paper market takes orders.")
 
 
 def broker_order(order: PaperOrder, fills: Iterable[PaperFill]) -> BrokerOrder:
