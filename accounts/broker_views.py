@@ -22,6 +22,7 @@ from accounts.services.accounts import (
     account_stop,
 )
 from accounts.services.connections import (
+    REKEYED,
     account_connect,
     account_disconnect,
     account_reconnect,
@@ -196,7 +197,7 @@ def _broker(
         "section": "brokers",
         "account": account,
         "hint": credential.key_hint if credential else "",
-        "may_rekey": credential is not None and account.status != AccountStatus.FROZEN,
+        "may_rekey": not account.is_paper and account.status in REKEYED,
         "change_form": AccountForm.of(account),
         "key_form": KeyForm(),
         **forms,

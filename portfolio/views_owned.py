@@ -91,7 +91,7 @@ def _curve(
         "performance": performance_of(points, period, now),
         "curve_words": curve_words(points, period),
         "curve_query": f"?{CHOSEN}={account.pk}",
-        "nothing": not summary.positions and summary.portfolio_value == 0,
+        "nothing": account.is_paper and not summary.positions and summary.portfolio_value == 0,
         "gift": settings.PAPER_OPENING_CASH,
         "gift_key": TransferForm().next_key,
     }

@@ -58,6 +58,7 @@ PEOPLE = {
     "mixed": "an order in every state, and a holding without a fresh price",
     "extremes": "the longest name, the smallest and the largest price, the largest position",
     "frozen": "a frozen account with a holding",
+    "connected": "a live account, one that is connecting, and one whose key is refused",
     "full": "300 positions and 50,000 orders",
     "desk": "support staff",
 }
@@ -165,6 +166,35 @@ def frozen_make(staff: User, now: datetime) -> dict[str, int]:
     return {"filled": order.pk}
 
 
+def connected_make(now: datetime) -> dict[str, int]:
+    """Accounts at brokers, {what: account id}. They have no key, so nothing leaves the machine."""
+    user = person_make("connected", now).user
+    rows = {
+        "live": BrokerageAccount(
+            label="Savings", broker="alpaca", mode="live", day_cap=D(2500), last_synced_at=now
+        ),
+        "connecting": BrokerageAccount(
+            label="Kraken, the one with the long name that hardly fits anywhere",
+            broker="ccxt",
+            exchange="kraken",
+            mode="live",
+            currency="USDT",
+            day_cap=D(0),
+            status="connecting",
+        ),
+        "error": BrokerageAccount(
+            label="Alpaca paper",
+            broker="alpaca",
+            status="error",
+            status_reason="Alpaca refuses the key: make a new one and give it to this account.",
+        ),
+    }
+    for account in rows.values():
+        account.user, account.created_at, account.connected_at = user, now, now
+        account.save()
+    return {name: account.pk for name, account in rows.items()}
+
+
 # ── volume ───────────────────────────────────────────────────────────────────
 def full_make(
     now: datetime,
@@ -247,6 +277,7 @@ def world_make(now: datetime) -> dict[str, dict[str, int]]:
     cash_move(person_make("broke", now), -settings.PAPER_OPENING_CASH, now)
     made = {"mixed": mixed_make(now), "extremes": extremes_make(now)}
     made["frozen"] = frozen_make(desk, now)
+    made["connected"] = connected_make(now)
     instrument_halt(symbol=HALTED, actor=desk, reason="News is pending.", now=now)
     made["full"] = full_make(now)
     # A thousand words to browsers that nobody has open yet.
