@@ -35,6 +35,7 @@ ORDERS_PAGE = 500  # the most that Alpaca gives in one list
 ACTIVITIES_PAGE = 100
 FILL_LOOKUPS = 5  # orders whose fills are asked for one by one; for more, one list is cheaper
 OVERLAP = timedelta(milliseconds=1)  # between pages: an order at the edge comes twice, not never
+LATE = timedelta(days=3)  # an entry is made at night, dated by the day of what it is about
 T = TypeVar("T")
 CRYPTO_TIFS = frozenset({"gtc", "ioc"})
 
@@ -219,7 +220,8 @@ class AlpacaBroker:
             raise OutcomeUnknown(f"Alpaca's account cannot be read: {error}") from error
 
     def cash_events(self, since: datetime) -> Sequence[CashEvent]:
-        rows = self._activities(activity_types=",".join(KINDS), after=rfc3339(since))
+        """Those since then, and some from before, which their ids tell from new ones."""
+        rows = self._activities(activity_types=",".join(KINDS), after=rfc3339(since - LATE))
         events = (cash_event(row) for row in rows)
         return [event for event in events if event is not None]
 

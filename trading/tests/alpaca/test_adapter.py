@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,7 @@ from trading.brokers.base import (
     NotCancelable,
     OrderRejected,
     OutcomeUnknown,
+    RateLimited,
 )
 from trading.domain.orders import OrderState
 from trading.tests.alpaca.asks import LONG_AGO, market, ref, request
@@ -359,6 +361,26 @@ class TestAccount:
         vendor.tells_limits = False
         broker.check()
         assert broker.budget.remaining is None and broker.budget.resets_at is None
+
+
+class TestThreads:
+    def test_threads_that_share_a_door_read_their_own_headers(self, vendor, broker):
+        """One adapter serves all threads of a worker; the limit is read after each call."""
+        vendor.faults.add("clock", answer(429, b"{}", Retry_After="77"))
+        seen: list[Any] = []
+
+        def limited() -> None:
+            with pytest.raises(RateLimited) as error:
+                broker.check()
+            seen.append(error.value.retry_at)
+
+        other = threading.Thread(target=limited)
+        broker.holdings()
+        before = broker.budget
+        other.start()
+        other.join()
+        assert broker.budget == before
+        assert seen[0] - datetime.now(UTC) > timedelta(seconds=60)
 
 
 class TestAddresses:
