@@ -231,6 +231,19 @@ class TestLookups:
         strange = next(one for one in found if one.broker_order_id == odd.id)
         assert strange.state is None and strange.terms is None and strange.filled_qty == 0
 
+    def test_lists_with_fields_that_are_missing(self, vendor, theirs, broker):
+        made = theirs.external("AAPL", "buy", "1")
+        theirs.fill(made, "0.5", "100")
+
+        def change(rows: Any) -> Any:
+            gone = ("submitted_at", "updated_at", "id" if "activity_type" in rows[0] else "legs")
+            return [{key: row[key] for key in row if key not in gone} for row in rows]
+
+        vendor.faults.add("orders", edited(change), times=2)
+        vendor.faults.add("activities", edited(change))
+        [found] = broker.list_since(LONG_AGO)
+        assert found.filled_qty == Decimal("0.5") and len(found.fills) == 1
+
 
 class TestCancel:
     def test_asked_with_and_without_the_brokers_id(self, theirs, broker):
@@ -328,6 +341,10 @@ class TestAccount:
         facts = broker.check()
         assert facts.may_trade and theirs.number in facts.words and "Paper" in facts.words
         assert abs(facts.clock_offset) < timedelta(seconds=1)
+
+    def test_a_vendor_without_a_clock(self, vendor, broker):
+        vendor.faults.add("clock", answer(404, b'{"code":40410000,"message":"not found"}'))
+        assert broker.check().clock_offset == timedelta(0)
 
     @pytest.mark.parametrize("seconds", [10, -10])
     def test_a_clock_that_is_off(self, vendor, broker, seconds):
