@@ -33,7 +33,7 @@ START_WITHIN = 15.0  # seconds for connecting and authenticating, and as many fo
 GAP_AGAIN = 5.0  # seconds between two calls for what may have been missed
 REFUSED_WAIT = (60.0, 120.0)  # seconds before a key that was refused is tried again
 FRAME_MAX = 1024 * 1024  # bytes
-FILLS = frozenset({"fill", "partial_fill"})
+FILLS = ("fill", "partial_fill")
 INTERNALS = ("_consume", "_start_ws", "_auth", "_run_forever", "_reconnect_delay", "_ws")
 
 
@@ -53,7 +53,7 @@ class AlpacaStream:
                 logger.exception("alpaca_stream_broke", extra={"account": self.account_id})
             finally:
                 with suppress(Exception):
-                    await asyncio.wait_for(ears.close(), 5)
+                    await asyncio.wait_for(ears.close(), 3)
             await asyncio.sleep(settings.BROKER_STREAM_BACKOFF[0])
 
 
