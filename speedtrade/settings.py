@@ -468,6 +468,9 @@ CCXT_URLS = env_json("CCXT_URLS", "{}")  # exchange id -> the value of that exch
 BROKER_TIMEOUT = (3.05, 10.0)  # seconds to connect, seconds to answer
 BROKER_PAGES_MAX = 50  # of one list: a vendor whose pages never end is broken
 BROKER_LOOKUPS_MAX = 20  # orders that one poll asks for one by one
+BROKER_STREAM_PING = timedelta(seconds=10)  # and so long for the answer, else the line is dead
+BROKER_STREAM_QUIET = timedelta(minutes=5)  # no word for so long: compare, just in case
+BROKER_STREAM_BACKOFF = (1.0, 30.0)  # seconds before the first reconnect, and at most
 CCXT_LEASE_WAIT = timedelta(seconds=15)  # for a key that another call holds, or its pace
 CCXT_MARKETS_AGE = timedelta(hours=1)  # the venue's rules are read again after so long
 CCXT_PACE = 1  # times what each exchange allows per key; more only where somebody pays for it

@@ -126,14 +126,22 @@ class Refused(Exception):
 
 
 def address(mode: str) -> str:
-    """The one address that an account of this mode may ever reach."""
-    paper = mode == "paper"
-    url: str = settings.ALPACA_TRADING_URL if paper else settings.ALPACA_LIVE_TRADING_URL
-    host = (urlsplit(url).hostname or "").lower()
-    if host == (LIVE_HOST if paper else PAPER_HOST):
-        name = "ALPACA_TRADING_URL" if paper else "ALPACA_LIVE_TRADING_URL"
-        raise AuthFailed(f"{name} names {host}, where a {mode} account must not go.")
-    return url.rstrip("/")
+    """The one address that an account of this mode may ever send orders to."""
+    return _of_mode(mode, "ALPACA_TRADING_URL", "ALPACA_LIVE_TRADING_URL").rstrip("/")
+
+
+def stream_address(mode: str) -> str:
+    """The one that tells of its orders."""
+    return _of_mode(mode, "ALPACA_STREAM_URL", "ALPACA_LIVE_STREAM_URL")
+
+
+def _of_mode(mode: str, paper: str, live: str) -> str:
+    """The setting of a mode, unless it names the host of the other."""
+    name, forbidden = {"paper": (paper, LIVE_HOST), "live": (live, PAPER_HOST)}[mode]
+    url: str = getattr(settings, name)
+    if (urlsplit(url).hostname or "").lower() == forbidden:
+        raise AuthFailed(f"{name} names {forbidden}, where a {mode} account must not go.")
+    return url
 
 
 def trading_client(key: BrokerKey, url: str) -> Any:
