@@ -195,7 +195,7 @@ CELERY_TASK_DEFAULT_QUEUE = "celery"
 BROKERS_QUEUE = "brokers"  # calls that wait for a broker out there, apart from all other work
 CELERY_TASK_ROUTES = {
     f"trading.tasks.{name}": {"queue": BROKERS_QUEUE}
-    for name in ("account_sync", "submission_recover", "key_check")
+    for name in ("account_sync", "submission_recover", "order_look", "key_check")
 }
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
