@@ -530,6 +530,8 @@ ORDERS_SYNC_PERIOD = timedelta(seconds=15)
 HOLDINGS_SYNC_PERIOD = timedelta(seconds=60)
 LINK_RETRY_PERIOD = timedelta(seconds=30)  # for an account in error
 SYNC_OVERLAP = timedelta(minutes=1)  # orders are listed from so long before what we know
+EVENTS_OVERLAP = timedelta(days=3)  # deposits and fees may be entered later than they are dated
+LATE_FILLS_FOR = timedelta(days=1)  # orders that ended since then are looked at where books differ
 BLIND_AFTER = timedelta(seconds=60)  # so long without a word from the broker: no new orders
 CONNECT_PATIENCE = timedelta(seconds=25)  # a new account that is silent so long is in error
 FILLS_MISSING_AFTER = timedelta(seconds=20)  # then what filled without a fill is made up

@@ -111,7 +111,16 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
         }
     ),
     S.PENDING_REPLACE: frozenset(
-        {S.REPLACED, S.NEW, S.ACCEPTED, S.PARTIALLY_FILLED, S.FILLED, S.CANCELED, S.EXPIRED}
+        {
+            S.REPLACED,
+            S.NEW,
+            S.ACCEPTED,
+            S.PARTIALLY_FILLED,
+            S.FILLED,
+            S.CANCELED,
+            S.EXPIRED,
+            S.REJECTED,
+        }
     ),
     S.SUSPENDED: _WORKING | {S.ACCEPTED},
     # A fill that was under way when the cancel was confirmed: it happened, so it counts.

@@ -1,13 +1,20 @@
-"""Cancel everything that is open: one cancel per order, each on its own."""
+"""Cancels of many orders, each on its own, and those that a broker thought better of."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
+
 from accounts.models import BrokerageAccount, User
 from speedtrade.lib.errors import Conflict
-from trading.models import Order
+from trading.domain.orders import OrderState
+from trading.models import Order, Submission, SubmissionAction
 from trading.selectors import orders_cancelable
 from trading.services.orders import order_cancel
+
+WORKING = frozenset(
+    {OrderState.ACCEPTED, OrderState.NEW, OrderState.PARTIALLY_FILLED, OrderState.SUSPENDED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +39,19 @@ def orders_cancel_all(*, account: BrokerageAccount, actor: User, now: datetime) 
         except Conflict as error:
             refused.append((order, error.detail))
     return CanceledAll(asked, tuple(refused))
+
+
+def cancel_again(*, order: Order, reported: OrderState | None, now: datetime) -> bool:
+    """Ask again where a broker took a cancel and the order works on all the same.
+
+    Its word for "heard" is no promise; without another try such an order would wait for ever.
+    """
+    waiting = order.state in {OrderState.PENDING_CANCEL, OrderState.PENDING_REPLACE}
+    if not waiting or reported not in WORKING:
+        return False
+    done = Submission.objects.filter(
+        order=order,
+        action=SubmissionAction.CANCEL,
+        done_at__lte=now - settings.SUBMIT_UNKNOWN_AFTER,
+    )
+    return bool(done.update(done_at=None, available_at=now))

@@ -11,6 +11,7 @@ from marketdata.models import Instrument
 from portfolio.models import EntryKind, JournalEntry
 from portfolio.services.adjustments import cash_event_book, fee_in_kind
 from portfolio.services.books import account_lock
+from speedtrade.lib.errors import InvariantBroken
 from speedtrade.lib.live import live_publish
 from trading.brokers.base import CashEvent
 from trading.models import BrokerLink
@@ -44,10 +45,14 @@ def cash_events_book(
         if event.kind not in _KINDS:
             logger.warning("cash_event_unknown", extra={"kind": event.kind})
             continue  # the comparison of cash will show it
-        with transaction.atomic():
-            locked = account_lock(account.pk)
-            booked += _book(locked, event, references[event.event_id], now)
-            live_publish(user_id=locked.user_id, kind="portfolio", thing_id=locked.pk)
+        try:
+            with transaction.atomic():
+                locked = account_lock(account.pk)
+                booked += _book(locked, event, references[event.event_id], now)
+                live_publish(user_id=locked.user_id, kind="portfolio", thing_id=locked.pk)
+        except InvariantBroken:
+            # It goes once what comes before it is in the books; the others must not wait for that.
+            logger.exception("cash_event_refused", extra={"account": account.pk})
     return booked
 
 

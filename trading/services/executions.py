@@ -48,7 +48,7 @@ def report_apply(
             return None
         booked = _book_new_fills(order, report, now)
         moved = _move(order, report, source, now)
-        late = _fills_late(order, report, now)
+        late = _fills_late(order, report, source, now)
         if booked or moved:
             wake = replacement_settle(old=order, now=now)
             _told(order, now)
@@ -84,11 +84,13 @@ def _told(order: Order, now: datetime) -> None:
     live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
 
 
-def _fills_late(order: Order, report: BrokerOrder, now: datetime) -> bool:
+def _fills_late(order: Order, report: BrokerOrder, source: str, now: datetime) -> bool:
     """Note since when the broker's total runs ahead of our fills; whether the note changed."""
     ahead = report.filled_qty - order.cum_base > order.filled_qty
     if ahead == (order.fills_missing_since is not None):
         return False
+    if not ahead and (source == "stream" or report.state is None):
+        return False  # it may be an old one, or half of one: only what was asked for ends the wait
     order.fills_missing_since = now if ahead else None
     return True
 
@@ -189,7 +191,7 @@ def fills_make_up(*, account_id: int, report: BrokerOrder, now: datetime) -> boo
             fill_write(
                 order=order,
                 fill=BrokerFill(
-                    trade_id=f"made-up:{order.client_order_id}:{plain(hole.end)}",
+                    trade_id=f"made-up:{order.pk}:{plain(hole.end)}",
                     qty=hole.qty,
                     price=price,
                     fee=ZERO,
@@ -231,7 +233,7 @@ def _move(order: Order, report: BrokerOrder, source: str, now: datetime) -> bool
         _note_unknown_word(order, report, source, now)
     total = report.filled_qty - order.cum_base
     filled = order.qty is not None and order.filled_qty >= order.qty
-    filled = filled or (report.complete and order.filled_qty >= total)
+    filled = filled or (report.complete and order.filled_qty >= total > 0)
     old, absent = OrderState(order.state), order.reject_code == ABSENT
     new = next_state(old, report.state, filled=filled, some=order.filled_qty > 0, absent=absent)
     if old == OrderState.PENDING_REPLACE and new == OrderState.CANCELED:

@@ -26,7 +26,7 @@ def submission_add(*, order: Order, action: SubmissionAction, now: datetime) -> 
     row, _ = Submission.objects.update_or_create(
         order=order,
         action=action,
-        defaults={"available_at": now, "claimed_at": None, "done_at": None},
+        defaults={"available_at": now, "claimed_at": None, "done_at": None, "lookups": 0},
         create_defaults={"created_at": now, "available_at": now},
     )
     return row

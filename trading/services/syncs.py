@@ -36,9 +36,10 @@ from trading.brokers.registry import broker_for
 from trading.domain.orders import FINAL_STATES, SENT_STATES
 from trading.models import BrokerLink, Order
 from trading.selectors import OPEN_VALUES
+from trading.services.cancels import cancel_again
 from trading.services.differences import books_compare
 from trading.services.events import cash_events_book
-from trading.services.executions import fills_make_up, report_apply
+from trading.services.executions import ABSENT, fills_make_up, report_apply
 from trading.services.externals import UnknownInstrument, order_import, position_open
 from trading.services.submissions import ref_of
 
@@ -120,7 +121,7 @@ def _open(account: BrokerageAccount, broker: Broker, now: datetime) -> None:
     facts = broker.check()
     if not facts.may_trade:
         raise AuthFailed(facts.words)
-    holdings, orders = _still(broker, now)
+    moment, holdings, orders = _still(broker, now)
     if short := next((one for one in holdings.positions if one.qty < 0), None):
         raise AuthFailed(SHORT.format(symbol=short.symbol))
     with transaction.atomic():
@@ -137,25 +138,31 @@ def _open(account: BrokerageAccount, broker: Broker, now: datetime) -> None:
             if position.qty and not position_open(account=locked, position=position, now=now):
                 ignored.append(position.symbol)  # noqa: PERF401 - it books while it asks
         # By the broker's clock: its orders are told from those of before by it.
-        link.began_at = timezone.now() + facts.clock_offset
+        link.began_at = moment + facts.clock_offset
         link.orders_at = link.holdings_at = now
         link.ignored = ignored
         link.save()
-    for report in orders:
-        _take_in(account, report, now, base=True)
+        # With the books, or never: a later reading takes them for orders of before.
+        for report in orders:
+            _take_in(account, report, now, base=True)
     account_activate(account_id=account.pk, now=timezone.now(), currency=holdings.currency)
     account_synced(account_id=account.pk, now=timezone.now())
     live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
 
 
-def _still(broker: Broker, now: datetime) -> tuple[Holdings, list[BrokerOrder]]:
-    """(holdings, open orders), read while no order came or changed; raises OutcomeUnknown."""
-    before = broker.list_since(now)
+def _still(broker: Broker, now: datetime) -> tuple[datetime, Holdings, list[BrokerOrder]]:
+    """(a moment, holdings, open orders) where a reading before it and one after it were alike.
+
+    What they show was there at the moment, what comes later is not in them: nothing counts twice
+    or never. Raises OutcomeUnknown.
+    """
+    before = _shape(broker.list_since(now)), broker.holdings()
     for _ in range(OPEN_TRIES):
-        holdings = broker.holdings()
-        after = broker.list_since(now)
-        if _shape(before) == _shape(after):
-            return holdings, [order for order in after if order.state not in FINAL_STATES]
+        moment = timezone.now()
+        orders = broker.list_since(now)
+        after = _shape(orders), broker.holdings()
+        if before == after:
+            return moment, after[1], [one for one in orders if one.state not in FINAL_STATES]
         before = after
     raise OutcomeUnknown("The account trades too fast to be read; we try again.")
 
@@ -175,16 +182,42 @@ def _follow(account: BrokerageAccount, link: BrokerLink, broker: Broker, now: da
     BrokerLink.objects.filter(pk=link.pk).update(orders_at=now)
     due = link.holdings_at is None or now - link.holdings_at >= settings.HOLDINGS_SYNC_PERIOD
     if due or account.status != AccountStatus.ACTIVE:
-        cash_events_book(account=account, events=broker.cash_events(_lookback(link, now)), now=now)
-        holdings = broker.holdings()
-        agreed = books_compare(
-            account_id=account.pk, holdings=holdings, since=now, now=timezone.now()
-        )
+        # Since the last comparison, and not since the last list: they may have failed alone.
+        since = (link.holdings_at or link.began_at or now) - settings.EVENTS_OVERLAP
+        cash_events_book(account=account, events=broker.cash_events(since), now=now)
+        agreed = _compare(account, broker, now)
+        if agreed is False and late_fills_find(account, broker, now):
+            agreed = _compare(account, broker, timezone.now())
         if agreed is not None:
             BrokerLink.objects.filter(pk=link.pk).update(holdings_at=now)
             account_synced(account_id=account.pk, now=now)
     if account.status in {AccountStatus.CONNECTING, AccountStatus.ERROR}:
         account_activate(account_id=account.pk, now=timezone.now())
+
+
+def _compare(account: BrokerageAccount, broker: Broker, since: datetime) -> bool | None:
+    holdings = broker.holdings()
+    return books_compare(account_id=account.pk, holdings=holdings, since=since, now=timezone.now())
+
+
+def late_fills_find(account: BrokerageAccount, broker: Broker, now: datetime) -> int:
+    """Ask once more for orders that ended here lately; how many had filled on after their end.
+
+    No list tells of it: they are neither open nor new. So it is done where the books disagree.
+    """
+    ended = Order.objects.filter(
+        Q(broker_order_id__gt="") | Q(reject_code=ABSENT),
+        brokerage_account=account,
+        state__in=[state.value for state in FINAL_STATES],
+        closed_at__gte=now - settings.LATE_FILLS_FOR,
+    ).select_related("instrument")
+    refs = [ref_of(order) for order in ended.order_by("-closed_at")[: settings.BROKER_LOOKUPS_MAX]]
+    known = {ref.client_order_id: ref.filled_qty for ref in refs}
+    found = 0
+    for report in broker.list_orders(refs):
+        order = _apply(account.pk, report, "poll")
+        found += order is not None and order.filled_qty != known[report.client_order_id]
+    return found
 
 
 def orders_follow(
@@ -243,7 +276,12 @@ def _take_in(
 
 def _apply(account_id: int, report: BrokerOrder, source: str) -> Order | None:
     try:
-        return report_apply(account_id=account_id, report=report, source=source, now=timezone.now())
+        order = report_apply(
+            account_id=account_id, report=report, source=source, now=timezone.now()
+        )
+        if order is not None:
+            cancel_again(order=order, reported=report.state, now=timezone.now())
+        return order
     except InvariantBroken:
         # A report that cannot be: support must look at this order, the others go on.
         logger.exception("report_refused", extra={"account": account_id})

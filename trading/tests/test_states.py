@@ -37,7 +37,7 @@ LIES = {
     for current, reported in product(OPEN_STATES, S)
     if current == S.PENDING  # nobody was told of it, so nobody can report it
     or reported == S.REPLACED  # only a replacement of ours makes this state
-    or (reported == S.REJECTED and current in {S.PARTIALLY_FILLED, S.PENDING_REPLACE})
+    or (reported == S.REJECTED and current == S.PARTIALLY_FILLED)
 }
 
 

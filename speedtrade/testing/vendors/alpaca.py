@@ -51,6 +51,7 @@ class AlpacaVendor:
         self.tells_limits = True
         self.per_minute = 200
         self.enforces_limit = False
+        self.hides_for = timedelta(0)  # so long nobody can see an order that was accepted
         self.cancels_at_once = True  # else an order stays in pending_cancel until told
         self._minutes: Counter[tuple[str, int]] = Counter()
         self._port = port
@@ -123,6 +124,10 @@ class AlpacaVendor:
     def called(self, name: str) -> int:
         """How many requests of this name came in."""
         return sum(1 for one in self.calls if one[0] == name)
+
+    def shows(self, order: VendorOrder) -> bool:
+        """Whether look-ups and lists have the order yet."""
+        return self.now() - order.created_at >= self.hides_for
 
     def on_accept(self, account: VendorAccount, order: VendorOrder) -> None:
         """An order came in; a market maker may want to know."""

@@ -58,7 +58,8 @@ def orders(call: Call) -> Answer:
     rows = [
         row
         for row in call.account.orders.values()
-        if (status == "all" or (row.status in OPEN) == (status == "open"))
+        if call.vendor.shows(row)
+        and (status == "all" or (row.status in OPEN) == (status == "open"))
         and (after is None or row.created_at + timedelta(milliseconds=4) > after)
         and (until is None or row.created_at + timedelta(milliseconds=4) < until)
     ]
@@ -72,7 +73,7 @@ def order(call: Call) -> Answer:
 
 def by_client_id(call: Call) -> Answer:
     found = call.account.by_client_id(call.query.get("client_order_id", ""))
-    if found is None:
+    if found is None or not call.vendor.shows(found):
         raise _missing("order")
     return 200, wire.order(found)
 

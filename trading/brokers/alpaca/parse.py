@@ -149,8 +149,8 @@ def order(
         average = maybe_number(found.get("filled_avg_price"))
         at = found.get("updated_at") or found.get("submitted_at") or found.get("created_at")
         when = moment(at) if at else now
-        if filled < 0:
-            raise Unreadable("a negative quantity")
+        if filled < 0 or (filled == 0 and status in {"filled", "partially_filled"}):
+            raise Unreadable(f"{status} with a quantity of {filled}")
         state = state_of(status, found.get("time_in_force"))
     except Unreadable as error:
         if strict:

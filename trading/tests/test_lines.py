@@ -1,0 +1,116 @@
+"""Accounts at a loopback vendor under every fault, by dice: in the end ours is the vendor's truth.
+
+A seed that fails says how to run it again, and tells its story.
+"""
+
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+import pytest
+import time_machine
+from django.db import transaction
+
+from accounts.models import User
+from speedtrade.lib.redis import redis_client
+from speedtrade.testing.line_verdict import verdict
+from speedtrade.testing.lines import BEAT, SYMBOLS, Line, crashing
+from speedtrade.testing.market import NOON, instrument
+from speedtrade.testing.vendors.alpaca import AlpacaVendor
+from trading.brokers.alpaca import parse
+from trading.brokers.base import BrokerOrder
+
+FIRST, _, LAST = os.environ.get("LINE_SEEDS", "").partition("-")
+RUNS = int(os.environ.get("LINE_RUNS", "500"))
+SEEDS = range(int(FIRST), int(LAST or FIRST) + 1) if FIRST else range(RUNS)
+PARTS = min(10, len(SEEDS))  # tests that the runs are cut into, for several workers
+STEPS = 40
+CONVERGED = 60  # seconds after the last fault
+LOST_AFTER = 90  # and so much more where an order was never found
+
+
+def read_frame(message: dict[str, Any], now: datetime) -> BrokerOrder:
+    """What the stream's reader makes of a frame: the fill is the last stretch of the order."""
+    data = message["data"]
+    order = parse.order(data["order"], now=now)
+    if data["event"] not in {"fill", "partial_fill"}:
+        return order
+    fill = parse.fill(
+        order.broker_order_id,
+        order.filled_qty,
+        parse.number(data["qty"]),
+        parse.number(data["price"]),
+        parse.moment(data["timestamp"]),
+        source="stream",
+    )
+    return replace(order, fills=(fill,))
+
+
+@contextmanager
+def world() -> Iterator[time_machine.Traveller]:
+    """A database that is forgotten afterwards, and a clock that only the steps move."""
+    around = transaction.atomic()
+    around._from_testcase = True  # services that insist on the outermost transaction may nest here
+    redis_client().flushdb()
+    with around, time_machine.travel(NOON, tick=False) as clock:
+        yield clock
+        transaction.set_rollback(True)
+
+
+def run(user: User, vendor: AlpacaVendor, seed: int, *, folded: bool) -> int:
+    """One life; after how many seconds of quiet it had converged. Fails with its story."""
+    dice = random.Random(seed)
+    vendor.clock_offset, vendor.drift[:], vendor.is_open = vendor.clock_offset * 0, [], True
+    with world() as clock:
+        line = Line(user, vendor, clock, dice, folded=folded, read=read_frame)
+        with crashing(line):
+            line.harm = dice.random() < 0.2  # now and then from the very first reading on
+            line.act("sync")
+            line.harm = True
+            for _ in range(dice.randint(5, STEPS)):
+                line.step()
+            line.quiet()
+            passed, wrong = 0, ["not looked yet"]
+            while wrong and passed < CONVERGED + LOST_AFTER:
+                line.beat()
+                passed += BEAT
+                wrong = list(islice(verdict(line), 1))
+            wrong = wrong and list(verdict(line))
+        again = f"LINE_SEEDS={seed} .venv/bin/pytest trading/tests/test_lines.py -n0"
+        story = "\n".join([again, *line.story, *wrong])
+        assert not wrong, f"not right after {passed} s of quiet; to see it again:\n{story}"
+    return passed
+
+
+@pytest.fixture
+def vendor(settings: Any) -> Iterator[AlpacaVendor]:
+    with AlpacaVendor() as made:
+        made.per_minute = 100_000
+        settings.ALPACA_TRADING_URL = made.url
+        settings.BROKER_TIMEOUT = (2.0, 0.3)
+        yield made
+
+
+@pytest.fixture
+def user(alice: User) -> User:
+    for symbol in SYMBOLS:
+        instrument(symbol)
+    return alice
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_whatever_the_line_does_ours_is_the_vendors_truth(
+    user: User, vendor: AlpacaVendor, part: int
+):
+    failed = []
+    for seed in SEEDS[part::PARTS]:
+        try:
+            run(user, vendor, seed, folded=seed % 5 != 0 and "LINE_HTTP" not in os.environ)
+        except AssertionError as error:
+            failed.append(str(error))
+    assert not failed, f"{len(failed)} failed; the first:\n{failed[0]}"
