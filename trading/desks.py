@@ -150,7 +150,9 @@ def judge(desk: Desk, intent: OrderIntent) -> Verdict:
     """The intent at this desk; never raises: a refusal is part of the verdict."""
     terms, denial = None, None
     try:
-        terms = assess(intent, desk.rules, desk.market, desk.funds, limits(), desk.switches)
+        terms = assess(
+            intent, desk.rules, desk.market, desk.funds, limits(desk.account), desk.switches
+        )
     except Denied as refusal:
         denial = refusal
     likely = _likely(desk, intent)

@@ -213,11 +213,14 @@ def rules_of(instrument: Instrument) -> Rules:
     )
 
 
-def limits() -> Limits:
-    """The caps of the settings."""
+def limits(account: BrokerageAccount | None = None) -> Limits:
+    """The caps of the settings, and of an account's owner where they set a lower one."""
+    day = settings.RISK_MAX_DAY_NOTIONAL
+    if account is not None and account.day_cap is not None:
+        day = min(day, account.day_cap)
     return Limits(
         max_order_notional=settings.RISK_MAX_ORDER_NOTIONAL,
-        max_day_notional=settings.RISK_MAX_DAY_NOTIONAL,
+        max_day_notional=day,
         max_position_notional=settings.RISK_MAX_POSITION_NOTIONAL,
         max_open_orders=settings.RISK_MAX_OPEN_ORDERS,
         collar_warn=settings.RISK_COLLAR_WARN,
