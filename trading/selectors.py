@@ -216,7 +216,7 @@ def rules_of(instrument: Instrument) -> Rules:
 
 
 def limits(account: BrokerageAccount | None = None) -> Limits:
-    """The caps of the settings, and what the owner has set for the day in this account."""
+    """The caps of the settings, and of an account's owner where they set a lower one."""
     day = settings.RISK_MAX_DAY_NOTIONAL
     if account is not None and account.day_cap is not None:
         day = min(day, account.day_cap)
