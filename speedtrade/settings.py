@@ -444,7 +444,6 @@ WATCHLIST_DEFAULT = ["AAPL", "MSFT", "NVDA", "SPY", "BTC/USD", "ETH/USD"]  # of 
 # How long a process believes what it read about an instrument, a halt included. Tests roll back
 # and must not remember.
 INSTRUMENT_CACHE = timedelta(0) if TESTING else timedelta(seconds=2)
-MOVERS_CACHE = timedelta(0) if TESTING else timedelta(seconds=2)  # of all quotes, read for movers
 INSTRUMENTS_RELOAD = timedelta(seconds=30)  # so often the feed looks for new instruments
 QUOTE_GATE_MEMORY = timedelta(minutes=10)  # an older quote says nothing about a jump
 
