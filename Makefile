@@ -1,5 +1,6 @@
 # make run [PORT=8000]   the whole of SpeedTrade on this machine, Ctrl-C ends it
 # make test              what CI runs: lint, then every test
+# make vendors           brokers on this machine to trade against, Ctrl-C ends them
 # make lint | fmt | screens | constraints | clean
 
 PORT ?= 8000
@@ -15,7 +16,7 @@ DEV_STAMP := .venv/.installed-dev
 SPECS_STAMP := .venv/.vendor-specs
 COVERAGE_LEAST := 85
 
-.PHONY: run test lint lint-code lint-django fmt screens constraints clean
+.PHONY: run test vendors lint lint-code lint-django fmt screens constraints clean
 .DEFAULT_GOAL := run
 
 run: $(RUN_STAMP)
@@ -55,6 +56,10 @@ random = $(shell $(PYTHON) -c 'import base64, os; print(base64.urlsafe_b64encode
 fmt: $(DEV_STAMP)
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
+
+# Alpaca and Kraken as loopback servers, with a market maker; README says how to trade there.
+vendors: $(SPECS_STAMP)
+	@exec $(PY) tools/vendors.py
 
 # Every page at two widths, light and dark, into docs/screens/.
 screens: $(DEV_STAMP) $(CHROMIUM)

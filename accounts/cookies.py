@@ -7,19 +7,20 @@ from django.http import HttpResponseBase
 
 from accounts.models import User
 
-THEME_COOKIE = "theme"
-THEME_COOKIE_AGE = 365 * 24 * 3600  # seconds
+LOOKS = ("theme", "palette")  # preferences that matter before the log-in, each a cookie
+LOOK_COOKIE_AGE = 365 * 24 * 3600  # seconds
 Response = TypeVar("Response", bound=HttpResponseBase)
 
 
-def with_theme(response: Response, user: User) -> Response:
+def with_look(response: Response, user: User) -> Response:
     """Pages before the log-in look as the person chose."""
-    response.set_cookie(
-        THEME_COOKIE,
-        user.theme,
-        max_age=THEME_COOKIE_AGE,
-        secure=settings.SESSION_COOKIE_SECURE,
-        httponly=True,
-        samesite="Lax",
-    )
+    for name in LOOKS:
+        response.set_cookie(
+            name,
+            getattr(user, name),
+            max_age=LOOK_COOKIE_AGE,
+            secure=settings.SESSION_COOKIE_SECURE,
+            httponly=True,
+            samesite="Lax",
+        )
     return response

@@ -11,12 +11,14 @@ from speedtrade.lib.times import rfc3339
 PREFERENCES = (
     "theme",
     "palette",
+    "density",
     "flashes",
     "paused",
     "shortcuts",
     "order_unit",
     "order_type",
     "indicators",
+    "columns",
 )
 
 

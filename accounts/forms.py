@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from django import forms
 
-from accounts.models import OrderUnit, Palette, Theme, User
+from accounts.models import Density, OrderUnit, Palette, Theme, User
 from accounts.models.users import USERNAME_MAX
 from speedtrade.lib.errors import DomainError
 
@@ -104,6 +104,13 @@ class AppearanceForm(PreferencesForm):
         required=False,
         choices=Palette.choices,
         widget=forms.RadioSelect({"class": "choices", "data-preview": "palette"}),
+    )
+    density = forms.ChoiceField(
+        label="Rows of tables and lists",
+        help_text="Where a finger points, rows always keep their room.",
+        required=False,
+        choices=Density.choices,
+        widget=forms.RadioSelect({"class": "choices", "data-preview": "density"}),
     )
     flashes = forms.BooleanField(
         label="Flash a price that moves",

@@ -5,13 +5,14 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout, update_session_auth_hash
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
-from django.shortcuts import redirect, render
+from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import redirect, render, resolve_url
 from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.cookies import with_theme
+from accounts.cookies import with_look
 from accounts.forms import (
     AppearanceForm,
     CloseForm,
@@ -25,14 +26,15 @@ from accounts.requests import user_of
 from accounts.selectors import security_log
 from accounts.services.closing import closing_refusal, user_close
 from accounts.services.exports import export_lines, export_names
-from accounts.services.preferences import user_preferences_change
+from accounts.services.preferences import user_columns_change, user_preferences_change
 from accounts.services.users import (
     user_password_change,
     user_profile_change,
     user_sessions_end,
 )
+from speedtrade.lib.columns import TABLES
 from speedtrade.lib.errors import Conflict, InvalidInput
-from speedtrade.lib.htmx import see_other
+from speedtrade.lib.htmx import SeeOther, see_other
 
 
 @require_safe
@@ -64,7 +66,7 @@ def trading(request: HttpRequest) -> HttpResponseBase:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def appearance(request: HttpRequest) -> HttpResponseBase:
-    """GET; POST `theme`, `palette`, `flashes`, `paused`, `shortcuts`."""
+    """GET; POST `theme`, `palette`, `density`, `flashes`, `paused`, `shortcuts`."""
     return _preferences(request, "appearance", AppearanceForm)
 
 
@@ -80,8 +82,23 @@ def _preferences(
             form.with_error(error)
         else:
             messages.success(request, "Saved.")
-            return with_theme(see_other(request, f"accounts:{section}"), user)
+            return with_look(see_other(request, f"accounts:{section}"), user)
     return _page(request, section, status=422 if posted else 200, form=form)
+
+
+@require_POST
+def columns(request: HttpRequest, table: str) -> HttpResponseBase:
+    """POST `column` (any number), or `reset`; and `next`: back to the table, as it is now.
+
+    htmx follows as a browser does, and takes the table out of what it finds there.
+    """
+    if table not in TABLES:
+        raise Http404
+    names = None if "reset" in request.POST else request.POST.getlist("column")
+    user_columns_change(user=user_of(request), table=TABLES[table], names=names, now=timezone.now())
+    asked = request.POST.get("next", "")
+    own = url_has_allowed_host_and_scheme(asked, {request.get_host()}, request.is_secure())
+    return SeeOther(asked if own else resolve_url("accounts:appearance"))
 
 
 @require_safe

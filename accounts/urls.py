@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import settings_views, views
+from accounts import broker_views, settings_views, views
 
 app_name = "accounts"
 urlpatterns = [
@@ -14,10 +14,25 @@ urlpatterns = [
     path("settings/profile", settings_views.profile_change, name="profile"),
     path("settings/trading", settings_views.trading, name="trading"),
     path("settings/appearance", settings_views.appearance, name="appearance"),
+    path("settings/columns/<str:table>", settings_views.columns, name="columns"),
     path("settings/security", settings_views.security, name="security"),
     path("settings/password", settings_views.password_change, name="password"),
     path("settings/sessions", settings_views.sessions_end, name="sessions"),
     path("settings/data", settings_views.data, name="data"),
     path("settings/export", settings_views.export, name="export"),
+    path("settings/brokers", broker_views.brokers, name="brokers"),
+    path("settings/brokers/connect", broker_views.connect, name="connect"),
+    path("settings/brokers/choose", broker_views.choose, name="choose"),
+    path("settings/brokers/<int:account_id>", broker_views.broker, name="broker"),
+    path("settings/brokers/<int:account_id>/test", broker_views.test, name="broker_test"),
+    path("settings/brokers/<int:account_id>/stop", broker_views.stop, name="broker_stop"),
+    path("settings/brokers/<int:account_id>/resume", broker_views.resume, name="broker_resume"),
+    path("settings/brokers/<int:account_id>/change", broker_views.change, name="broker_change"),
+    path("settings/brokers/<int:account_id>/key", broker_views.key, name="broker_key"),
+    path(
+        "settings/brokers/<int:account_id>/disconnect",
+        broker_views.disconnect,
+        name="broker_disconnect",
+    ),
     path("settings/close", settings_views.close, name="close"),
 ]

@@ -12,7 +12,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.cookies import with_theme
+from accounts.cookies import with_look
 from accounts.forms import HouseForm, LoginForm, RegisterForm
 from accounts.models import User
 from accounts.requests import user_of
@@ -127,7 +127,7 @@ def _locked_page(
 def _enter(request: HttpRequest, user: User) -> HttpResponseBase:
     """A new session id, so that one planted before is worth nothing, then to where they wanted."""
     login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
-    return with_theme(redirect(_next(request)), user)
+    return with_look(redirect(_next(request)), user)
 
 
 def _next(request: HttpRequest) -> str:

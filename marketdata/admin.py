@@ -1,11 +1,11 @@
-"""Instruments: read, halted and resumed. Their rules come from the data file."""
+"""Instruments: read, halted and resumed, by the rules of the data file. Alerts are only read."""
 
 from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
 
-from marketdata.models import Instrument
+from marketdata.models import Alert, AlertFiring, Instrument
 from marketdata.services.instruments import instrument_halt, instrument_resume
 from speedtrade.lib.admin import SupportAdmin, figure, support_action
 
@@ -74,3 +74,44 @@ class InstrumentAdmin(SupportAdmin):
 
     def audit_target(self, row: Instrument) -> str:
         return f"instrument:{row.symbol}"
+
+
+@admin.register(Alert)
+class AlertAdmin(SupportAdmin):
+    list_display = ("id", "user", "instrument", "direction", figure("price"), "repeat", "state")
+    list_filter = ("state", "repeat", "direction")
+    list_select_related = ("user", "instrument")
+    search_fields = ("=user__username", "=instrument__symbol")
+    ordering = ("-id",)
+    fields = (
+        "user",
+        "instrument",
+        "direction",
+        figure("price"),
+        "repeat",
+        "note",
+        "state",
+        "seen_at",
+        "fired_at",
+        figure("fired_price"),
+        "created_at",
+    )
+
+
+@admin.register(AlertFiring)
+class AlertFiringAdmin(SupportAdmin):
+    list_display = ("id", "user", "instrument", "direction", figure("level"), figure("price"), "at")
+    list_select_related = ("user", "instrument")
+    search_fields = ("=user__username", "=instrument__symbol")
+    ordering = ("-id",)
+    fields = (
+        "user",
+        "alert_number",
+        "instrument",
+        "direction",
+        figure("level"),
+        "note",
+        figure("price"),
+        "quote_at",
+        "at",
+    )

@@ -5,7 +5,7 @@
 
 from django.urls import path
 
-from marketdata import api
+from marketdata import alert_api, api
 
 urlpatterns = [
     path("market/quotes", api.QuotesView.as_view(), name="quotes"),
@@ -14,5 +14,7 @@ urlpatterns = [
     path("market/search", api.SearchView.as_view(), name="search"),
     path("market/movers", api.MoversView.as_view(), name="movers"),
     path("market/orderbook/<path:symbol>", api.OrderBookView.as_view(), name="orderbook"),
+    path("alerts", alert_api.AlertsView.as_view(), name="alerts"),
+    path("alerts/<int:alert_id>", alert_api.AlertView.as_view(), name="alert"),
     path("market/clock", api.ClockView.as_view(), name="clock"),
 ]

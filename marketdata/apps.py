@@ -6,4 +6,9 @@ class MarketDataConfig(AppConfig):
     verbose_name = "Market data"
 
     def ready(self) -> None:
-        from marketdata import checks  # noqa: F401 - importing registers them
+        from marketdata import (
+            checks,  # noqa: F401 - importing registers them
+            hooks,
+        )
+
+        hooks.register()

@@ -10,13 +10,14 @@ from typing import Any, Final
 from django.conf import settings
 
 from marketdata import selectors
+from marketdata.bar_store import BarRun
 from marketdata.domain.bars import Bar
-from marketdata.domain.indicators import INDICATORS
+from marketdata.domain.indicators import INDICATORS, Lines, indicators_of
 from marketdata.domain.quotes import Quote
-from marketdata.domain.ranges import RANGES, TODAY, range_start
+from marketdata.domain.ranges import RANGES, range_start
 from marketdata.hours import market_hours
 from marketdata.models import Instrument
-from speedtrade.lib.errors import InvalidInput
+from speedtrade.lib.errors import InvalidInput, Unavailable
 from speedtrade.lib.formats import pct_text, price_text
 from speedtrade.lib.money import percent
 
@@ -36,7 +37,7 @@ class Year:
     average_volume: Decimal | None
 
 
-def range_bars(instrument: Instrument, name: str, *, now: datetime) -> list[Bar]:
+def range_bars(instrument: Instrument, name: str, *, now: datetime) -> BarRun:
     """The bars of a range, oldest first; raises InvalidInput for a name that is not in RANGES."""
     if name not in RANGES:
         raise InvalidInput.field("range", f"Choose one of {', '.join(RANGES)}.")
@@ -52,7 +53,13 @@ def year_of(instrument: Instrument, *, now: datetime) -> Year:
     kept = _years.get(instrument.symbol)
     if kept is not None and clock < kept[0]:
         return kept[1]
-    year = _year(selectors.bars(instrument, "1D", now=now, start=now - YEAR, limit=366))
+    try:
+        days = selectors.bars(instrument, "1D", now=now, start=now - YEAR, limit=366)
+    except Unavailable:  # no feed prices it any more: its page still has the rest to show
+        days = BarRun()
+    year = _year(days)
+    if days.loading:
+        return year
     if len(_years) >= _YEARS_LIMIT:
         _years.clear()
     _years[instrument.symbol] = (clock + settings.YEAR_CACHE.total_seconds(), year)
@@ -87,15 +94,15 @@ def figures_of(instrument: Instrument, quote: Quote | None, *, now: datetime) ->
     }
 
 
-def summary_of(instrument: Instrument, quote: Quote | None) -> str:
-    """Today in one sentence; `chart.js` says the other ranges the same way."""
+def summary_of(instrument: Instrument, quote: Quote | None, words: str) -> str:
+    """The day in one sentence, "today" in `words`; `chart.js` says the other ranges so too."""
     if quote is None:
         return f"There is no price of {instrument.symbol} yet."
     tick = instrument.price_tick
     moved = {1: "rose", -1: "fell", 0: "did not move"}[(quote.change > 0) - (quote.change < 0)]
     by = f" {pct_text(abs(quote.change_pct))}" if quote.change else ""
     return (
-        f"{instrument.symbol} {moved}{by} {RANGES[TODAY].words}, from "
+        f"{instrument.symbol} {moved}{by} {words}, from "
         f"{price_text(quote.prev_close, tick)} to {price_text(quote.last, tick)}; "
         f"low {price_text(quote.day_low, tick)}, high {price_text(quote.day_high, tick)}."
     )
@@ -113,6 +120,22 @@ def book_of(quote: Quote | None) -> dict[str, list[dict[str, Any]]]:
         ]
         for side, rows in (("bids", quote.bids), ("asks", quote.asks))
     }
+
+
+def indicator_lines(
+    instrument: Instrument, timeframe: str, rows: Sequence[Bar], names: Sequence[str], now: datetime
+) -> dict[str, Lines]:
+    """The lines of `rows`, oldest first; a range may begin inside a session, VWAP does not."""
+    hours, kind = market_hours(), instrument.asset_type
+    lead: list[Bar] = []
+    if "vwap" in names and rows and timeframe != "1D":
+        opened, begins = hours.session_for(kind, rows[0].t).open, rows[0].t
+        if opened < begins:
+            end, limit = begins - timedelta(microseconds=1), settings.BARS_LIMIT
+            lead = selectors.bars(
+                instrument, timeframe, now=now, start=opened, end=end, limit=limit
+            )
+    return indicators_of(rows, names, day_of=lambda at: hours.session_for(kind, at).day, lead=lead)
 
 
 def chosen_indicators(text: str) -> list[str]:

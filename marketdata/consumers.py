@@ -35,6 +35,7 @@ TOO_MANY: Final = 4429
 TOO_LARGE: Final = 1009
 #: How many unknown symbols an error names.
 NAMED: Final = 5
+ID_MOST: Final = 2**63 - 1
 
 
 class MarketConsumer(AsyncWebsocketConsumer):
@@ -53,6 +54,7 @@ class MarketConsumer(AsyncWebsocketConsumer):
         self._allowance = float(settings.WS_MESSAGES_PER_SECOND)
         self._wants_portfolio = self._book_is_old = False
         self._holdings: live.Holdings | None = None
+        self._account_id: int | None = None
         self._held_versions: list[int] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -175,7 +177,9 @@ class MarketConsumer(AsyncWebsocketConsumer):
         if unknown:
             named = ", ".join(unknown[:NAMED]) + (" …" if len(unknown) > NAMED else "")
             await self._say_error("unknown_symbol", f"{title_of('unknown_symbol')}: {named}.")
-        if message.get("portfolio") is True:
+        if asked := message.get("portfolio"):
+            # True is the default account; a page names the one that it shows.
+            self._account_id = asked if type(asked) is int and 0 < asked <= ID_MOST else None
             self._wants_portfolio = self._book_is_old = True
             self._wake.set()
 
@@ -185,7 +189,7 @@ class MarketConsumer(AsyncWebsocketConsumer):
             return
         named = {symbol for text in texts for symbol in symbol_candidates(text)}
         self.lobby.hub.unfollow(self._reader, named)
-        if message.get("portfolio") is True:
+        if message.get("portfolio"):
             self._wants_portfolio, self._holdings = False, None
             self.lobby.hub.hold(self._reader, ())
         await self._say({"type": "subscribed", "symbols": list(self._reader.seen)})
@@ -252,7 +256,7 @@ class MarketConsumer(AsyncWebsocketConsumer):
         if self._book_is_old:
             self._book_is_old = False
             load = database_sync_to_async(live.holdings_load)
-            self._holdings = await load(self.admission.user_id, now)
+            self._holdings = await load(self.admission.user_id, now, self._account_id)
             symbols = self._holdings.symbols if self._holdings else ()
             await hub.load(symbols)
             hub.hold(self._reader, symbols)

@@ -19,6 +19,7 @@ PLACES: Final = (
     Place("Dashboard", "portfolio:dashboard", "home", "g d", "home"),
     Place("Markets", "marketdata:markets", "markets", "g m", "stocks coins movers"),
     Place("Watchlists", "marketdata:watchlists", "star", "g w", "lists"),
+    Place("Alerts", "marketdata:alerts", "bell", "g l", "notify price bell"),
     Place("Portfolio", "portfolio:portfolio", "portfolio", "g p", "holdings positions lots"),
     Place("Orders", "trading:orders", "orders", "g o", "history"),
     Place("Activity", "portfolio:activity", "activity", "g a", "ledger fills"),

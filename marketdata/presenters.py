@@ -4,11 +4,15 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from marketdata.alert_words import alert_text
+from marketdata.bar_store import BarRun
 from marketdata.domain.bars import Bar
 from marketdata.domain.quotes import Level, Quote, moment_to_wire, quote_to_wire
-from marketdata.models import Instrument
+from marketdata.feeds.registry import source_label
+from marketdata.models import Alert, AlertFiring, Instrument
 from marketdata.selectors import MarketState, Priced, is_stale
 from speedtrade.lib.money import plain
+from speedtrade.lib.times import rfc3339
 
 QUOTE_FIELDS: Final = (
     "symbol",
@@ -53,9 +57,10 @@ def book_json(quote: Quote, now: datetime) -> dict[str, Any]:
     }
 
 
-def bars_json(symbol: str, timeframe: str, rows: Iterable[Bar]) -> dict[str, Any]:
-    """Bars, oldest first; `t` is when a bar begins."""
-    return {"symbol": symbol, "timeframe": timeframe, "bars": [_bar(row) for row in rows]}
+def bars_json(symbol: str, timeframe: str, rows: BarRun) -> dict[str, Any]:
+    """Bars, oldest first; `t` is when a bar begins. `loading`: some are still on their way."""
+    bars = [_bar(row) for row in rows]
+    return {"symbol": symbol, "timeframe": timeframe, "bars": bars, "loading": rows.loading}
 
 
 def instrument_json(instrument: Instrument) -> dict[str, Any]:
@@ -73,6 +78,7 @@ def instrument_json(instrument: Instrument) -> dict[str, Any]:
         "fractionable": instrument.fractionable,
         "tradable": instrument.tradable,
         "shortable": instrument.shortable,
+        "source": source_label(instrument.feed),
         "halted": instrument.halted_at is not None,
     }
 
@@ -90,6 +96,37 @@ def clock_json(states: Mapping[str, MarketState], mode: str, now: datetime) -> d
         for kind, state in states.items()
     }
     return {"timestamp": moment_to_wire(now), "mode": mode, "markets": markets}
+
+
+def alert_json(alert: Alert) -> dict[str, Any]:
+    """An alert with its words; `fired_at` and `fired_price` are of the last time it fired."""
+    return {
+        "id": alert.pk,
+        "symbol": alert.instrument.symbol,
+        "direction": alert.direction,
+        "price": plain(alert.price, 2),
+        "repeat": alert.repeat,
+        "note": alert.note,
+        "state": alert.state,
+        "text": alert_text(alert),
+        "fired_at": None if alert.fired_at is None else rfc3339(alert.fired_at),
+        "fired_price": None if alert.fired_price is None else plain(alert.fired_price, 2),
+        "created_at": rfc3339(alert.created_at),
+    }
+
+
+def firing_json(firing: AlertFiring) -> dict[str, Any]:
+    """What an alert has said, and of which quote."""
+    return {
+        "alert_id": firing.alert_number,
+        "symbol": firing.instrument.symbol,
+        "direction": firing.direction,
+        "level": plain(firing.level, 2),
+        "note": firing.note,
+        "price": plain(firing.price, 2),
+        "quote_at": rfc3339(firing.quote_at),
+        "at": rfc3339(firing.at),
+    }
 
 
 def _levels(levels: Iterable[Level]) -> list[dict[str, str]]:

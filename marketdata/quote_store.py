@@ -3,7 +3,8 @@
 - hash `st:quotes`: symbol -> JSON of its quote with depth;
 - channel `st:ticks`: one JSON array of quotes without depth per tick window;
 - sorted set `st:watched`: symbol -> unix seconds of the last sign of interest;
-- key `st:heartbeat:feed`: unix seconds of the feed's last window.
+- key `st:heartbeat:feed`: unix seconds of the feed's last window;
+- key `st:feeds:ill`: JSON, label of each vendor that is not well -> why; gone when nobody says so.
 
 Redis is no truth, so a reader that can live without prices gets none while it is away, and a log
 line says so. Writers get the error: they have somebody to tell or a way to try again.
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 QUOTES_KEY: Final = "st:quotes"
 WATCHED_KEY: Final = "st:watched"
 HEARTBEAT_KEY: Final = "st:heartbeat:feed"
+ILL_KEY: Final = "st:feeds:ill"
+ILL_KEPT: Final = 15  # seconds; the feed says it anew long before
 #: The keys of a database number are its own, its channels are not: the name keeps them apart.
 _NUMBER: Final = urlsplit(settings.REDIS_URL).path.lstrip("/")
 TICKS_CHANNEL: Final = f"st:ticks:{_NUMBER}" if _NUMBER.isdecimal() and int(_NUMBER) else "st:ticks"
@@ -87,6 +90,20 @@ def watched_symbols(now: datetime) -> set[str]:
     pipeline.zremrangebyscore(WATCHED_KEY, "-inf", f"({oldest}")
     pipeline.zrange(WATCHED_KEY, 0, -1)
     return set(pipeline.execute()[1])
+
+
+def quotes_forget(symbols: Sequence[str]) -> None:
+    """Take these quotes out: they are of a source that prices the symbols no more."""
+    if symbols:
+        _read("quotes_forget", 0, lambda: redis_client().hdel(QUOTES_KEY, *symbols))
+
+
+def feeds_ill_put(ill: dict[str, str]) -> None:
+    """Say which vendors are not well and why; raises RedisError."""
+    if ill:
+        redis_client().set(ILL_KEY, _encode(ill), ex=ILL_KEPT)
+    else:
+        redis_client().delete(ILL_KEY)
 
 
 def feed_heartbeat() -> datetime | None:

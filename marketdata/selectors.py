@@ -13,22 +13,32 @@ from django.conf import settings
 from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, Value, When
 
 from marketdata import quote_store
-from marketdata.domain.bars import TIMEFRAMES, Bar
+from marketdata.bar_store import BarRun, bars_read
+from marketdata.domain.bars import TIMEFRAMES
+from marketdata.domain.calendar import Phase
 from marketdata.domain.quotes import Quote
 from marketdata.domain.symbols import symbol_candidates
-from marketdata.feeds.registry import feed_for
+from marketdata.feeds.registry import feed_named, kind_for
 from marketdata.hours import market_hours
 from marketdata.models import AssetType, Instrument, Watchlist, WatchlistItem
 from speedtrade.lib.errors import FieldError, InvalidInput, NotFound, Unavailable
 
 Direction = Literal["gainers", "losers"]
 DIRECTIONS: Final = ("gainers", "losers")
+PHASE_WORDS: Final[Mapping[Phase, str]] = {
+    "open": "Market open",
+    "pre": "Pre-market",
+    "after": "After hours",
+    "closed": "Market closed",
+}
 #: No market of ours has bars before this; asking for them is answered without looking.
 BARS_BEGIN: Final = datetime(1990, 1, 1, tzinfo=UTC)
 
 #: What a person wrote -> (until when on the monotonic clock, the instrument). Finds only.
 _found: dict[str, tuple[float, Instrument]] = {}
 _FOUND_LIMIT: Final = 50_000
+#: Until when on the monotonic clock, and every last quote.
+_recent: tuple[float, dict[str, Quote]] | None = None
 
 
 class UnknownSymbol(NotFound):
@@ -53,10 +63,25 @@ class MarketState:
     """
 
     is_open: bool
+    phase: Phase
     session_open: datetime
     session_close: datetime
     next_open: datetime
     next_close: datetime
+
+    @property
+    def words(self) -> str:
+        """'Market open', 'Pre-market', 'After hours' or 'Market closed'."""
+        return PHASE_WORDS[self.phase]
+
+    def close_of(self, quote: Quote | None) -> datetime | None:
+        """When the price of `quote` became a last close; None while it may still move.
+
+        A quote from before the last session is no close of it: it is only old.
+        """
+        if self.is_open or quote is None or quote.as_of < self.session_open:
+            return None
+        return self.session_close
 
 
 def instrument_get(text: str) -> Instrument:
@@ -120,8 +145,8 @@ def instruments_get(texts: Iterable[str]) -> list[Instrument]:
 
 
 def instruments_listed(asset_type: str = "") -> QuerySet[Instrument]:
-    """Every instrument, or those of one asset type, by symbol."""
-    rows = Instrument.objects.order_by("symbol")
+    """Every instrument that a feed prices, or those of one asset type, by symbol."""
+    rows = Instrument.objects.exclude(feed="").order_by("symbol")
     return rows.filter(asset_type=asset_type) if asset_type else rows
 
 
@@ -168,7 +193,7 @@ def movers(
     """
     hours = market_hours()
     opened = {kind: hours.session_for(kind, now).open for kind in AssetType.values}
-    quotes = quote_store.quotes_all()
+    quotes = _quotes_recent()
     rows = [
         Priced(instrument, quotes[instrument.symbol])
         for instrument in instruments_listed(asset_type)
@@ -181,6 +206,16 @@ def movers(
     return rows[:limit]
 
 
+def _quotes_recent() -> dict[str, Quote]:
+    """Every last quote, at most settings.MOVERS_CACHE old: thousands take a while to read."""
+    global _recent
+    clock = time.monotonic()
+    if _recent is None or clock >= _recent[0]:
+        quotes = quote_store.quotes_all()
+        _recent = (clock + settings.MOVERS_CACHE.total_seconds(), quotes)
+    return _recent[1]
+
+
 def bars(
     instrument: Instrument,
     timeframe: str,
@@ -189,11 +224,14 @@ def bars(
     start: datetime | None = None,
     end: datetime | None = None,
     limit: int = settings.BARS_LIMIT_DEFAULT,
-) -> list[Bar]:
+    wait: bool = True,
+) -> BarRun:
     """The newest `limit` bars that begin in [start, end], oldest first, up to `now`.
 
-    Raises InvalidInput for an unknown timeframe, a limit outside 1 to settings.BARS_LIMIT or an
-    end before the start.
+    Those of a vendor come out of the table; `loading` says that some are on their way, after a
+    moment's wait if `wait`. Raises
+    InvalidInput for an unknown timeframe, a limit outside 1 to settings.BARS_LIMIT or an end before
+    the start, and Unavailable for an instrument that no feed here prices.
     """
     if timeframe not in TIMEFRAMES:
         raise InvalidInput.field("timeframe", f"Choose one of {', '.join(TIMEFRAMES)}.")
@@ -203,9 +241,20 @@ def bars(
     if start is not None and end is not None and end < start:
         raise InvalidInput.field("end", "The end is before the start.")
     if last < BARS_BEGIN or (start is not None and start > last):
-        return []
-    feed = feed_for(instrument)
-    return feed.bars(instrument.symbol, timeframe, start=start, end=last, limit=limit, now=now)
+        return BarRun()
+    kind = kind_for(instrument)
+    if kind.vendor:
+        asked: dict[str, Any] = {
+            "start": start,
+            "end": last,
+            "limit": limit,
+            "now": now,
+            "wait": wait,
+        }
+        return bars_read(instrument, timeframe, **asked)
+    feed = feed_named(kind.name)
+    rows = feed.bars(instrument.symbol, timeframe, start=start, end=last, limit=limit, now=now)
+    return BarRun(rows)
 
 
 def market_clock(now: datetime) -> Mapping[str, MarketState]:
@@ -216,6 +265,7 @@ def market_clock(now: datetime) -> Mapping[str, MarketState]:
         session = hours.session_for(kind, now)
         states[kind] = MarketState(
             is_open=hours.is_open(kind, now),
+            phase=hours.phase(kind, now),
             session_open=session.open,
             session_close=session.close,
             next_open=hours.next_open(kind, now),

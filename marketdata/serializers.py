@@ -10,8 +10,10 @@ from django.conf import settings
 from django.utils.dateparse import parse_date, parse_datetime
 from rest_framework import serializers
 
+from marketdata.domain.alerts import AlertDirection, AlertRepeat, AlertState
 from marketdata.domain.bars import TIMEFRAMES
 from marketdata.models import AssetType
+from marketdata.models.alerts import NOTE_MAX
 from marketdata.selectors import DIRECTIONS
 
 
@@ -126,6 +128,9 @@ class BarsShape(serializers.Serializer[Any]):
     symbol = serializers.CharField()
     timeframe = serializers.ChoiceField(choices=list(TIMEFRAMES))
     bars = BarShape(many=True, help_text="Oldest first.")
+    loading = serializers.BooleanField(
+        help_text="Some bars of the range are on their way from the vendor: ask again in a moment."
+    )
 
 
 class InstrumentShape(serializers.Serializer[Any]):
@@ -141,6 +146,9 @@ class InstrumentShape(serializers.Serializer[Any]):
     fractionable = serializers.BooleanField()
     tradable = serializers.BooleanField()
     shortable = serializers.BooleanField()
+    source = serializers.CharField(  # type: ignore[assignment] # a field, as in QuoteShape
+        help_text="Whose prices these are: Alpaca IEX, Kraken, Simulated."
+    )
     halted = serializers.BooleanField()
 
 
@@ -179,3 +187,27 @@ class ClockShape(serializers.Serializer[Any]):
     timestamp = serializers.DateTimeField()
     mode = serializers.ChoiceField(choices=["always", "nyse"])
     markets = MarketsShape()
+
+
+class AlertInput(serializers.Serializer[Any]):
+    symbol = serializers.CharField(max_length=32)
+    direction = serializers.ChoiceField(choices=[one.value for one in AlertDirection])
+    price = serializers.CharField(max_length=32, help_text="On the price tick of the symbol.")
+    repeat = serializers.ChoiceField(
+        choices=[one.value for one in AlertRepeat], default=AlertRepeat.ONCE.value
+    )
+    note = serializers.CharField(max_length=NOTE_MAX, required=False, default="", allow_blank=True)
+
+
+class AlertShape(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    symbol = serializers.CharField()
+    direction = serializers.ChoiceField(choices=[one.value for one in AlertDirection])
+    price = serializers.CharField()
+    repeat = serializers.ChoiceField(choices=[one.value for one in AlertRepeat])
+    note = serializers.CharField()
+    state = serializers.ChoiceField(choices=[one.value for one in AlertState])
+    text = serializers.CharField(help_text="The alert in words, as pages show it.")
+    fired_at = serializers.DateTimeField(allow_null=True)
+    fired_price = serializers.CharField(allow_null=True, help_text="The price that fired it last.")
+    created_at = serializers.DateTimeField()

@@ -1,5 +1,7 @@
 """The page of one symbol, and what its chart, its book and its table fetch."""
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -10,9 +12,11 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from marketdata import charts, presenters, selectors, serializers
-from marketdata.domain.indicators import BELOW, INDICATORS, indicators_of
-from marketdata.domain.ranges import RANGES, TODAY
+from marketdata.alert_views import panel_context
+from marketdata.domain.indicators import BELOW, INDICATORS
+from marketdata.domain.ranges import RANGES, TODAY, day_words
 from marketdata.domain.symbols import symbol_slug
+from marketdata.feeds.registry import source_label
 from marketdata.panels import symbol_context
 from marketdata.services.indicators import indicators_choose
 from marketdata.views import quote_rows, starred
@@ -32,22 +36,26 @@ def symbol_page(request: HttpRequest, symbol: str) -> HttpResponseBase:
         **row,
         **charts.figures_of(instrument, quote, now=now),
         **charts.book_of(quote),
-        **_chart_context(request, instrument, quote),
+        **_chart_context(request, row, now),
         **starred(request, instrument),
+        **panel_context(request, instrument, quote),
+        "source": source_label(instrument.feed),
         "state": selectors.market_clock(now)[instrument.asset_type],
         **symbol_context(request, instrument, now),
     }
     return render(request, "marketdata/symbol.html", context)
 
 
-def _chart_context(request: HttpRequest, instrument: Any, quote: Any) -> dict[str, Any]:
+def _chart_context(request: HttpRequest, row: dict[str, Any], now: datetime) -> dict[str, Any]:
     chosen = getattr(request.user, "indicators", [])
+    words = day_words(now, row["closed_at"])
     return {
-        "ranges": RANGES.items(),
+        "day_words": words.removeprefix("on ").capitalize(),
+        "ranges": (RANGES | {TODAY: replace(RANGES[TODAY], words=words)}).items(),
         "range": TODAY,
         "indicators": [(name, label, name in chosen) for name, label in INDICATORS.items()],
         "tall": not BELOW.isdisjoint(chosen),
-        "summary": charts.summary_of(instrument, quote),
+        "summary": charts.summary_of(row["instrument"], row["quote"], words),
     }
 
 
@@ -83,7 +91,7 @@ def bars(request: HttpRequest, symbol: str) -> HttpResponseBase:
         rows = selectors.bars(instrument, **wanted.validated_data, now=now)
     answer = presenters.bars_json(instrument.symbol, timeframe, rows)
     if names := charts.chosen_indicators(request.GET.get("indicators", "")):
-        answer["indicators"] = indicators_of(rows, names)
+        answer["indicators"] = charts.indicator_lines(instrument, timeframe, rows, names, now)
     return JsonResponse(answer)
 
 

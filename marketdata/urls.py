@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from marketdata import symbol_views, views, watchlist_views
+from marketdata import alert_views, symbol_views, views, watchlist_views
 
 app_name = "marketdata"
 urlpatterns = [
@@ -11,6 +11,9 @@ urlpatterns = [
     path("markets/<str:symbol>/bars", symbol_views.bars, name="bars"),
     path("markets/<str:symbol>/bars/table", symbol_views.bars_table, name="bars_table"),
     path("markets/<str:symbol>/book", symbol_views.book, name="book"),
+    path("markets/<str:symbol>/alerts", alert_views.symbol_alerts, name="symbol_alerts"),
+    path("alerts", alert_views.alerts, name="alerts"),
+    path("alerts/rows", alert_views.rows, name="alert_rows"),
     path("settings/indicators", symbol_views.indicators, name="indicators"),
     path("search", views.search, name="search"),
     path("watchlist/add", views.watch, name="watchlist_add"),

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -21,7 +21,6 @@ from marketdata.models import AssetType, Instrument
 from marketdata.palette import places_for
 from marketdata.services.watchlists import (
     watchlist_add,
-    watchlist_ensure_default,
     watchlist_remove,
     watchlists_choose,
 )
@@ -30,19 +29,31 @@ from speedtrade.lib.errors import Conflict
 from speedtrade.lib.htmx import page
 
 MOVERS_ON_PAGE = 5
+RECENT = 5  # symbols that the palette remembers (palette.js)
 SPARK_BARS, SPARK_LIMIT = "5m", 288  # a market that never closes has a day of so many
 
 
 def quote_rows(instruments: Iterable[Instrument], now: datetime) -> list[dict[str, Any]]:
-    """{instrument, quote or None, stale} for `components/_quote_row.html`, in the order given."""
+    """{instrument, quote or None, stale, closed_at} for `_quote_row.html`, in the order given."""
     chosen = list(instruments)
     quotes = quote_store.quotes_get([instrument.symbol for instrument in chosen])
-    return [_row(instrument, quotes.get(instrument.symbol), now) for instrument in chosen]
+    return rows_of([(instrument, quotes.get(instrument.symbol)) for instrument in chosen], now)
 
 
-def _row(instrument: Instrument, quote: Quote | None, now: datetime) -> dict[str, Any]:
-    stale = quote is None or selectors.is_stale(quote, now)
-    return {"instrument": instrument, "quote": quote, "stale": stale}
+def rows_of(
+    found: Iterable[tuple[Instrument, Quote | None]], now: datetime
+) -> list[dict[str, Any]]:
+    """The rows of `quote_rows` for quotes that are known; closed_at: see MarketState.close_of."""
+    states = selectors.market_clock(now)
+    return [
+        {
+            "instrument": instrument,
+            "quote": quote,
+            "stale": quote is None or selectors.is_stale(quote, now),
+            "closed_at": states[instrument.asset_type].close_of(quote),
+        }
+        for instrument, quote in found
+    ]
 
 
 def with_sparks(
@@ -55,7 +66,9 @@ def with_sparks(
         if quote is None:
             continue
         start = opened[instrument.asset_type]
-        today = selectors.bars(instrument, timeframe, now=now, start=start, limit=SPARK_LIMIT)
+        today = selectors.bars(
+            instrument, timeframe, now=now, start=start, limit=SPARK_LIMIT, wait=False
+        )
         row["spark"] = [quote.prev_close, *(bar.c for bar in today), quote.last]
     return rows
 
@@ -66,14 +79,13 @@ def markets(request: HttpRequest) -> HttpResponse:
     now, kind = timezone.now(), request.GET.get("type", "")
     kind = kind if kind in AssetType.values else ""
     sort = sort_asked(request.GET.get("sort", ""))
-    rows = sort_rows(quote_rows(selectors.instruments_listed(kind), now), sort or "symbol")
     query = urlencode({name: value for name, value in (("type", kind), ("sort", sort)) if value})
     context = {
         "kind": kind,
         "sort": sort,
         "links": sort_links(sort or "symbol", type=kind),
         "query": f"&{query}#all" if query else "#all",
-        "found": Paginator(rows, settings.MARKETS_PAGE_SIZE).get_page(request.GET.get("page")),
+        "found": _all_page(kind, sort or "symbol", request.GET.get("page", ""), now),
     }
     if not getattr(request, "htmx", False):
         context |= {
@@ -86,12 +98,33 @@ def markets(request: HttpRequest) -> HttpResponse:
     )
 
 
+def _all_page(kind: str, sort: str, number: str, now: datetime) -> Page[dict[str, Any]]:
+    """One page of all there is. By symbol, only the quotes of that page are read."""
+    listed = selectors.instruments_listed(kind)
+    if sort.removeprefix("-") != "symbol":
+        rows = sort_rows(quote_rows(listed, now), sort)
+        return Paginator(rows, settings.MARKETS_PAGE_SIZE).get_page(number)
+    found: Any = Paginator(listed.order_by(sort), settings.MARKETS_PAGE_SIZE).get_page(number)
+    found.object_list = quote_rows(found.object_list, now)
+    rows_page: Page[dict[str, Any]] = found
+    return rows_page
+
+
 def _movers(direction: selectors.Direction, kind: str, now: datetime) -> list[dict[str, Any]]:
     """Only what really moved in that direction: on a quiet day a list may be short or empty."""
     found = selectors.movers(direction, now, MOVERS_ON_PAGE, asset_type=kind)
     sign = 1 if direction == "gainers" else -1
-    rows = [_row(m.instrument, m.quote, now) for m in found if sign * m.quote.change_pct > 0]
-    return with_sparks(rows, now)
+    moved = [(m.instrument, m.quote) for m in found if sign * m.quote.change_pct > 0]
+    return with_sparks(rows_of(moved, now), now)
+
+
+def _with_recent(
+    request: HttpRequest, rows: list[dict[str, Any]], now: datetime
+) -> list[dict[str, Any]]:
+    """`?recent=AAPL,KO`, what this tab showed last, each marked so; then the others of `rows`."""
+    known, _ = selectors.instruments_split(request.GET.get("recent", "").split(",")[:RECENT])
+    recent = [row | {"recent": True} for row in quote_rows(known, now)]
+    return recent + [row for row in rows if row["instrument"] not in known]
 
 
 @require_safe
@@ -105,6 +138,8 @@ def search(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"q": text.strip(), "rows": quote_rows(found, now)}
     if request.GET.get("as") == "options":
         context["places"] = places_for(text)
+        if not text.strip():
+            context["rows"] = _with_recent(request, context["rows"], now)
         return render(request, "marketdata/partials/_options.html", context)
     return page(
         request, "marketdata/search.html", context, partial="marketdata/partials/_results.html"
@@ -121,7 +156,6 @@ def watch(request: HttpRequest) -> HttpResponseBase:
 @require_POST
 def unwatch(request: HttpRequest) -> HttpResponseBase:
     """POST `symbol`: it is off the watchlist; again is harmless."""
-    watchlist_ensure_default(user=request.user, now=timezone.now())
     watchlist_remove(user=request.user, symbol=request.POST.get("symbol", ""))
     return _star(request)
 

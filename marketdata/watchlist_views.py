@@ -23,6 +23,7 @@ from marketdata.models import Watchlist
 from marketdata.services import watchlists as services
 from marketdata.sorting import sort_asked, sort_links, sort_rows
 from marketdata.views import quote_rows, with_sparks
+from speedtrade.lib.columns import WATCHLIST
 from speedtrade.lib.errors import Conflict, DomainError, InvalidInput
 from speedtrade.lib.htmx import SeeOther, page, see_other
 
@@ -218,7 +219,7 @@ def _show(
 ) -> HttpResponse:
     """The list; `more` is problem (words), open_row (its menu is open), focus, added."""
     now, sort = timezone.now(), sort_asked(request.GET.get("sort", ""))
-    opened = request.GET.get("row", "")
+    opened, kept = request.GET.get("row", ""), getattr(request.user, "columns", {})
     items = selectors.watchlist_items(chosen)
     shown = quote_rows([item.instrument for item in items], now)
     for item, row in zip(items, shown, strict=True):
@@ -230,6 +231,8 @@ def _show(
         "rows": sort_rows(shown, sort),
         "sort": sort,
         "links": sort_links(sort),
+        "columns": WATCHLIST.shown_to(kept),
+        "column_choices": WATCHLIST.choices(kept),
         "query": f"?{urlencode({'sort': sort})}" if sort else "",
         "open_row": int(opened) if _ITEM.fullmatch(opened) else 0,
         **_found(q, chosen),

@@ -5,6 +5,8 @@ from typing import Any
 
 from accounts.models import User
 from accounts.services.exports import register_export
+from marketdata.alert_selectors import alerts_of, firings_of
+from marketdata.presenters import alert_json, firing_json
 from marketdata.selectors import watchlist_instruments
 from portfolio.models import CashTransfer, JournalEntry, Position
 from portfolio.presenters import activity_payload, transfer_payload
@@ -15,6 +17,8 @@ CHUNK = 1000  # rows in memory at a time
 
 def register() -> None:
     register_export("watchlist", watchlist)
+    register_export("alerts", alerts)
+    register_export("alert_log", alert_log)
     register_export("positions", positions)
     register_export("activity", activity)
     register_export("transfers", transfers)
@@ -23,6 +27,16 @@ def register() -> None:
 def watchlist(user: User) -> Iterator[dict[str, Any]]:
     for row in watchlist_instruments(user):
         yield {"symbol": row.symbol}
+
+
+def alerts(user: User) -> Iterator[dict[str, Any]]:
+    for row in alerts_of(user).order_by("id").iterator(chunk_size=CHUNK):
+        yield alert_json(row)
+
+
+def alert_log(user: User) -> Iterator[dict[str, Any]]:
+    for row in firings_of(user).order_by("id").iterator(chunk_size=CHUNK):
+        yield firing_json(row)
 
 
 def positions(user: User) -> Iterator[dict[str, Any]]:

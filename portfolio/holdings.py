@@ -48,6 +48,7 @@ class Holding:
     row: PositionValue
     instrument: Instrument
     spark: list[Any]
+    closed_at: datetime | None
 
 
 def holdings_shown(
@@ -57,12 +58,18 @@ def holdings_shown(
     shown = list(rows)
     symbols = [row.held.symbol for row in shown]
     instruments = {one.symbol: one for one in Instrument.objects.filter(symbol__in=symbols)}
-    lines: dict[str, list[Any]] = {}
+    lines = quote_rows(instruments.values(), now)
     if sparks:
-        for line in with_sparks(quote_rows(instruments.values(), now), now):
-            lines[line["instrument"].symbol] = line.get("spark", [])
+        with_sparks(lines, now)
+    priced = {line["instrument"].symbol: line for line in lines}
     return [
-        Holding(row, instruments[row.held.symbol], lines.get(row.held.symbol, [])) for row in shown
+        Holding(
+            row,
+            instruments[row.held.symbol],
+            priced[row.held.symbol].get("spark", []),
+            priced[row.held.symbol]["closed_at"],
+        )
+        for row in shown
     ]
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from django.utils import timezone
 
-from accounts.models import BrokerageAccount
+from accounts.models import BrokerageAccount, User
+from accounts.services.closing import register_closer
 from accounts.services.openings import register_opener
+from marketdata.services.alerts import alerts_switch_off
 from marketdata.services.watchlists import watchlist_ensure_default
 from portfolio.presenters import portfolio_payload
 from speedtrade.lib import live
@@ -20,6 +22,7 @@ def register() -> None:
 
     register_opener(account_fund)
     register_opener(_watchlist)
+    register_closer(_alerts_off)
     live.register_renderer("portfolio", _render)
     live.register_portfolio(_holdings, _value)
     exports.register()
@@ -28,6 +31,11 @@ def register() -> None:
 def _watchlist(account: BrokerageAccount, now: datetime) -> None:
     """The first page finds a list to show, so that no GET has to make one."""
     watchlist_ensure_default(user=account.user, now=now)
+
+
+def _alerts_off(user: User, now: datetime) -> None:
+    """The apps of users and of the market do not know each other; this one knows both."""
+    alerts_switch_off(user=user)
 
 
 def _render(user_id: int, account_id: int) -> dict[str, Any] | None:
@@ -40,11 +48,12 @@ def _render(user_id: int, account_id: int) -> dict[str, Any] | None:
     return _message(summary_get(account=account, now=timezone.now()))
 
 
-def _holdings(user_id: int, now: datetime) -> live.Holdings | None:
-    """What the user's default account holds, to be valued at every price that moves."""
+def _holdings(user_id: int, now: datetime, account_id: int | None) -> live.Holdings | None:
+    """What an account of the user holds, the default one for None: valued when a price moves."""
     from portfolio.selectors import book_load
 
-    account = BrokerageAccount.objects.filter(user_id=user_id, is_default=True).first()
+    wanted = {"is_default": True} if account_id is None else {"pk": account_id}
+    account = BrokerageAccount.objects.filter(user_id=user_id, **wanted).first()
     if account is None:
         return None
     book = book_load(account=account, now=now)

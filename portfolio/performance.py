@@ -189,6 +189,8 @@ def curve_words(points: Sequence[EquityPoint], period: str) -> str:
     words = PERIOD_WORDS[period][1]
     span = words if words.startswith(("this", "since")) else f"in the {words}"
     values = [point.equity for point in points]
+    if len(points) == 1:
+        return f"The curve begins now; the portfolio stands at {money_text(values[-1])}."
     if not change:
         return f"No gain and no loss {span}; the portfolio stands at {money_text(values[-1])}."
     moved = "Gained" if change > 0 else "Lost"

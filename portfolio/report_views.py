@@ -10,8 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.models import BrokerageAccount
-from accounts.requests import UserRequest
-from accounts.selectors import account_for_user
+from accounts.requests import UserRequest, account_shown
 from portfolio.domain.months import month_of, month_parse
 from portfolio.forms import ActivityFilter
 from portfolio.reports import months_of, statement_of, tax_year, years_of
@@ -24,7 +23,7 @@ from speedtrade.lib.htmx import page
 @require_safe
 def activity(request: UserRequest) -> HttpResponse:
     """`?kind= symbol= since= until= page=`: facts of the books, newest first; 422 for no filter."""
-    account, form = account_for_user(user=request.user), ActivityFilter(request.GET)
+    account, form = account_shown(request), ActivityFilter(request.GET)
     valid = form.is_valid()
     entries = activity_of(account)
     entries = form.narrow(entries) if valid else entries.none()
@@ -43,7 +42,7 @@ def activity(request: UserRequest) -> HttpResponse:
 @require_safe
 def activity_export(request: UserRequest) -> HttpResponseBase:
     """The same facts, all pages of them, as a CSV file; back to the page for what is no filter."""
-    account, form = account_for_user(user=request.user), ActivityFilter(request.GET)
+    account, form = account_shown(request), ActivityFilter(request.GET)
     if not form.is_valid():
         return redirect("portfolio:activity")
     lines = activity_csv(form.narrow(activity_of(account)))
@@ -53,7 +52,7 @@ def activity_export(request: UserRequest) -> HttpResponseBase:
 @require_safe
 def statements(request: UserRequest) -> HttpResponse:
     """Every month since the account was opened, and every tax year."""
-    now, account = timezone.now(), account_for_user(user=request.user)
+    now, account = timezone.now(), account_shown(request)
     context = {"account": account, "lines": months_of(account, now), "this": month_of(now)}
     return page(request, "portfolio/statements.html", context)
 
@@ -61,7 +60,7 @@ def statements(request: UserRequest) -> HttpResponse:
 @require_safe
 def statement(request: UserRequest, month: str) -> HttpResponse:
     """`?page=`: one month of the books; 404 for what is no month of this account."""
-    now, account = timezone.now(), account_for_user(user=request.user)
+    now, account = timezone.now(), account_shown(request)
     made = statement_of(account, month_parse(month), now)
     pages = Paginator(made.entries, settings.STATEMENT_PAGE_SIZE)
     context = {"account": account, "statement": made}
@@ -72,7 +71,7 @@ def statement(request: UserRequest, month: str) -> HttpResponse:
 @require_safe
 def statement_export(request: UserRequest, month: str) -> HttpResponseBase:
     """The same month as a CSV file, from its opening balance to its closing one."""
-    now, account = timezone.now(), account_for_user(user=request.user)
+    now, account = timezone.now(), account_shown(request)
     made = statement_of(account, month_parse(month), now)
     return _csv(statement_csv(made), f"statement-{made.month}")
 
@@ -80,7 +79,7 @@ def statement_export(request: UserRequest, month: str) -> HttpResponseBase:
 @require_safe
 def taxes(request: UserRequest, year: int | None = None) -> HttpResponse:
     """`?page=`: what was sold in a year, lot by lot; this year where none is named."""
-    now, account = timezone.now(), account_for_user(user=request.user)
+    now, account = timezone.now(), account_shown(request)
     report = tax_year(account, year or month_of(now).year, now)
     found = Paginator(report.sold, settings.STATEMENT_PAGE_SIZE).get_page(request.GET.get("page"))
     context = {"account": account, "report": report, "found": found}
@@ -90,7 +89,7 @@ def taxes(request: UserRequest, year: int | None = None) -> HttpResponse:
 @require_safe
 def taxes_export(request: UserRequest, year: int) -> HttpResponseBase:
     """The same year as a CSV file with the columns of Form 8949."""
-    account: BrokerageAccount = account_for_user(user=request.user)
+    account: BrokerageAccount = account_shown(request)
     return _csv(taxes_csv(tax_year(account, year, timezone.now())), f"tax-lots-{year}")
 
 

@@ -41,11 +41,15 @@ def realized_of(account: BrokerageAccount) -> Realized:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A part of the portfolio: a symbol, cash or all others; `share` in percent."""
+    """A part of the portfolio: a symbol, cash or all others; `share` in percent.
+
+    `colour` is its place among those of a donut; cash always has the last one, grey.
+    """
 
     name: str
     value: Decimal
     share: Decimal
+    colour: int
 
 
 def allocation(summary: Summary) -> list[Slice]:
@@ -60,8 +64,13 @@ def allocation(summary: Summary) -> list[Slice]:
         shown.append((f"{len(rest)} others", sum((value for _, value in rest), ZERO)))
     else:
         shown += rest
-    shown.append(("Cash", summary.cash_balance))
-    return [Slice(name, value, percent(value, total, 2)) for name, value in shown if value > 0]
+    rows = [(name, value, place) for place, (name, value) in enumerate(shown)]
+    rows.append(("Cash", summary.cash_balance, SLICES - 1))
+    return [
+        Slice(name, value, percent(value, total, 2), colour)
+        for name, value, colour in rows
+        if value > 0
+    ]
 
 
 # ── activity ─────────────────────────────────────────────────────────────────

@@ -7,8 +7,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from accounts.models import BrokerageAccount
-from accounts.requests import UserRequest
-from accounts.selectors import account_for_user
+from accounts.requests import UserRequest, account_shown
 from portfolio.forms import TransferForm
 from portfolio.models import EntryKind
 from portfolio.selectors import activity_of, summary_get
@@ -24,7 +23,7 @@ CASH_RECENT = 10
 @require_http_methods(["GET", "HEAD", "POST"])
 def transfers(request: UserRequest) -> HttpResponseBase:
     """POST `direction`, `amount`, `key`: paper cash in or out, once; 422 with the form if not."""
-    account, posted = account_for_user(user=request.user), request.method == "POST"
+    account, posted = account_shown(request), request.method == "POST"
     form = TransferForm(request.POST) if posted else TransferForm.fresh(request.GET)
     if posted and form.is_valid():
         try:

@@ -10,8 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import BrokerageAccount
-from accounts.requests import UserRequest
-from accounts.selectors import account_for_user
+from accounts.requests import CHOSEN, UserRequest, account_shown
 from marketdata.selectors import market_clock, movers, watchlist_instruments
 from marketdata.views import quote_rows, with_sparks
 from portfolio.domain.pnl import EquityPoint
@@ -38,6 +37,7 @@ from portfolio.selectors import (
 from portfolio.services.welcome import welcome_dismiss
 from portfolio.statements import allocation, realized_of
 from portfolio.welcome import welcome_steps
+from speedtrade.lib.columns import HOLDINGS
 from speedtrade.lib.htmx import page, see_other
 
 RECENT = 5  # facts on the dashboard
@@ -56,7 +56,7 @@ def _period(request: UserRequest, otherwise: str) -> str:
 @require_safe
 def dashboard(request: UserRequest) -> HttpResponse:
     """`?period=`: what it is worth, what you hold, what is under way, what moves."""
-    now, account = timezone.now(), account_for_user(user=request.user)
+    now, account = timezone.now(), account_shown(request)
     context = _mine(account, now)
     if not request.htmx:
         context |= _curve(request, account, context["summary"], now) | _market(request, now)
@@ -90,7 +90,8 @@ def _curve(
         "periods": PERIOD_WORDS,
         "performance": performance_of(points, period, now),
         "curve_words": curve_words(points, period),
-        "nothing": not summary.positions and summary.portfolio_value == 0,
+        "curve_query": f"?{CHOSEN}={account.pk}",
+        "nothing": account.is_paper and not summary.positions and summary.portfolio_value == 0,
         "gift": settings.PAPER_OPENING_CASH,
         "gift_key": TransferForm().next_key,
     }
@@ -120,7 +121,7 @@ def welcome(request: UserRequest) -> HttpResponseBase:
 def _history(
     request: UserRequest, period: str, now: datetime
 ) -> tuple[BrokerageAccount, list[EquityPoint]]:
-    account = account_for_user(user=request.user)
+    account = account_shown(request)
     summary = summary_get(account=account, now=now)
     return account, equity_curve(account=account, period=period, now=now, equity_now=summary)
 
@@ -154,7 +155,7 @@ def history_table(request: UserRequest) -> HttpResponse:
 @require_safe
 def portfolio(request: UserRequest) -> HttpResponse:
     """`?sort=&type=&page=&period=&benchmark=`: figures, return, risk, allocation, holdings."""
-    now, account = timezone.now(), account_for_user(user=request.user)
+    now, account = timezone.now(), account_shown(request)
     summary = summary_get(account=account, now=now)
     slices = allocation(summary)
     context = {
@@ -163,6 +164,7 @@ def portfolio(request: UserRequest) -> HttpResponse:
         "realized": realized_of(account),
         "slices": slices,
         "shares": [part.share for part in slices],
+        "colours": [part.colour for part in slices],
         "risk": risk_of(account=account, summary=summary, now=now),
         **_performance(request, account, summary, now),
         **_holdings(request, summary, now),
@@ -197,6 +199,8 @@ def _holdings(request: UserRequest, summary: Any, now: datetime) -> dict[str, An
         "kind": kind,
         "found": found,
         "here": request.get_full_path(),
+        "columns": HOLDINGS.shown_to(request.user.columns),
+        "column_choices": HOLDINGS.choices(request.user.columns),
         "holdings": holdings_shown(found.object_list, now),
     }
 
@@ -208,6 +212,7 @@ def lots(request: UserRequest, position_id: int) -> HttpResponse:
     found = Paginator(lots_open(position), settings.LOTS_SHOWN).get_page(request.GET.get("page"))
     context = {
         "position": position,
+        "shown": position.brokerage_account,
         "instrument": position.instrument,
         "found": found,
         "lots": lots_held(found.object_list, timezone.now()),
@@ -218,7 +223,7 @@ def lots(request: UserRequest, position_id: int) -> HttpResponse:
 @require_safe
 def export(request: UserRequest) -> HttpResponse:
     """The holdings as a CSV file."""
-    now, account = timezone.now(), account_for_user(user=request.user)
+    now, account = timezone.now(), account_shown(request)
     text = holdings_csv(summary_get(account=account, now=now))
     response = HttpResponse(text, content_type="text/csv; charset=utf-8")
     name = f"speedtrade-holdings-{now:%Y-%m-%d}.csv"

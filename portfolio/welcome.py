@@ -11,7 +11,7 @@ from portfolio.models import WelcomeDismissal
 from portfolio.panels import fact_holds
 
 #: Preferences that only a person changes, never the house on the way.
-PERSONAL = ("theme", "palette", "flashes", "paused", "shortcuts")
+PERSONAL = ("theme", "palette", "density", "flashes", "paused", "shortcuts")
 SECURED = ("user.password_change", "user.email_change")
 
 

@@ -5,6 +5,7 @@ Without the database nothing can be promised: 503. Redis, the worker or the feed
 The report says words only, no versions and no addresses, because everybody may read it.
 """
 
+import json
 import time
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +23,7 @@ from redis.retry import Retry
 
 HEARTBEAT_WORKER = "st:heartbeat:worker"  # unix seconds, written by the sweep task
 HEARTBEAT_FEED = "st:heartbeat:feed"  # unix seconds, written by run_feed
+FEEDS_ILL = "st:feeds:ill"  # JSON: label of a vendor -> what is wrong, written by run_feed
 REPORT_KEPT = 0.5  # seconds: however often strangers ask, the database is asked twice a second
 RETRY_AFTER = 5  # seconds, told with a 503
 
@@ -75,14 +77,25 @@ def _client() -> "redis.Redis[str]":
 
 def _redis_and_heartbeats(now: float) -> dict[str, str]:
     try:
-        worker, feed = _client().mget(HEARTBEAT_WORKER, HEARTBEAT_FEED)
+        worker, feed, ill = _client().mget(HEARTBEAT_WORKER, HEARTBEAT_FEED, FEEDS_ILL)
     except redis.RedisError:
         return {"redis": "down", "worker": "unknown", "feed": "unknown"}
     return {
         "redis": "ok",
         "worker": _age(worker, now, settings.HEALTH_WORKER_AGE.total_seconds()),
-        "feed": _age(feed, now, settings.HEALTH_FEED_AGE.total_seconds()),
+        "feed": _feed(feed, ill, now),
     }
+
+
+def _feed(heartbeat: str | None, ill: str | None, now: float) -> str:
+    """Whether the process lives, and then whether each of its vendors is well."""
+    age = _age(heartbeat, now, settings.HEALTH_FEED_AGE.total_seconds())
+    if age != "ok" or not ill:
+        return age
+    try:
+        return "; ".join(f"{label}: {words}" for label, words in json.loads(ill).items())
+    except (ValueError, AttributeError):
+        return "unknown"
 
 
 def _age(heartbeat: str | None, now: float, limit: float) -> str:

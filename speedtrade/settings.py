@@ -122,6 +122,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "speedtrade.lib.htmx.page_context",
+                "accounts.context.account_context",
             ],
             "builtins": ["speedtrade.templatetags.ui"],
         },
@@ -194,7 +195,7 @@ CELERY_TASK_DEFAULT_QUEUE = "celery"
 BROKERS_QUEUE = "brokers"  # calls that wait for a broker out there, apart from all other work
 CELERY_TASK_ROUTES = {
     f"trading.tasks.{name}": {"queue": BROKERS_QUEUE}
-    for name in ("account_sync", "submission_recover", "key_check")
+    for name in ("account_sync", "submission_recover", "order_look", "key_check")
 }
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -328,6 +329,7 @@ STATIC_JOINED: dict[str, tuple[list[str], str]] = {
             "quotes.js",
             "title.js",
             "orders.js",
+            "alerts.js",
             "ticket.js",
             "pulse.js",
             "watchlist.js",
@@ -376,6 +378,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "ENUM_NAME_OVERRIDES": {  # three fields have the name "direction"
+        "AlertDirection": ["above", "below"],
+        "MoversDirection": ["gainers", "losers"],
+        "TransferDirection": "portfolio.models.Direction",
+    },
 }
 
 # ── market data ─────────────────────────────────────────────────────────────
@@ -401,20 +408,43 @@ BARS_LIMIT = 1000
 BARS_LIMIT_DEFAULT = 300
 BOOK_LEVELS = 10  # of each side on a page
 CHART_ORDERS, CHART_FILLS = 20, 100  # of one account, drawn on a chart
+CHART_ALERTS = 20  # of one user in one symbol, drawn on a chart
 BARS_TABLE_ROWS = 100  # the newest so many of a range, as a table
 # How long a process believes what a year of daily bars said about a symbol.
 YEAR_CACHE = timedelta(0) if TESTING else timedelta(minutes=5)
+# Bars of vendors are stored: so far back, per timeframe; older ones are thinned out.
+BARS_KEPT = {
+    "1m": timedelta(days=7),
+    "5m": timedelta(days=30),
+    "15m": timedelta(days=90),
+    "1h": timedelta(days=400),
+    "1D": timedelta(days=3660),
+}
+BARS_ROWS_MAX = 5_000_000  # beyond it the series that nobody asked for longest go
+BARS_UNASKED = timedelta(days=30)  # a series that nobody asked for so long goes
+BARS_FRESH = timedelta(
+    seconds=10
+)  # a series that ends at the present is asked for again after so long
+BARS_WAIT = timedelta(seconds=2)  # a page waits so long for missing bars
+BARS_ASK_AGAIN = timedelta(seconds=15)  # a question without an answer is asked again after so long
+BARS_THIN_PERIOD = timedelta(hours=1)
 QUOTES_LIMIT = 100  # symbols in one request
 SEARCH_LIMIT = 20
 MOVERS_LIMIT = 10
 WATCHLIST_LIMIT = 100  # symbols in one list
 WATCHLISTS_LIMIT = 20  # lists of one user
 WATCHLIST_IMPORT_LIMIT = 500  # words in one import
+ALERTS_LIMIT = 50  # price alerts of one user, whatever their state
+ALERTS_LOG = 20  # the newest firings on the page of alerts
+ALERTS_RELOAD = timedelta(seconds=5)  # so often the feed reads all alerts, changed or not
+ALERTS_LOOK = timedelta(milliseconds=500)  # so often it asks whether one has changed
+ALERT_QUIET = timedelta(minutes=1)  # between two firings of an alert that fires every time
 MARKETS_PAGE_SIZE = 50
 WATCHLIST_DEFAULT = ["AAPL", "MSFT", "NVDA", "SPY", "BTC/USD", "ETH/USD"]  # of a new user
 # How long a process believes what it read about an instrument, a halt included. Tests roll back
 # and must not remember.
 INSTRUMENT_CACHE = timedelta(0) if TESTING else timedelta(seconds=2)
+MOVERS_CACHE = timedelta(0) if TESTING else timedelta(seconds=2)  # of all quotes, read for movers
 INSTRUMENTS_RELOAD = timedelta(seconds=30)  # so often the feed looks for new instruments
 QUOTE_GATE_MEMORY = timedelta(minutes=10)  # an older quote says nothing about a jump
 
@@ -479,10 +509,22 @@ CCXT_EXCHANGES = ["kraken", "coinbase", "binance"]
 CCXT_TEST_MARKETS = ["coinbase", "binance"]  # with a market of their own for tests
 BROKER_ACCOUNTS_MAX = 20  # connected ones of one user
 LIVE_DAY_CAP = env_decimal("LIVE_DAY_CAP", "10000")  # of a new live account; its owner changes it
+# Keys for Alpaca's market data alone; orders use the keys that users connect.
+ALPACA_DATA_KEY = env_str("ALPACA_DATA_KEY", "")
+ALPACA_DATA_SECRET = env_str("ALPACA_DATA_SECRET", "")
+ALPACA_STREAM_SYMBOLS = 30  # of one connection, on the free plan
+ALPACA_CALLS_PER_MINUTE = 180  # of 200 on the free plan
+ALPACA_CANARY = "SPY"  # always streamed: in market hours it is never silent, so silence is a fault
+FEED_MUTE_AFTER = timedelta(seconds=10)  # without a frame in market hours the stream connects anew
+FEED_CONNECT_LIMIT = timedelta(seconds=10)  # from dialling to being let in
+FEED_TURN_MAX = 250  # symbols of one feed that take their turn in one window
+CCXT_POLL = timedelta(seconds=1)  # so often the prices of a CCXT exchange are asked for, at most
+FEED_CURRENCY = "USD"  # what accounts are kept in; markets in another currency are not listed
+LISTINGS_PERIOD = timedelta(hours=1)  # so often venues are asked what they list
+LISTINGS_RETRY = timedelta(minutes=1)  # and so soon again when one did not answer
 BROKER_TIMEOUT = (3.05, 10.0)  # seconds to connect, seconds to answer
 GATE_FAILURES = 5  # failures in a row close the gate of an account
 GATE_PROBE_PERIOD = timedelta(seconds=15)  # then one call passes in so long
-GATE_RESERVE = 10  # so many requests of a rate limit are kept for cancels and look-ups
 LINK_TICK = timedelta(seconds=5)  # so often it is looked which accounts are due
 ORDERS_SYNC_PERIOD = timedelta(seconds=15)
 HOLDINGS_SYNC_PERIOD = timedelta(seconds=45)  # at the next list of orders: within a minute
@@ -501,6 +543,12 @@ KEY_CHECK_WAIT = timedelta(seconds=12)  # a page waits so long for what a key ma
 LOST_AFTER = timedelta(hours=24)  # a lost order that stays unknown so long is given up
 BROKER_PAGES_MAX = 50  # of one list: a vendor whose pages never end is broken
 BROKER_LOOKUPS_MAX = 20  # orders that one poll asks for one by one
+BROKER_STREAM_PING = timedelta(seconds=10)  # and so long for the answer, else the line is dead
+BROKER_STREAM_QUIET = timedelta(minutes=5)  # no word for so long: compare, just in case
+BROKER_STREAM_BACKOFF = (1.0, 30.0)  # seconds before the first reconnect, and at most
+CCXT_LEASE_WAIT = timedelta(seconds=15)  # for a key that another call holds, or its pace
+CCXT_MARKETS_AGE = timedelta(hours=1)  # the venue's rules are read again after so long
+CCXT_PACE = 1  # times what each exchange allows per key; more only where somebody pays for it
 
 # ── support ─────────────────────────────────────────────────────────────────
 ADMIN_ACTION_LIMIT = 200  # rows in one act, and on one page

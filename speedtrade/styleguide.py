@@ -14,12 +14,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from accounts.models import BrokerageAccount
 from accounts.models.users import Palette
 from accounts.requests import user_of
 from marketdata.domain.ranges import RANGES, TODAY
 from marketdata.selectors import instruments_listed
 from marketdata.sorting import SortLink
 from portfolio.performance import PERIOD_WORDS
+from speedtrade.lib.columns import HOLDINGS
 from speedtrade.lib.htmx import THEMES
 from speedtrade.templatetags.ui import ORDER_STATUS
 
@@ -41,6 +43,11 @@ PILLS = ("", "gain", "loss", "warn", "info")
 BANNERS = (("", "info"), ("gain", "ok"), ("warn", "warn"), ("loss", "bad"))
 TOASTS = (("info", "info"), ("success", "ok"), ("warning", "warn"), ("error", "error"))
 LISTS = [SimpleNamespace(pk=n, name=f"List {n}", watched=n == 1) for n in (1, 2)]
+ACCOUNTS = [
+    BrokerageAccount(pk=1, label="Paper account"),
+    BrokerageAccount(pk=2, label="Alpaca paper", broker="alpaca", status="connecting"),
+    BrokerageAccount(pk=3, label="Kraken", broker="ccxt", exchange="kraken", mode="live"),
+]
 SHARES = [D(48), D(27), D(15), D(10)]
 
 
@@ -67,6 +74,7 @@ def styleguide(request: HttpRequest) -> HttpResponse:
     rows = [
         _row("SMPL", "Sample Inc.", "184.32"),
         _row("OLD", "Price is stale", "97.5", stale=True),
+        _row("CLSD", "Closed for the day", "42", stale=True) | {"closed_at": NOON},
         _row("NEW/USD", "No price yet", None, stale=True),
     ]
     context = {
@@ -88,6 +96,8 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "form": _form(),
         "links": [SortLink(""), SortLink("", "down", True)],
         "lists": LISTS,
+        "column_choices": HOLDINGS.choices({}),
+        "accounts_mine": ACCOUNTS,
         "charted": instruments_listed().first() or rows[0]["instrument"],
         "ranges": RANGES.items(),
         "range": TODAY,

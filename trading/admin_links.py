@@ -13,7 +13,7 @@ from speedtrade.lib.admin import SupportAdmin, SupportInline, figure, row_link, 
 from speedtrade.lib.money import plain
 from trading.models import BrokerLink, Difference, DifferenceSighting
 from trading.services.differences import difference_accept
-from trading.services.syncs import link_touch
+from trading.services.syncs import link_read_now
 
 
 def _accept(row: Difference, actor: User, reason: str, now: datetime) -> str:
@@ -22,7 +22,7 @@ def _accept(row: Difference, actor: User, reason: str, now: datetime) -> str:
 
 
 def _read_now(row: BrokerLink, actor: User, reason: str, now: datetime) -> str:
-    link_touch(account_id=row.brokerage_account_id)
+    link_read_now(link=row, actor=actor, reason=reason, now=now)
     return "it is read at the next beat, in a few seconds."
 
 

@@ -2,45 +2,30 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 
-from accounts.forms import HouseForm
 from accounts.models import User
 from marketdata.models import AssetType, Instrument
-from speedtrade.lib.errors import CATALOGUE, DomainError
 from speedtrade.lib.forms import number_text
 from speedtrade.lib.money import NotANumber, parse_decimal, plain
 from trading.desks import Desk
 from trading.domain.orders import OrderIntent, Side
 from trading.intents import intent_parse
+from trading.refusals import RefusableForm
 from trading.reviews import intent_values
 
 SIDES = [("buy", "Buy"), ("sell", "Sell")]
 TYPES = [("market", "Market"), ("limit", "Limit")]
 UNITS = [("shares", "Shares"), ("dollars", "Dollars")]
 SHARES = {"25": Decimal("0.25"), "50": Decimal("0.5"), "75": Decimal("0.75"), "100": Decimal(1)}
-#: field of an intent -> field of the ticket
-_FIELDS = {"qty": "amount", "notional": "amount"}
-#: code of a refusal -> the field that it is about
-_ABOUT = {
-    "qty_off_grid": "amount",
-    "qty_too_small": "amount",
-    "qty_too_large": "amount",
-    "order_notional_limit": "amount",
-    "insufficient_buying_power": "amount",
-    "insufficient_position": "amount",
-    "position_limit": "amount",
-    "price_off_grid": "limit_price",
-    "price_collar": "limit_price",
-    "quote_stale": "order_type",
-    "market_closed": "time_in_force",
-}
 
 
-class TicketForm(HouseForm):
+class TicketForm(RefusableForm):
     """Side, type, amount in shares or dollars, limit price, time in force: text, as typed."""
+
+    named: ClassVar = {"qty": "amount", "notional": "amount"}
 
     side = forms.CharField(max_length=8, required=False)
     order_type = forms.CharField(label="Type", max_length=16, required=False)
@@ -123,18 +108,6 @@ class TicketForm(HouseForm):
                 "time_in_force": self.text("time_in_force"),
             }
         )[0]
-
-    def with_refusal(self, error: DomainError) -> "TicketForm":
-        """Show why not at the field it is about, with what to change."""
-        self.full_clean()
-        for one in error.errors:
-            name = _FIELDS.get(one.field, one.field)
-            self.add_error(name if name in self.fields else None, one.detail)
-        if not error.errors:
-            problem = CATALOGUE.get(error.code)
-            remedy = f" {problem.remedy}" if problem else ""
-            self.add_error(_ABOUT.get(error.code), f"{error.detail}{remedy}")
-        return self
 
     def link(self) -> dict[str, str]:
         """What an address needs to bring this ticket back."""

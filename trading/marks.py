@@ -1,10 +1,11 @@
-"""What the chart of a symbol draws of one account: its cost, its working orders, its fills."""
+"""What the chart of a symbol draws of one account: its cost, working orders, fills, alerts."""
 
 from typing import Any
 
 from django.conf import settings
 
 from accounts.models import BrokerageAccount
+from marketdata.alert_selectors import alert_marks
 from marketdata.models import Instrument
 from portfolio.models import Position
 from speedtrade.lib.money import money_round, plain
@@ -14,11 +15,12 @@ from trading.selectors import orders_of
 
 
 def marks_of(account: BrokerageAccount, instrument: Instrument) -> dict[str, Any]:
-    """`position` (or None), `orders` with a price of their own, `fills`; numbers are exact text."""
+    """`position` (or None), `orders` with a price, `fills`, `alerts`; numbers are exact text."""
     return {
         "position": _position(account, instrument),
         "orders": _orders(account, instrument),
         "fills": _fills(account, instrument),
+        "alerts": alert_marks(account.user, instrument),
     }
 
 

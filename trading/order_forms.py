@@ -5,32 +5,20 @@ import uuid
 
 from django import forms
 
-from accounts.forms import HouseForm
-from speedtrade.lib.errors import CATALOGUE, DomainError, InvalidInput
+from speedtrade.lib.errors import InvalidInput
 from speedtrade.lib.forms import number_text
 from speedtrade.lib.money import plain
 from trading.domain.orders import Changes, OrderType
 from trading.intents import changes_parse
 from trading.models import Order
+from trading.refusals import RefusableForm
 from trading.services.replacements import REPLACEABLE
 
 CANCEL_WORD = "CANCEL"
 _KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
-#: code of a refusal -> the field that it is about; what is not here stands above the form
-_ABOUT = {
-    "qty_off_grid": "qty",
-    "qty_too_small": "qty",
-    "order_notional_limit": "qty",
-    "insufficient_buying_power": "qty",
-    "insufficient_position": "qty",
-    "position_limit": "qty",
-    "price_off_grid": "limit_price",
-    "price_collar": "limit_price",
-    "market_closed": "time_in_force",
-}
 
 
-class ReplaceForm(HouseForm):
+class ReplaceForm(RefusableForm):
     """New total, limit price and time in force: text, as typed. `key` makes it happen once."""
 
     qty = forms.CharField(label="New total", max_length=40, required=False)
@@ -76,17 +64,6 @@ class ReplaceForm(HouseForm):
         if all(new in (None, old) for new, old in zip(wanted, _terms(order), strict=True)):
             raise InvalidInput("Nothing would change. Write another total, limit or time.")
         return changes
-
-    def with_refusal(self, error: DomainError) -> "ReplaceForm":
-        """Show why not at the field it is about, with what to change."""
-        self.full_clean()
-        for one in error.errors:
-            self.add_error(one.field if one.field in self.fields else None, one.detail)
-        if not error.errors:
-            problem = CATALOGUE.get(error.code) if error.code != "invalid" else None
-            remedy = f" {problem.remedy}" if problem else ""
-            self.add_error(_ABOUT.get(error.code), f"{error.detail}{remedy}")
-        return self
 
 
 def _terms(order: Order) -> tuple[object, object, object]:

@@ -79,6 +79,7 @@ def order_context(
     rest = order.qty - order.filled_qty if order.qty and not order.is_open else None
     return {
         "order": order,
+        "shown": order.brokerage_account,  # whichever was chosen: the page is about this one
         "stamp": f"{order.updated_at.isoformat()}{'+checking' if checking else ''}",
         "checking": checking,
         "steps": order_steps(order),
@@ -99,14 +100,18 @@ def order_context(
 
 def events_context(order: Order) -> dict[str, Any]:
     """The raw events, first to last."""
-    return {"order": order, "events": order_events(order)[: settings.ORDER_EVENTS_SHOWN]}
+    return {
+        "order": order,
+        "shown": order.brokerage_account,
+        "events": order_events(order)[: settings.ORDER_EVENTS_SHOWN],
+    }
 
 
 def curls(order: Order, base: str) -> list[tuple[str, str]]:
     """(what it does, the command) for this order through the API; the token is the shell's."""
     auth = '-H "Authorization: Bearer $TOKEN"'
     one = f"{base.rstrip('/')}{reverse('api:order', args=[order.pk])}"
-    body = {
+    body: dict[str, Any] = {
         "symbol": order.instrument.symbol,
         "asset_type": order.instrument.asset_type,
         "side": order.side,
@@ -117,6 +122,8 @@ def curls(order: Order, base: str) -> list[tuple[str, str]]:
         value = getattr(order, name)
         if value is not None:
             body[name] = plain(value)
+    if not order.brokerage_account.is_default:
+        body["account_id"] = order.brokerage_account_id
     lines = [
         ("Read it", f"curl {auth} {one}"),
         (

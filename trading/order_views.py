@@ -9,8 +9,7 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.requests import UserRequest
-from accounts.selectors import account_for_user
+from accounts.requests import UserRequest, account_shown
 from marketdata import quote_store
 from speedtrade.lib.errors import Conflict, DomainError
 from speedtrade.lib.htmx import page, see_other
@@ -28,7 +27,7 @@ from trading.services.replacements import order_replace
 @require_safe
 def orders(request: UserRequest) -> HttpResponse:
     """`?status=open|filled|closed|all&symbol=&after=`: orders, newest first, a page at a time."""
-    account = account_for_user(user=request.user)
+    account = account_shown(request)
     context = {**orders_context(account, request.GET), "address": request.get_full_path()}
     return page(request, "trading/orders.html", context, partial="trading/partials/_orders.html")
 
@@ -107,7 +106,7 @@ def _happened(found: Order, level: str, text: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def cancel_all(request: UserRequest) -> HttpResponseBase:
     """GET: how many orders of which symbols would end. POST `confirm=CANCEL`: ask for all of it."""
-    account = account_for_user(user=request.user)
+    account = account_shown(request)
     typed = request.POST.get("confirm", "").strip()
     if request.method == "POST" and typed.upper() == CANCEL_WORD:
         done = orders_cancel_all(account=account, actor=request.user, now=timezone.now())

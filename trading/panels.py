@@ -8,8 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts.models import BrokerageAccount
-from accounts.requests import user_of
-from accounts.selectors import account_for_user
+from accounts.requests import CHOSEN, account_shown, user_of
 from marketdata.domain.symbols import symbol_slug
 from marketdata.models import Instrument
 from portfolio.selectors import summary_get
@@ -31,14 +30,15 @@ ORDERS_ON_DASHBOARD = 3
 def symbol_panel(request: HttpRequest, instrument: Instrument, now: datetime) -> dict[str, Any]:
     """The ticket in the right column, position and open orders under the chart."""
     user = user_of(request)
-    account = account_for_user(user=user)
+    account = account_shown(request)
     desk = desk_of(account=account, instrument=instrument, now=now)
+    marks_url = reverse("trading:marks", args=[symbol_slug(instrument.symbol)])
     return {
         "side_template": "trading/partials/_ticket.html",
         "dock_template": "trading/partials/_dock.html",
         "main_templates": ["trading/partials/_here.html"],
         "marks": marks_of(account, instrument),
-        "marks_url": reverse("trading:marks", args=[symbol_slug(instrument.symbol)]),
+        "marks_url": f"{marks_url}?{CHOSEN}={account.pk}",
         **ticket_context(desk, TicketForm.fresh(desk, request.GET, user)),
         **here_context(account, instrument, now),
     }
@@ -48,8 +48,10 @@ def ticket_context(desk: Desk, form: TicketForm, review: Review | None = None) -
     """All that the ticket shows, being edited or being reviewed."""
     return {
         "desk": desk,
+        "shown": desk.account,  # the frame of the page is that of the account which would pay
         "instrument": desk.instrument,
         "quote": desk.quote,
+        "closed_at": desk.state.close_of(desk.quote),
         "form": form,
         "unit": unit_words(desk.instrument),
         "sides": SIDES,

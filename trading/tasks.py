@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from speedtrade.lib.heartbeat import heartbeat
 from trading.services import keys, lost, reconciliation, submissions, syncs
-from trading.services.outbox import submission_hand_over
+from trading.services.outbox import LOOK_AFTER, submission_hand_over
 
 _PERIOD = settings.LINK_TICK.total_seconds()
 
@@ -30,6 +30,13 @@ def submissions_sweep() -> None:
 def submission_recover(submission_id: int) -> None:
     """Ask a broker for an order whose submission has no answer."""
     reconciliation.submission_recover(submission_id=submission_id, now=timezone.now())
+
+
+@shared_task(name="trading.tasks.order_look")
+def order_look(order_id: int, looked: int = 1) -> None:
+    """Ask how an order went at a broker that does not tell; a few times, then its account polls."""
+    if submissions.order_look(order_id=order_id, now=timezone.now()) and looked < len(LOOK_AFTER):
+        order_look.apply_async((order_id, looked + 1), countdown=LOOK_AFTER[looked])
 
 
 @shared_task(name="trading.tasks.orders_poll")

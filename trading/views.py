@@ -5,14 +5,13 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.requests import UserRequest
-from accounts.selectors import account_for_user
+from accounts.requests import UserRequest, account_shown
 from marketdata.selectors import instrument_get
 from speedtrade.lib.errors import DomainError
 from speedtrade.lib.htmx import page, see_other
 from speedtrade.lib.ratelimit import RateLimited
 from trading import panels
-from trading.desks import Desk, desk_get
+from trading.desks import Desk, desk_get, desk_of
 from trading.forms import TicketForm
 from trading.marks import marks_of
 from trading.reviews import Review, review_make, review_read
@@ -26,7 +25,7 @@ def ticket(request: UserRequest, symbol: str) -> HttpResponse:
 
     `share` (25, 50, 75, 100) fills in that part of what is free, `at_limit` the price of now.
     """
-    desk = desk_get(user=request.user, symbol=symbol, now=timezone.now())
+    desk = _desk(request, symbol)
     if request.method != "POST":
         return _ticket(request, desk, TicketForm.fresh(desk, request.GET, request.user))
     return _ticket(request, desk, TicketForm(request.POST).answered(desk))
@@ -35,7 +34,7 @@ def ticket(request: UserRequest, symbol: str) -> HttpResponse:
 @require_POST
 def estimate(request: UserRequest, symbol: str) -> HttpResponse:
     """What the order on the ticket would come to; never refuses, says why it would be refused."""
-    desk = desk_get(user=request.user, symbol=symbol, now=timezone.now())
+    desk = _desk(request, symbol)
     context = panels.ticket_context(desk, TicketForm(request.POST))
     return render(request, "trading/partials/_estimate.html", context)
 
@@ -43,7 +42,7 @@ def estimate(request: UserRequest, symbol: str) -> HttpResponse:
 @require_POST
 def review(request: UserRequest, symbol: str) -> HttpResponse:
     """POST the ticket: the review with its token, or 422 with the ticket and what to change."""
-    desk = desk_get(user=request.user, symbol=symbol, now=timezone.now())
+    desk = _desk(request, symbol)
     form = TicketForm(request.POST)
     try:
         reviewed = review_make(desk=desk, intent=form.intent(desk.instrument))
@@ -74,6 +73,11 @@ def place(request: UserRequest) -> HttpResponseBase:
     return see_other(request, "trading:order", done.pk)
 
 
+def _desk(request: UserRequest, symbol: str) -> Desk:
+    account, instrument = account_shown(request), instrument_get(symbol)
+    return desk_of(account=account, instrument=instrument, now=timezone.now())
+
+
 def _ticket(
     request: UserRequest,
     desk: Desk,
@@ -90,7 +94,7 @@ def _ticket(
 @require_safe
 def here(request: UserRequest, symbol: str) -> HttpResponse:
     """Position and open orders in a symbol, for its page to fetch when something has happened."""
-    account, instrument = account_for_user(user=request.user), instrument_get(symbol)
+    account, instrument = account_shown(request), instrument_get(symbol)
     context = panels.here_context(account, instrument, timezone.now())
     return render(request, "trading/partials/_here.html", context)
 
@@ -98,5 +102,5 @@ def here(request: UserRequest, symbol: str) -> HttpResponse:
 @require_safe
 def marks(request: UserRequest, symbol: str) -> HttpResponse:
     """What the chart draws of one's own: cost, working orders, fills."""
-    account, instrument = account_for_user(user=request.user), instrument_get(symbol)
+    account, instrument = account_shown(request), instrument_get(symbol)
     return JsonResponse(marks_of(account, instrument))

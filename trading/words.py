@@ -203,7 +203,7 @@ def event_moment(event: OrderEvent) -> Moment:
         text = "Not sent yet: will be tried again"
     if event.new_state == event.old_state:
         text, css = "News that we cannot read", "loss"
-    reason = event.reason if event.reason not in _OBVIOUS else ""
+    reason = event.reason.rstrip(".") if event.reason not in _OBVIOUS else ""
     who = SOURCE_WORDS.get(event.source, f"by {event.source}")
     if event.actor:
         who = f"{event.actor.get_username()}, {who}"

@@ -7,7 +7,7 @@ from accounts.models.brokerage import (
     Mode,
 )
 from accounts.models.tokens import TokenFamily
-from accounts.models.users import OrderUnit, Palette, Theme, User
+from accounts.models.users import Density, OrderUnit, Palette, Theme, User
 
 __all__ = [
     "AccountStatus",
@@ -15,6 +15,7 @@ __all__ = [
     "BrokerCredential",
     "BrokerKind",
     "BrokerageAccount",
+    "Density",
     "Mode",
     "OrderUnit",
     "Palette",

@@ -28,6 +28,13 @@ class Palette(models.TextChoices):
     RED_UP = "red-up", "Red up, green down (East Asia)"
 
 
+class Density(models.TextChoices):
+    """How much room the rows of tables and lists take where a mouse points at them."""
+
+    COMFORTABLE = "", "Comfortable"
+    COMPACT = "compact", "Compact"
+
+
 class OrderUnit(models.TextChoices):
     """What the amount of a new ticket counts."""
 
@@ -50,12 +57,16 @@ class User(AbstractUser):
     palette = models.CharField(
         max_length=8, choices=Palette.choices, default=Palette.STANDARD, blank=True
     )
+    density = models.CharField(
+        max_length=8, choices=Density.choices, default=Density.COMFORTABLE, blank=True
+    )
     flashes = models.BooleanField("flash a price that moves", default=True)
     paused = models.BooleanField("pause live prices", default=False)
     shortcuts = models.BooleanField("single-key shortcuts", default=True)
     order_unit = models.CharField(max_length=8, choices=OrderUnit.choices, default=OrderUnit.SHARES)
     order_type = models.CharField("last order type", max_length=16, default="market")
     indicators = models.JSONField("lines on the price chart", default=list, blank=True)
+    columns = models.JSONField("columns of tables", default=dict, blank=True)
     session_round = models.PositiveIntegerField(
         default=0, editable=False, help_text="Counts up to end every session and token."
     )

@@ -1,5 +1,6 @@
 """A user closes their own account. Apps above say here what still stands in the way."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from django.db import transaction
@@ -15,6 +16,17 @@ from accounts.services.users import user_deactivate
 from speedtrade.lib.errors import Conflict, InvalidInput
 
 BY_OWNER = "Closed by its owner."
+
+#: What else ends with a user, in the transaction of the close.
+Closer = Callable[[User, datetime], object]
+
+_CLOSERS: list[Closer] = []
+
+
+def register_closer(closer: Closer) -> None:
+    """Called once per closer, from AppConfig.ready() of the app that owns it."""
+    if closer not in _CLOSERS:
+        _CLOSERS.append(closer)
 
 
 def closing_refusal(user: User) -> str:
@@ -51,4 +63,6 @@ def user_close(*, user: User, username: str, password: str, now: datetime) -> Us
                 account_disconnect(account=account, actor=user, now=now)
             elif account.status == AccountStatus.ACTIVE:
                 account_freeze(account_id=account.pk, actor=user, reason=BY_OWNER, now=now)
+        for closer in _CLOSERS:
+            closer(user, now)
         return user_deactivate(user=user, actor=user, reason=BY_OWNER, now=now)

@@ -18,7 +18,7 @@ from speedtrade.lib.ratelimit import rate_take
 
 COUNTER = "connect"
 TOO_OFTEN = "Too many keys in a short time. Wait a little, then try again."
-_REKEYED = (AccountStatus.CONNECTING, AccountStatus.ACTIVE, AccountStatus.ERROR)
+REKEYED = (AccountStatus.CONNECTING, AccountStatus.ACTIVE, AccountStatus.ERROR)
 
 
 class TooManyAccounts(DomainError):
@@ -87,7 +87,7 @@ def account_reconnect(
     connect_limit(actor)
     with transaction.atomic():
         account = _locked(account)
-        if account.is_paper or account.status not in _REKEYED:
+        if account.is_paper or account.status not in REKEYED:
             raise Conflict(_closed_words(account))
         credential_put(account=account, key=key, now=now)
         account.status, account.status_reason = AccountStatus.CONNECTING, ""
@@ -136,7 +136,7 @@ def account_test(*, account: BrokerageAccount, actor: User) -> str:
     Raises Conflict for an account without a key, RateLimited, Unavailable, and what the broker's
     own answer comes to.
     """
-    if account.is_paper or account.status not in (*_REKEYED, AccountStatus.FROZEN):
+    if account.is_paper or account.status not in (*REKEYED, AccountStatus.FROZEN):
         raise Conflict(_closed_words(account))
     connect_limit(actor)
     return key_check(account)

@@ -6,8 +6,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import TokenFamily, User
+from accounts.models import Palette, Theme, TokenFamily, User
 from accounts.tokens import tokens_issue
+from speedtrade.lib.htmx import PALETTES, THEMES
 from speedtrade.testing.cast import PASSWORD, ApiClient, page_client
 
 DASHBOARD = "/dashboard"
@@ -118,6 +119,22 @@ def test_the_theme_stays_after_logging_out(alice):
     browser.post("/login", LOGIN)
     browser.post("/logout")
     assert browser.get("/login").context["theme"] == "dark"
+
+
+def test_the_colours_of_gain_and_loss_stay_after_logging_out(alice, charlie):
+    User.objects.filter(pk=alice.pk).update(palette="cb")
+    browser = Client()
+    browser.post("/login", LOGIN)
+    browser.post("/logout")
+    assert 'data-palette="cb"' in browser.get("/login").content.decode()
+    browser.post("/login", {**LOGIN, "username": "charlie"})
+    assert 'data-palette=""' in browser.get("/settings").content.decode()
+    browser.post("/logout")
+    assert 'data-palette=""' in browser.get("/").content.decode()
+
+
+def test_every_palette_can_be_remembered():
+    assert set(PALETTES) == set(Palette.values) and set(THEMES) == set(Theme.values)
 
 
 def test_a_refused_profile_shows_the_settings_again(alice, charlie):

@@ -17,7 +17,7 @@ from speedtrade.lib.errors import Conflict, InvalidInput
 from speedtrade.testing.cast import PASSWORD, ApiClient, account_of, page_client
 
 SECTIONS = ("", "/trading", "/appearance", "/security", "/data")
-LOOK = {"theme": "dark", "palette": "cb", "flashes": "", "shortcuts": "on"}
+LOOK = {"theme": "dark", "palette": "cb", "density": "compact", "flashes": "", "shortcuts": "on"}
 CLOSING = {"username": "alice", "password": PASSWORD}
 
 
@@ -43,12 +43,14 @@ def test_the_look_is_saved_and_shown_again(alice: Any, web: Client):
     assert (answer.status_code, answer.url) == (303, "/settings/appearance")
     alice.refresh_from_db()
     assert (alice.theme, alice.palette) == ("dark", "cb")
+    assert alice.density == "compact"
     assert (alice.flashes, alice.paused, alice.shortcuts) == (False, False, True)
     cookie = web.cookies["theme"]
     assert cookie.value == "dark" and cookie["httponly"] and cookie["samesite"] == "Lax"
     html = web.get("/settings/appearance").content.decode()
     assert 'data-theme="dark"' in html and "Saved." in html
-    assert 'value="cb"' in html and html.count("checked") == 3  # theme, palette, shortcuts
+    assert 'value="cb"' in html and html.count("checked") == 4  # theme, palette, density, shortcuts
+    assert 'data-density="compact"' in html
 
 
 def test_the_unit_of_a_ticket_is_saved(alice: Any, web: Client):
@@ -62,6 +64,7 @@ def test_the_unit_of_a_ticket_is_saved(alice: Any, web: Client):
     [
         ("appearance", {**LOOK, "theme": "pink"}, "theme"),
         ("appearance", {**LOOK, "palette": "grey"}, "palette"),
+        ("appearance", {**LOOK, "density": "cramped"}, "density"),
         ("appearance", {}, "theme"),
         ("trading", {"order_unit": "tons"}, "order_unit"),
     ],

@@ -15,6 +15,10 @@ NEW_YORK: Final = ZoneInfo("America/New_York")
 OPENS: Final = time(9, 30)
 CLOSES: Final = time(16, 0)
 CLOSES_EARLY: Final = time(13, 0)
+# When the exchange's members trade before its session and after it; our market does not.
+PRE_OPENS: Final = time(4, 0)
+AFTER_ENDS: Final = time(20, 0)
+AFTER_ENDS_EARLY: Final = time(17, 0)
 JUNETEENTH_SINCE: Final = 2022
 # Closed for a reason no rule foresees: hurricane Sandy, two days of mourning.
 AD_HOC_CLOSURES: Final = frozenset(
@@ -22,6 +26,7 @@ AD_HOC_CLOSURES: Final = frozenset(
 )
 
 Mode = Literal["always", "nyse"]
+Phase = Literal["open", "pre", "after", "closed"]
 
 _DAY: Final = timedelta(days=1)
 _MONDAY, _THURSDAY, _SATURDAY, _SUNDAY = 0, 3, 5, 6
@@ -116,6 +121,20 @@ def previous_session(now: datetime) -> Session:
     return session
 
 
+def phase_at(now: datetime) -> Phase:
+    """Say what the exchange's day is at `now`: open, before its open, after its close, or over."""
+    local = _aware(now).astimezone(NEW_YORK)
+    session = session_on(local.date())
+    if session is None:
+        return "closed"
+    if session.open <= now < session.close:
+        return "open"
+    if now < session.open:
+        return "pre" if local.time() >= PRE_OPENS else "closed"
+    early = session.day in early_closes(session.day.year)
+    return "after" if local.time() < (AFTER_ENDS_EARLY if early else AFTER_ENDS) else "closed"
+
+
 class MarketHours:
     """Who trades when. `always`: everything, each UTC day; `nyse`: stocks by the exchange's rules.
 
@@ -150,6 +169,10 @@ class MarketHours:
     def is_open(self, asset_type: str, now: datetime) -> bool:
         """Say whether `asset_type` trades at `now`."""
         return self.never_closes(asset_type) or session_at(now) is not None
+
+    def phase(self, asset_type: str, now: datetime) -> Phase:
+        """Say what the day of `asset_type` is at `now`."""
+        return "open" if self.never_closes(asset_type) else phase_at(now)
 
     def next_open(self, asset_type: str, now: datetime) -> datetime:
         """Return when the next session opens, strictly after `now`."""

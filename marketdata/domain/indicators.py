@@ -6,6 +6,8 @@ No order, limit or amount is ever made from one of these numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from itertools import groupby
 from typing import Any, Final
 
 from talipp.indicators import BB, EMA, MACD, RSI, SMA, VWAP
@@ -18,7 +20,7 @@ INDICATORS: Final[dict[str, str]] = {
     "sma20": "SMA 20",
     "ema50": "EMA 50",
     "bb20": "Bollinger bands 20, 2",
-    "vwap": "VWAP of the range",
+    "vwap": "VWAP of the day",
     "rsi14": "RSI 14",
     "macd": "MACD 12, 26, 9",
 }
@@ -30,13 +32,23 @@ Line = list[str | None]
 Lines = dict[str, Line]
 
 
-def indicators_of(bars: Sequence[Bar], names: Iterable[str]) -> dict[str, Lines]:
+def indicators_of(
+    bars: Sequence[Bar],
+    names: Iterable[str],
+    *,
+    day_of: Callable[[datetime], date],
+    lead: Sequence[Bar] = (),
+) -> dict[str, Lines]:
     """Name -> line -> its values as text, one for each bar, None while it warms up.
 
-    Raises KeyError for a name that is not in INDICATORS.
+    `day_of` names the session of a moment, with which VWAP begins anew; `lead` are the bars of
+    the first session that came before `bars`. Raises KeyError for a name not in INDICATORS.
     """
     closes = [float(bar.c) for bar in bars]
-    return {name: _COMPUTE[name](bars, closes) for name in names}
+    return {
+        name: _vwap([*lead, *bars], day_of, len(lead)) if name == "vwap" else _COMPUTE[name](closes)
+        for name in names
+    }
 
 
 def _one(values: Iterable[float | None]) -> Lines:
@@ -60,20 +72,23 @@ def _text(value: float | None) -> str | None:
     return text if "e" not in text else f"{float(text):.18f}".rstrip("0").rstrip(".")
 
 
-def _vwap(bars: Sequence[Bar], closes: list[float]) -> Lines:
-    rows = [OHLCV(float(b.o), float(b.h), float(b.l), float(b.c), float(b.v)) for b in bars]
-    return _one(VWAP(rows))
+def _vwap(bars: Sequence[Bar], day_of: Callable[[datetime], date], before: int) -> Lines:
+    """Money by units since the open of each bar's session, without the first `before` values."""
+    values: list[float | None] = []
+    for _, session in groupby(bars, key=lambda bar: day_of(bar.t)):
+        rows = [OHLCV(*map(float, (b.o, b.h, b.l, b.c, b.v))) for b in session]
+        values.extend(VWAP(rows))
+    return _one(values[before:])
 
 
-_COMPUTE: Final[dict[str, Callable[[Sequence[Bar], list[float]], Lines]]] = {
-    "sma20": lambda bars, closes: _one(SMA(20, closes)),
-    "ema50": lambda bars, closes: _one(EMA(50, closes)),
-    "bb20": lambda bars, closes: _many(
+_COMPUTE: Final[dict[str, Callable[[list[float]], Lines]]] = {
+    "sma20": lambda closes: _one(SMA(20, closes)),
+    "ema50": lambda closes: _one(EMA(50, closes)),
+    "bb20": lambda closes: _many(
         BB(20, 2.0, closes), {"upper": "ub", "middle": "cb", "lower": "lb"}
     ),
-    "vwap": _vwap,
-    "rsi14": lambda bars, closes: _one(RSI(14, closes)),
-    "macd": lambda bars, closes: _many(
+    "rsi14": lambda closes: _one(RSI(14, closes)),
+    "macd": lambda closes: _many(
         MACD(12, 26, 9, closes), {"macd": "macd", "signal": "signal", "histogram": "histogram"}
     ),
 }

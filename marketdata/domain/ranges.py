@@ -31,6 +31,14 @@ RANGES: Final[dict[str, ChartRange]] = {
 }
 
 
+def day_words(now: datetime, closed_at: datetime | None) -> str:
+    """'today', or 'on Wednesday' once a later day has begun than that of the last close."""
+    closed = closed_at.astimezone(NEW_YORK) if closed_at else None
+    if closed is None or closed.date() == now.astimezone(NEW_YORK).date():
+        return RANGES[TODAY].words
+    return f"on {closed:%A}"
+
+
 def range_start(name: str, now: datetime, session_open: datetime) -> datetime | None:
     """Where a range begins: today's with its session, this year's with the year; None: nowhere.
 

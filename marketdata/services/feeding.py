@@ -41,6 +41,16 @@ class Clock(Protocol):
         """Wait so long, or until the process shall stop; whether it shall."""
 
 
+class Aide(Protocol):
+    """What runs beside the windows, in threads of its own, only where the process leads."""
+
+    def start(self) -> None:
+        """Begin; again is harmless."""
+
+    def stop(self) -> None:
+        """End within seconds; again is harmless."""
+
+
 class SystemClock:
     """The machine's clock; `stop` ends every wait at once."""
 
@@ -68,7 +78,8 @@ class FeedProcess:
 
     Windows sit on the wall clock, as the simulated ticks do, so a tick goes out as it happens. A
     wait is never longer than a window and a window runs at most once: after a pause, or a step of
-    the clock, the process goes on with the present one and makes up for nothing.
+    the clock, the process goes on with the present one and makes up for nothing. Instruments are
+    read again now and then, and at once when `relisted` is set.
     """
 
     def __init__(
@@ -78,7 +89,11 @@ class FeedProcess:
         lease: Lease,
         clock: Clock,
         instruments: Callable[[], Sequence[tuple[str, str]]] = instruments_read,
+        aides: Sequence[Aide] = (),
+        relisted: threading.Event | None = None,
     ) -> None:
+        self._relisted = relisted or threading.Event()
+        self._aides = list(aides)
         self._publisher = publisher
         self._instruments = instruments
         self._lease = lease
@@ -109,7 +124,13 @@ class FeedProcess:
                 rest = period - (now - EPOCH) % period
                 stop = self._clock.wait(rest.total_seconds())
         finally:
+            self._rest()
             self._lease.release()
+
+    def _rest(self) -> None:
+        """Nobody may be connected to a vendor but the process that leads."""
+        for aide in self._aides:
+            aide.stop()
 
     def _lead(self) -> bool:
         """Whether this process is the feed; looks at its lease now and then."""
@@ -123,14 +144,18 @@ class FeedProcess:
             if self._leading:
                 logger.warning("feed_lease_lost")
                 self._leading = False
+                self._rest()
                 self._lease.release()
             if self._lease.take():
                 logger.info("feed_started")
                 self._leading, self._waiting_said = True, False
                 self._lease_check = clock + LEASE_CHECK.total_seconds()
+                for aide in self._aides:
+                    aide.start()
                 return True
             self._say_waiting("another feed runs; waiting for its lease")
         except psycopg.Error:
+            self._rest()
             self._lease.release()
             self._say_waiting("the database is away; waiting for the lease")
         return False
@@ -142,8 +167,9 @@ class FeedProcess:
 
     def _reload_when_due(self) -> None:
         clock = self._clock.monotonic()
-        if clock < self._reload:
+        if clock < self._reload and not self._relisted.is_set():
             return
+        self._relisted.clear()
         wait = EMPTY_RELOAD
         try:
             rows = self._instruments()

@@ -1,34 +1,28 @@
-"""Instruments come from a data file; people halt and resume them."""
+"""Instruments come from a data file and from venues; people halt and resume them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 
-from marketdata.feeds.simulated.profiles import InstrumentSpec, load_instruments
+from marketdata.feeds.base import Feed
 from marketdata.models import Instrument
 from marketdata.selectors import UnknownSymbol, instruments_forget
+from marketdata.services.listings import claims_of, listings_apply
 from speedtrade.lib.audit import audit_record
 from speedtrade.lib.errors import Conflict, InvalidInput
 
 REASON_MAX = 200
 
 
-@transaction.atomic
-def instruments_load() -> tuple[int, int]:
-    """Write the data file into the table; (how many are new, how many there are).
+def instruments_load(feeds: Sequence[Feed] = ()) -> tuple[int, int]:
+    """Write the data file, and what the vendors among `feeds` list, into the table.
 
-    Harmless to repeat: rules and names follow the file, a halt stays, nothing is deleted.
+    Returns (how many are new, how many there are). Harmless to repeat: rules and names follow
+    their source, a halt stays, nothing is deleted. A vendor that is not asked keeps what it has.
     """
-    specs = load_instruments()
-    new = 0
-    for spec in specs:
-        _, created = Instrument.objects.update_or_create(
-            symbol=spec.symbol, defaults=_columns(spec)
-        )
-        new += created
-    instruments_forget()
-    return new, len(specs)
+    return listings_apply(claims_of(feeds))
 
 
 @transaction.atomic
@@ -80,20 +74,3 @@ def _saved(
     # Only after the commit: a reader in between would put the old row back.
     transaction.on_commit(instruments_forget)
     return instrument
-
-
-def _columns(spec: InstrumentSpec) -> dict[str, Any]:
-    return {
-        "name": spec.name,
-        "asset_type": spec.asset_type,
-        "exchange": spec.exchange,
-        "sector": spec.sector,
-        "price_tick": spec.price_tick,
-        "qty_step": spec.qty_step,
-        "min_qty": spec.min_qty,
-        "min_notional": spec.min_notional,
-        "fractionable": spec.fractionable,
-        "tradable": spec.tradable,
-        "shortable": spec.shortable,
-        "feed": "simulated",
-    }

@@ -43,18 +43,25 @@ class Imported:
 # ── the lists of a user ─────────────────────────────────────────────────────
 @transaction.atomic
 def watchlist_ensure_default(*, user: Any, now: datetime) -> Watchlist:
-    """The user's first list; made, with a few symbols people know, where there is none."""
+    """The first list of a new user, with a few symbols people know; the one there is, if any."""
+    chosen, made = _first_list(user, now)
+    if made:
+        known, _ = instruments_split(settings.WATCHLIST_DEFAULT)
+        _append(chosen, known)
+    return chosen
+
+
+def _first_list(user: Any, now: datetime) -> tuple[Watchlist, bool]:
+    """(the user's first list, whether it is made here, empty)."""
     chosen = watchlist_default(user)
     if chosen is not None:
-        return chosen
+        return chosen, False
     _lock_lists(user)  # twins of a first visit meet here, and the later one finds the list
     chosen = watchlist_default(user)
     if chosen is not None:
-        return chosen
-    chosen = Watchlist.objects.create(user=user, name=DEFAULT_NAME, position=0, created_at=now)
-    known, _ = instruments_split(settings.WATCHLIST_DEFAULT)
-    _append(chosen, known)
-    return chosen
+        return chosen, False
+    made = Watchlist.objects.create(user=user, name=DEFAULT_NAME, position=0, created_at=now)
+    return made, True
 
 
 @transaction.atomic
@@ -103,11 +110,12 @@ def watchlist_add(
 ) -> WatchlistItem:
     """Put a symbol at the end of a list, the user's first if none is named; again is harmless.
 
-    Raises UnknownSymbol, NotFound, and Conflict when the list is full.
+    Who has deleted all their lists gets one with this symbol alone. Raises UnknownSymbol,
+    NotFound, and Conflict when the list is full.
     """
     instrument = instrument_get(symbol)
     if watchlist_id is None:
-        watchlist_id = watchlist_ensure_default(user=user, now=now).pk
+        watchlist_id = _first_list(user, now)[0].pk
     chosen = _locked(user, watchlist_id)
     _append(chosen, [instrument])
     return chosen.items.get(instrument_id=instrument.pk)

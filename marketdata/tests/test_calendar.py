@@ -153,3 +153,34 @@ def test_a_moment_without_a_time_zone_is_refused():
 def test_unknown_hours_are_refused():
     with pytest.raises(ValueError, match="always or nyse"):
         MarketHours("sometimes")
+
+
+@pytest.mark.parametrize(
+    "now, phase",
+    [
+        ("2026-11-25T08:59", "closed"),  # 3:59 in New York
+        ("2026-11-25T09:00", "pre"),
+        ("2026-11-25T14:29", "pre"),
+        ("2026-11-25T14:30", "open"),
+        ("2026-11-25T20:59", "open"),
+        ("2026-11-25T21:00", "after"),
+        ("2026-11-26T00:59", "after"),
+        ("2026-11-26T01:00", "closed"),
+        ("2026-11-26T15:00", "closed"),  # Thanksgiving
+        ("2026-11-27T18:00", "after"),  # the early close of the day after
+        ("2026-11-27T22:00", "closed"),  # and the early end after it
+        ("2026-11-28T15:00", "closed"),  # a Saturday
+        ("2026-07-06T08:00", "pre"),  # in summer four o'clock comes an hour earlier
+    ],
+)
+def test_a_day_of_the_exchange_has_its_phases(now, phase):
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    assert MarketHours("nyse").phase("stock", moment) == phase
+    assert MarketHours("nyse").phase("crypto", moment) == "open"
+    assert MarketHours("always").phase("stock", moment) == "open"
+
+
+@given(moments)
+def test_the_phase_is_open_exactly_while_the_market_is(now):
+    hours = MarketHours("nyse")
+    assert (hours.phase("stock", now) == "open") is hours.is_open("stock", now)

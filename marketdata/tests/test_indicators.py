@@ -2,7 +2,9 @@
 
 import math
 import random
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from statistics import fmean, pstdev
@@ -10,10 +12,18 @@ from statistics import fmean, pstdev
 import pytest
 
 from marketdata.domain.bars import Bar
-from marketdata.domain.indicators import INDICATORS, Line, indicators_of
+from marketdata.domain.calendar import MarketHours
+from marketdata.domain.indicators import INDICATORS, Line, Lines
+from marketdata.domain.indicators import indicators_of as lines_of
 
 D = Decimal
+HOUR = timedelta(hours=1)
 Values = list[float | None]
+
+
+def indicators_of(bars: list[Bar], names: Iterable[str]) -> dict[str, Lines]:
+    """As if all bars were of one session."""
+    return lines_of(bars, names, day_of=lambda at: date(2026, 1, 5))
 
 
 def bars_of(closes: list[Decimal], *, volume: str = "100") -> list[Bar]:
@@ -89,6 +99,56 @@ def test_vwap_is_the_money_that_changed_hands_by_the_units_that_did(bars: list[B
         units += float(bar.v)
         expected.append(money / units)
     assert same(indicators_of(bars, ["vwap"])["vwap"]["value"], [*expected])
+
+
+def vwap_of(session: list[Bar]) -> list[float]:
+    """Of one session: the sum of typical price x volume, by the sum of the volume."""
+    return [
+        sum(float((b.h + b.l + b.c) / 3 * b.v) for b in session[: n + 1])
+        / sum(float(b.v) for b in session[: n + 1])
+        for n in range(len(session))
+    ]
+
+
+def hourly(bars: list[Bar], opens: list[str], each: int) -> list[list[Bar]]:
+    """`each` bars of an hour from each of these moments on."""
+    moved = iter(bars)
+    return [
+        [
+            replace(next(moved), t=datetime.fromisoformat(at).replace(tzinfo=UTC) + n * HOUR)
+            for n in range(each)
+        ]
+        for at in opens
+    ]
+
+
+def test_vwap_begins_anew_with_each_session_of_the_exchange(bars: list[Bar]) -> None:
+    opens = ["2026-11-24T14:30", "2026-11-25T14:30", "2026-11-27T14:30"]  # no Thanksgiving
+    days, hours = hourly(bars, opens, 3), MarketHours("nyse")
+    found = lines_of(
+        [bar for day in days for bar in day],
+        ["vwap"],
+        day_of=lambda at: hours.session_for("stock", at).day,
+    )["vwap"]["value"]
+    assert same(found, [value for day in days for value in vwap_of(day)])
+    assert not same(found, [*vwap_of([bar for day in days for bar in day])])
+
+
+def test_vwap_of_a_coin_begins_anew_at_midnight_utc(bars: list[Bar]) -> None:
+    days, hours = hourly(bars, ["2026-11-24T00:00", "2026-11-25T00:00"], 24), MarketHours("nyse")
+    found = lines_of(
+        [bar for day in days for bar in day],
+        ["vwap"],
+        day_of=lambda at: hours.session_for("crypto", at).day,
+    )["vwap"]["value"]
+    assert same(found, [value for day in days for value in vwap_of(day)])
+
+
+def test_vwap_counts_what_came_before_the_bars_that_are_shown(bars: list[Bar]) -> None:
+    [day] = hourly(bars, ["2026-11-24T14:30"], 6)
+    found = lines_of(day[4:], ["vwap", "sma20"], day_of=lambda at: at.date(), lead=day[:4])
+    assert same(found["vwap"]["value"], [*vwap_of(day)[4:]])
+    assert len(found["sma20"]["value"]) == 2
 
 
 def test_rsi_is_that_of_wilder(bars: list[Bar]) -> None:

@@ -1,7 +1,8 @@
 """The pages of the market, with and without JavaScript."""
 
 import gzip
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.utils import timezone
 from marketdata import panels, quote_store
 from marketdata.domain.ranges import RANGES
 from marketdata.models import WatchlistItem
+from marketdata.services.watchlists import watchlist_add
 from speedtrade.testing.cast import ApiClient, page_client
 from speedtrade.testing.market import instrument, put_quote, quote
 
@@ -231,6 +233,14 @@ def test_the_star_keeps_a_symbol_and_lets_it_go(reader: Client, market: None, al
     assert 'aria-pressed="false"' in text_of(answer) and not watched.exists()
 
 
+def test_a_star_that_is_taken_off_makes_no_list(reader: Client, market: None, alice: Any) -> None:
+    alice.watchlists.all().delete()
+    assert reader.post("/watchlist/remove", {"symbol": "MSFT"}, headers=HTMX).status_code == 200
+    assert not alice.watchlists.exists()
+    reader.post("/watchlist/add", {"symbol": "MSFT"}, headers=HTMX)
+    assert [row.instrument.symbol for row in alice.watchlists.get().items.all()] == ["MSFT"]
+
+
 def test_the_star_works_without_javascript_and_stays_on_our_host(
     reader: Client, market: None
 ) -> None:
@@ -286,7 +296,73 @@ def test_a_closed_market_says_when_it_opens(reader: Client, market: None, settin
     settings.SIMULATED_MARKET_HOURS = "nyse"
     with time_machine.travel("2026-11-21T12:00:00Z", tick=False):  # a Saturday
         text = text_of(reader.get("/markets/AAPL"))
-    assert "Market closed, opens" in text and "Nov 23" in text and "Market open" not in text
+    assert "Market closed · opens Mon 9:30 ET" in text and "Market open" not in text
+
+
+@pytest.fixture
+def closed(settings: Any) -> Any:
+    """Thanksgiving 2026 after a Wednesday on which AAPL closed at 102; a coin trades on."""
+    settings.SIMULATED_MARKET_HOURS = "nyse"
+    at = datetime(2026, 11, 26, 15, tzinfo=UTC)
+    instrument("AAPL", name="Apple Inc.")
+    instrument("OLD", name="Forgotten Inc.")
+    instrument("BTC/USD", name="Bitcoin")
+    close = datetime(2026, 11, 25, 20, 59, 59, tzinfo=UTC)
+    put_quote(quote("AAPL", "101.99", "102.00", now=close, prev_close="100.00"))
+    put_quote(quote("OLD", "9.99", "10.00", now=close - timedelta(days=1), prev_close="10.00"))
+    put_quote(quote("BTC/USD", "89.99", "90.00", now=at, prev_close="100.00"))
+    with time_machine.travel(at, tick=False):
+        yield
+
+
+def test_a_price_of_a_closed_market_is_a_last_close_and_not_live(
+    closed: None, reader: Client
+) -> None:
+    text = text_of(reader.get("/markets/AAPL"))
+    assert "Last close Wed 16:00 ET" in text and "Not live" not in text
+    assert 'data-hero-when="Wednesday"' in text and "AAPL rose 2.00% on Wednesday" in text
+    assert 'data-words="on Wednesday"' in text and " data-closed" in text
+
+
+def test_a_coin_is_live_while_the_exchange_is_closed(closed: None, reader: Client) -> None:
+    text = text_of(reader.get("/markets/BTC-USD"))
+    assert "Market open" in text and "Last close" not in text and "data-closed" not in text
+    assert 'data-hero-when="Today"' in text and "fell 10.00% today" in text
+
+
+def test_a_price_from_before_the_last_session_is_old_and_no_close(
+    closed: None, reader: Client
+) -> None:
+    text = text_of(reader.get("/markets/OLD"))
+    assert "Not live" in text and "Last close" not in text and "data-closed" not in text
+
+
+def test_lists_mark_the_closes_among_their_prices(closed: None, reader: Client, alice: Any) -> None:
+    mark = '<span class="at-close stale-only" title="Last close, Wed 16:00 ET">Close</span>'
+    text = text_of(reader.get("/markets"))
+    assert "Stocks closed · opens Fri 9:30 ET" in text and "Coins open" in text
+    of_symbol = {
+        slug: row
+        for row in re.findall(r"<tr data-row.*?</tr>", text, re.DOTALL)
+        for slug in re.findall(r'href="/markets/([^"]+)"', row)
+    }
+    assert mark in of_symbol["AAPL"]
+    assert mark not in of_symbol["BTC-USD"] and mark not in of_symbol["OLD"]
+    assert mark in text_of(reader.get("/search?q=AAPL"))
+    watchlist_add(user=alice, symbol="AAPL", now=timezone.now())
+    assert mark in text_of(reader.get("/watchlists", follow=True))
+
+
+def test_on_the_evening_of_a_session_its_change_is_still_todays(
+    reader: Client, settings: Any
+) -> None:
+    settings.SIMULATED_MARKET_HOURS = "nyse"
+    instrument("AAPL")
+    close = datetime(2026, 11, 25, 20, 59, 59, tzinfo=UTC)
+    put_quote(quote("AAPL", "101.99", "102.00", now=close, prev_close="100.00"))
+    with time_machine.travel(close + timedelta(hours=1), tick=False):
+        text = text_of(reader.get("/markets/AAPL"))
+    assert "After hours · opens Fri 9:30 ET" in text and 'data-hero-when="Today"' in text
 
 
 def test_a_halted_symbol_has_a_pill_and_a_banner(reader: Client) -> None:
@@ -329,6 +405,16 @@ def test_indicators_come_aligned_with_the_bars(reader: Client) -> None:
     assert len(values) == len(answer["bars"])
     assert values[:19] == [None] * 19 and all(isinstance(value, str) for value in values[19:])
     assert set(answer["indicators"]["bb20"]) == {"upper", "middle", "lower"}
+
+
+def test_vwap_counts_from_the_open_wherever_a_range_begins(reader: Client) -> None:
+    instrument("AAPL")
+    asked = "/markets/AAPL/bars?timeframe=1h&indicators=vwap&end=2026-11-18T12:00:00Z&start="
+    whole = reader.get(asked + "2026-11-18T00:00:00Z").json()["indicators"]["vwap"]["value"]
+    late = reader.get(asked + "2026-11-18T07:00:00Z").json()["indicators"]["vwap"]["value"]
+    assert len(whole) == 13 and late == whole[7:]
+    days = reader.get(asked + "2026-11-17T00:00:00Z").json()["indicators"]["vwap"]["value"]
+    assert days[24:] == whole
 
 
 @pytest.mark.parametrize("query", ["range=9Y", "range=1M&indicators=magic", "indicators=magic"])

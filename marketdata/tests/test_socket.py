@@ -453,10 +453,11 @@ def rendered(monkeypatch):
 @pytest.fixture
 def book(monkeypatch):
     """A portfolio of as many shares of AAPL as `book.qty` says, or none at all."""
-    book = SimpleNamespace(qty=2, loads=0)
+    book = SimpleNamespace(qty=2, loads=0, asked=[])
 
-    def load(user_id, now):
+    def load(user_id, now, account_id):
         book.loads += 1
+        book.asked.append(account_id)
         return live.Holdings(symbols=("AAPL",), book=book.qty) if book.qty else None
 
     def value(qty, quotes, now):
@@ -531,6 +532,18 @@ async def test_the_portfolio_is_only_pushed_to_those_who_asked(
         await socket.hear("subscribed")
         put("AAPL", "2.00")
         assert await socket.receive_nothing(0.2)
+
+
+@pytest.mark.parametrize(
+    ("asked", "account_id"),
+    [(True, None), (7, 7), ("7", None), (-7, None), (2**70, None), (7.5, None), ([7], None)],
+)
+async def test_a_page_names_the_account_that_it_shows(session, priced, book, asked, account_id):
+    async with connected(session=session) as socket:
+        put("AAPL", "1.00")
+        await socket.say("subscribe", portfolio=asked)
+        await socket.hear("portfolio")
+    assert book.asked == [account_id]
 
 
 async def test_who_has_no_portfolio_gets_the_event_as_its_owner_renders_it(

@@ -49,6 +49,15 @@ def test_without_a_list_there_is_nothing_to_show(user):
     assert watchlist_remove(user=user, symbol="AAPL") is False
 
 
+def test_who_deleted_every_list_gets_one_with_the_starred_symbol_alone(user, settings):
+    for symbol in (*settings.WATCHLIST_DEFAULT[:3], "TSLA"):
+        make_instrument(symbol)
+    first = watchlist_ensure_default(user=user, now=NOW)
+    watchlist_delete(user=user, watchlist_id=first.pk)
+    watchlist_add(user=user, symbol="TSLA", now=NOW)
+    assert symbols(user) == ["TSLA"]
+
+
 def test_symbols_are_added_at_the_end_once_and_removed(user):
     for symbol in ("TSLA", "SOL/USD"):
         make_instrument(symbol)
@@ -269,3 +278,13 @@ def test_lists_that_are_made_at_the_same_time_stay_within_the_limit(user, settin
 
     made = race([maker(number) for number in range(6)])
     assert sorted(place for place in made if place is not None) == [0, 1, 2]
+
+
+@pytest.mark.serial
+@pytest.mark.django_db(transaction=True)
+def test_stars_that_are_pressed_at_once_without_a_list_meet_in_one(user):
+    for symbol in LETTERS:
+        make_instrument(symbol)
+    race([lambda at=symbol: watchlist_add(user=user, symbol=at, now=NOW) for symbol in LETTERS])
+    assert sorted(symbols(user)) == [*LETTERS]
+    assert Watchlist.objects.filter(user=user).count() == 1

@@ -38,6 +38,7 @@ class LedgerAccount(models.Model):
     version = models.PositiveBigIntegerField(default=0)
     overdraft = models.BooleanField(
         default=False,
+        db_default=False,
         help_text="The broker keeps the account: what happened there is booked, covered or not.",
     )
 

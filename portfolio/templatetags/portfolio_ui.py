@@ -1,14 +1,12 @@
 """The books in templates: `{% load portfolio_ui %}`."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
 
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from marketdata.domain.calendar import NEW_YORK
 from portfolio import statements
 from portfolio.models import JournalEntry, LedgerAccount, Transfer
 from portfolio.models.ledger import LedgerKind
@@ -137,10 +135,3 @@ def fall_strip(below: Sequence[Decimal]) -> SafeString:
 def whole_money(amount: Decimal) -> str:
     """'$100,000': an amount without cents, where it has none."""
     return money_text(amount).removesuffix(".00")
-
-
-@register.filter
-def weekday_time(moment: datetime) -> str:
-    """'Mon 9:30 ET': when a market opens, soon enough that the weekday says which day."""
-    local = moment.astimezone(NEW_YORK)
-    return f"{local:%a} {local.hour}:{local:%M} ET"

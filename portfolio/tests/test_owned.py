@@ -354,9 +354,26 @@ def test_old_prices_and_losses_are_marked(three: Ledger, web: Client, settings: 
 def test_a_market_that_is_closed_says_when_it_opens(clock: Any, web: Client, settings: Any):
     settings.SIMULATED_MARKET_HOURS = "nyse"
     clock.move_to("2026-11-21T12:00:00Z")  # a Saturday
-    assert "Closed · opens Mon 9:30 ET" in text(web.get("/dashboard"))
+    assert "Market closed · opens Mon 9:30 ET" in text(web.get("/dashboard"))
     settings.SIMULATED_MARKET_HOURS = "always"
-    assert "Closed · opens" not in text(web.get("/dashboard"))
+    assert "closed · opens" not in text(web.get("/dashboard"))
+
+
+def test_what_is_held_is_worth_its_last_close_while_the_market_is_closed(
+    three: Ledger, clock: Any, web: Client, settings: Any
+):
+    settings.SIMULATED_MARKET_HOURS = "nyse"
+    clock.move_to("2026-11-20T20:59:59Z")  # a Friday, a second before the close
+    put("AAPL", "110", "120")
+    put("BTC/USD", "50000", "49000")
+    clock.move_to("2026-11-21T12:00:00Z")
+    mark = 'title="Last close, Fri 16:00 ET">Close<'
+    for address in ("/dashboard", "/portfolio"):
+        rows = re.findall(r"<(?:li|tr) data-row.*?</(?:li|tr)>", html(web.get(address)), re.DOTALL)
+        of_aapl = [row for row in rows if 'data-symbol="AAPL"' in row]
+        of_coin = [row for row in rows if 'data-symbol="BTC/USD"' in row]
+        assert of_aapl and all(mark in row for row in of_aapl), address
+        assert not any(mark in row for row in of_coin), address
 
 
 # ── first steps ──────────────────────────────────────────────────────────────
@@ -390,3 +407,14 @@ def test_first_steps_are_put_away_for_good_and_for_one_alone(
     assert "First steps" not in text(web.get("/dashboard"))
     assert WelcomeDismissal.objects.count() == 1
     assert "First steps" in text(page_client(charlie).get("/dashboard"))
+
+
+def test_a_curve_of_one_point_claims_nothing_about_the_day(ledger: Ledger, web: Client):
+    said = text(web.get("/dashboard"))
+    assert "The curve begins now; the portfolio stands at" in said and "No gain" not in said
+
+
+def test_cash_has_the_same_grey_in_every_portfolio(three: Ledger, web: Client):
+    said = html(web.get("/portfolio"))
+    assert re.search(r'class="key slice-5".*?</svg>Cash<', said)
+    assert said.count('class="slice-5"') == 1 and 'class="key slice-0"' in said

@@ -1,5 +1,6 @@
 """The equity curve: its points, how they are kept, and how they are thinned."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -7,6 +8,7 @@ import pytest
 
 from portfolio.domain.pnl import EquityPoint
 from portfolio.models import EquitySnapshot
+from portfolio.performance import performance_of
 from portfolio.selectors import HISTORY_POINTS, PERIODS, equity_curve, summary_get
 from portfolio.services.snapshots import KEEP_MINUTES, equity_snapshot, snapshots_thin
 from portfolio.tests.ledger import Ledger
@@ -169,6 +171,29 @@ def test_a_curve_never_has_more_points_than_it_promises(ledger: Ledger, count: i
         assert points[0].at == ledger.now - timedelta(minutes=count)
         assert points[-2].at == ledger.now - timedelta(minutes=1)
         assert len(points) > min(count, HISTORY_POINTS) // 2
+
+
+def test_a_thinned_curve_keeps_both_sides_of_a_deposit(ledger: Ledger):
+    """Or what was earned just before it would be taken for a part of it."""
+    ledger.account.created_at = ledger.now - timedelta(days=30)
+    ledger.account.save()
+    plant(ledger, *(timedelta(minutes=n) for n in range(1000, 0, -1)))
+    kept = rows(ledger)
+    for row in kept[:499]:
+        row.cash = D(100_000)
+    kept[499].cash = D(200_000)  # doubled in the last minute before the deposit
+    for row in kept[500:]:
+        row.cash, row.net_deposits = D(400_000), D(300_000)
+    EquitySnapshot.objects.bulk_update(kept, ["cash", "net_deposits"])
+    now = replace(
+        summary_get(account=ledger.account, now=ledger.now),
+        portfolio_value=D(400_000),
+        net_deposits=D(300_000),
+    )
+    points = equity_curve(account=ledger.account, period="ALL", now=ledger.now, equity_now=now)
+    assert len(points) <= HISTORY_POINTS
+    assert {kept[499].at, kept[500].at} <= {point.at for point in points}
+    assert performance_of(points, "ALL", ledger.now).twr_pct == 100
 
 
 def test_the_curve_of_a_strangers_account_is_not_mixed_in(ledger: Ledger, charlie):

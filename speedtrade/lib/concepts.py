@@ -26,7 +26,9 @@ CONCEPTS: dict[str, str] = {
     "ledger": "Where each cent and each share is, and how that is proved.",
     "quote": "What it costs now: where a price comes from and when it counts as old.",
     "watchlist": "What you keep an eye on: lists, their order, and what the star does.",
-    "broker": "Who carries orders out, and what the paper venue can do.",
+    "alert": "What tells you that a price was reached: when it fires, and when it may again.",
+    "account": "Where you trade: connecting a broker, and how its books and ours agree.",
+    "broker": "Who carries orders out, and what each can do.",
 }
 _PAGE_LINK = re.compile(r"(?:\./)?([a-z]+)\.md(#.*)?")
 _OUTSIDE = ("https://", "http://", "#", "/")

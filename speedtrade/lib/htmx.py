@@ -9,6 +9,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 THEMES = ("system", "light", "dark")  # a cookie is the client's word
+PALETTES = ("", "cb", "red-up")
 
 
 class HtmxHttpRequest(HttpRequest):
@@ -50,8 +51,11 @@ def page_context(request: HttpRequest) -> dict[str, Any]:
     """What the shell of each page shows. No query of its own."""
     user = getattr(request, "user", None)
     theme = getattr(user, "theme", "") or request.COOKIES.get("theme", "")
+    palette = getattr(user, "palette", None)  # "" is a choice; nobody who is logged out has one
+    palette = request.COOKIES.get("palette", "") if palette is None else palette
     return {
         "theme": theme if theme in THEMES else "system",
+        "palette": palette if palette in PALETTES else "",
         "simulated": settings.MARKET_DATA_FEEDS == ["simulated"],
         "path": request.path,
     }

@@ -34,8 +34,9 @@ class Holdings:
     book: Any
 
 
-#: (user id, now) -> the holdings of the user's default account, or None. Reads the database.
-HoldingsLoader = Callable[[int, datetime], Holdings | None]
+#: (user id, now, account id) -> the holdings of this account of the user, of the default one for
+#: None; or None where there is nothing or it is not theirs. Reads the database.
+HoldingsLoader = Callable[[int, datetime, int | None], Holdings | None]
 #: (book, symbol -> Quote without depth, now) -> {"type": "portfolio", "portfolio": {…}}. Pure and
 #: cheap: it runs in the event loop. A held symbol may be missing from the quotes.
 HoldingsValuer = Callable[[Any, Mapping[str, Any], datetime], dict[str, Any]]
@@ -71,9 +72,9 @@ def register_portfolio(loader: HoldingsLoader, valuer: HoldingsValuer) -> None:
     _PORTFOLIO[:] = [(loader, valuer)]
 
 
-def holdings_load(user_id: int, now: datetime) -> Holdings | None:
+def holdings_load(user_id: int, now: datetime, account_id: int | None = None) -> Holdings | None:
     """What the user holds, from the database; None where nobody registered or there is nothing."""
-    return _PORTFOLIO[0][0](user_id, now) if _PORTFOLIO else None
+    return _PORTFOLIO[0][0](user_id, now, account_id) if _PORTFOLIO else None
 
 
 def holdings_value(

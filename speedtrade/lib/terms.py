@@ -89,6 +89,12 @@ TERMS: dict[str, Term] = {
         "wait for a fresh one.",
         "quote",
     ),
+    "price-alert": Term(
+        "Price alert",
+        "A price that you want to hear of. It tells you when the last price goes past it, and it "
+        "buys and sells nothing.",
+        "alert",
+    ),
     "halted": Term(
         "Halted",
         "Trading is stopped, for one symbol or for all. Orders can be cancelled, not placed.",

@@ -263,6 +263,13 @@ def dt(value: Any, style: str = "datetime") -> SafeString:
 
 
 @register.filter
+def weekday_time(moment: datetime) -> str:
+    """'Mon 9:30 ET': when a market opens or closed, near enough that the weekday says which day."""
+    local = moment.astimezone(NEW_YORK)
+    return f"{local:%a} {local.hour}:{local:%M} ET"
+
+
+@register.filter
 def wait(seconds: int | str) -> str:
     """How long to wait, in one unit and never too short: '4 minutes'; door.js says the same."""
     seconds = int(seconds)
@@ -337,11 +344,15 @@ def depth_bar(share: Any, side: str) -> SafeString:
 
 
 @register.simple_tag
-def donut(shares: Iterable[Any]) -> SafeString:
-    """Rings of a whole, in percent and in order; a table beside it says the same in words."""
+def donut(shares: Iterable[Any], colours: Sequence[int] = ()) -> SafeString:
+    """Rings of a whole, in percent and in order; a table beside it says the same in words.
+
+    Their colours are those of the palette in order, unless `colours` names others.
+    """
     rings = []
     start = Decimal(0)
-    for number, value in enumerate(shares):
+    for place, value in enumerate(shares):
+        number = colours[place] if colours else place
         share = formats.number(value) or Decimal(0)
         rings.append(
             format_html(

@@ -131,11 +131,39 @@ ROUTES: dict[str, list[Case]] = {
         page("/settings/appearance", GET=200, POST=422),
         page("/settings/appearance", {"POST": {"theme": "dark"}}, GET=200, POST=303),
     ],
+    "settings/columns/<str:table>": [
+        page("/settings/columns/holdings", POST=303),
+        page("/settings/columns/holdings", {"POST": {"column": "nonsense"}}, POST=400),
+        page("/settings/columns/nosuch", POST=404),
+    ],
     "settings/security": [page("/settings/security", GET=200)],
     "settings/password": [page("/settings/password", GET=200, POST=422)],
     "settings/sessions": [page("/settings/sessions", POST=303)],
     "settings/data": [page("/settings/data", GET=200)],
     "settings/export": [page("/settings/export", GET=200)],
+    "settings/brokers": [page("/settings/brokers", GET=200)],
+    "settings/brokers/connect": [
+        page("/settings/brokers/connect", GET=200, POST=422),
+        page("/settings/brokers/connect?broker=ccxt", {"POST": ALPACA}, GET=200, POST=303),
+    ],
+    "settings/brokers/choose": [
+        page("/settings/brokers/choose", POST=404),
+        page("/settings/brokers/choose", {"POST": {"account_id": "{account}"}}, POST=mine(303)),
+    ],
+    "settings/brokers/<int:account_id>": [page("/settings/brokers/{account}", GET=mine(200))],
+    **{
+        f"settings/brokers/<int:account_id>/{act}": [
+            page(f"/settings/brokers/{{account}}/{act}", POST=mine(303))
+        ]
+        for act in ("test", "stop", "resume", "disconnect")
+    },
+    "settings/brokers/<int:account_id>/change": [
+        page("/settings/brokers/{account}/change", POST=mine(422)),
+        page("/settings/brokers/{account}/change", {"POST": {"label": "Two"}}, POST=mine(303)),
+    ],
+    "settings/brokers/<int:account_id>/key": [
+        page("/settings/brokers/{account}/key", {"POST": ALPACA}, POST=mine(422)),
+    ],
     "settings/close": [page("/settings/close", POST=422)],
     "api/v1/auth/register": [open_api("auth/register", POST=400)],
     "api/v1/auth/login": [open_api("auth/login", POST=400)],
@@ -172,6 +200,22 @@ ROUTES: dict[str, list[Case]] = {
         page("/settings/indicators", {"POST": {"indicators": "sma20"}}, POST=303),
     ],
     "markets/<str:symbol>/book": [page("/markets/AAPL/book", GET=200)],
+    "markets/<str:symbol>/alerts": [page("/markets/AAPL/alerts", GET=200)],
+    "alerts": [
+        page("/alerts", GET=200, POST=422),
+        page(
+            "/alerts",
+            {"POST": {"symbol": "AAPL", "direction": "below", "price": "70", "repeat": "once"}},
+            GET=200,
+            POST=303,
+        ),
+    ],
+    "alerts/rows": [
+        page("/alerts/rows", POST=400),
+        page("/alerts/rows", {"POST": {"off": "{alert}"}}, POST=mine(303)),
+        page("/alerts/rows", {"POST": {"rearm": "{alert}"}}, POST=mine(303)),
+        page("/alerts/rows", {"POST": {"delete": "{alert}"}}, POST=mine(303)),
+    ],
     "search": [page("/search?q=app", GET=200)],
     "watchlist/add": [page("/watchlist/add", {"POST": {"symbol": "AAPL"}}, POST=302)],
     "watchlist/remove": [page("/watchlist/remove", {"POST": {"symbol": "AAPL"}}, POST=302)],
@@ -207,6 +251,18 @@ ROUTES: dict[str, list[Case]] = {
     ],
     "watchlists/<int:watchlist_id>/import": [
         page("/watchlists/{watchlist}/import", GET=mine(200), POST=mine(422)),
+    ],
+    "api/v1/alerts": [
+        api("alerts", GET=200, POST=400),
+        api(
+            "alerts",
+            {"POST": {"symbol": "AAPL", "direction": "below", "price": "70"}},
+            GET=200,
+            POST=201,
+        ),
+    ],
+    "api/v1/alerts/<int:alert_id>": [
+        api("alerts/{alert}", GET=mine(200), DELETE=mine(204)),
     ],
     "api/v1/market/quotes": [api("market/quotes?symbols=AAPL", GET=200)],
     "api/v1/market/quotes/<path:symbol>": [

@@ -43,6 +43,7 @@ from marketdata.services.instruments import instrument_halt
 from marketdata.services.watchlists import watchlist_add
 from portfolio.models import EquitySnapshot
 from speedtrade.lib.money import ZERO, money_round
+from speedtrade.testing.alerts import alert_long, alerts_each, alerts_many
 from speedtrade.testing.lives import Life, cash_move, instrument_make, order_live, price_of
 from trading.domain.orders import OrderState
 from trading.models import Order
@@ -57,6 +58,7 @@ PEOPLE = {
     "mixed": "an order in every state, and a holding without a fresh price",
     "extremes": "the longest name, the smallest and the largest price, the largest position",
     "frozen": "a frozen account with a holding",
+    "connected": "a live account, one that is connecting, and one whose key is refused",
     "full": "300 positions and 50,000 orders",
     "desk": "support staff",
 }
@@ -140,6 +142,7 @@ def mixed_make(now: datetime) -> dict[str, int]:
     part = Life(stocks["AAPL"], D(2), price_of(stocks["AAPL"]), side="sell")
     orders["sold"] = order_live(account, part, now - timedelta(minutes=5)).pk
     history_make(account, now, D(100_000))
+    alerts_each(account.user, stocks["AAPL"], now)
     return orders
 
 
@@ -151,6 +154,7 @@ def extremes_make(now: datetime) -> dict[str, int]:
         life = Life(made, D(qty), D(price), limit=D(price))
         orders[symbol] = order_live(account, life, now - timedelta(hours=1)).pk
         watchlist_add(user=account.user, symbol=symbol, now=now)
+        alert_long(account.user, made, now)
     return orders
 
 
@@ -160,6 +164,35 @@ def frozen_make(staff: User, now: datetime) -> dict[str, int]:
     order = order_live(account, Life(stock, D(3), price_of(stock)), now - timedelta(hours=1))
     account_freeze(account_id=account.pk, actor=staff, reason="A document is missing.", now=now)
     return {"filled": order.pk}
+
+
+def connected_make(now: datetime) -> dict[str, int]:
+    """Accounts at brokers, {what: account id}. They have no key, so nothing leaves the machine."""
+    user = person_make("connected", now).user
+    rows = {
+        "live": BrokerageAccount(
+            label="Savings", broker="alpaca", mode="live", day_cap=D(2500), last_synced_at=now
+        ),
+        "connecting": BrokerageAccount(
+            label="Kraken, the one with the long name that hardly fits anywhere",
+            broker="ccxt",
+            exchange="kraken",
+            mode="live",
+            currency="USDT",
+            day_cap=D(0),
+            status="connecting",
+        ),
+        "error": BrokerageAccount(
+            label="Alpaca paper",
+            broker="alpaca",
+            status="error",
+            status_reason="Alpaca refuses the key: make a new one and give it to this account.",
+        ),
+    }
+    for account in rows.values():
+        account.user, account.created_at, account.connected_at = user, now, now
+        account.save()
+    return {name: account.pk for name, account in rows.items()}
 
 
 # ── volume ───────────────────────────────────────────────────────────────────
@@ -194,6 +227,7 @@ def full_make(
         now - timedelta(days=30),
     )
     orders_copy(template, orders - len(bought) - working - 1, held)
+    alerts_many(account.user, held, now)
     history_make(account, now, D(5_100_000))
     return {"filled": last, "canceled": template.pk}
 
@@ -243,6 +277,7 @@ def world_make(now: datetime) -> dict[str, dict[str, int]]:
     cash_move(person_make("broke", now), -settings.PAPER_OPENING_CASH, now)
     made = {"mixed": mixed_make(now), "extremes": extremes_make(now)}
     made["frozen"] = frozen_make(desk, now)
+    made["connected"] = connected_make(now)
     instrument_halt(symbol=HALTED, actor=desk, reason="News is pending.", now=now)
     made["full"] = full_make(now)
     # A thousand words to browsers that nobody has open yet.

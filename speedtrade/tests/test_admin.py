@@ -24,6 +24,8 @@ from accounts.models import AuditEvent, BrokerageAccount, TokenFamily, User
 from accounts.services.staff import support_grant, support_group_ensure
 from accounts.tokens import tokens_issue
 from marketdata.models import Instrument
+from marketdata.services.alert_firing import alert_fire
+from marketdata.services.alerts import alert_create
 from portfolio.models import LedgerCheck
 from portfolio.services.checks import ledger_check_request
 from speedtrade import urls
@@ -32,7 +34,7 @@ from speedtrade.lib.admin import SupportAdmin
 from speedtrade.lib.heartbeat import heartbeat
 from speedtrade.testing import market
 from speedtrade.testing.cast import PASSWORD, account_of, make_superuser, make_user, page_client
-from trading.models import Order, OrderEvent, TradingHalt
+from trading.models import BrokerLink, Difference, Order, OrderEvent, TradingHalt
 from trading.services.halts import trading_halt
 from trading.tests.desk import Desk
 
@@ -103,6 +105,12 @@ def everything(desk: Desk) -> dict[Any, Any]:
         requested_by=desk.user,
         now=desk.now,
     )
+    _difference()
+    alert = alert_create(
+        user=desk.user, symbol="AAPL", direction="above", price=market.D(150), now=desk.now
+    )
+    over = market.quote("AAPL", "150.99", "151.00", now=desk.now + timedelta(seconds=1))
+    assert alert_fire(alert_id=alert.pk, quote=over, now=desk.now)
     return {model: model.objects.order_by("pk").first() for model in MODELS}
 
 
@@ -302,9 +310,50 @@ def _staff() -> User:
     return support_grant(user=user, actor=None, reason="a guest", now=timezone.now())
 
 
+def _link() -> BrokerLink:
+    """A line to a broker, read a moment ago."""
+    account = BrokerageAccount.objects.create(
+        user=User.objects.get(username="alice"),
+        label="Alpaca",
+        broker="alpaca",
+        status="active",
+        created_at=timezone.now(),
+    )
+    return BrokerLink.objects.create(
+        brokerage_account=account,
+        created_at=timezone.now(),
+        began_at=timezone.now(),
+        orders_at=timezone.now(),
+        attempted_at=timezone.now(),
+    )
+
+
+def _difference() -> Difference:
+    return Difference.objects.create(
+        brokerage_account=_link().brokerage_account,
+        kind="cash",
+        asset="USD",
+        ours=0,
+        theirs=7,
+        first_seen_at=timezone.now(),
+        last_seen_at=timezone.now(),
+        sightings=2,
+    )
+
+
+def _lost() -> Order:
+    """An order of an account that can be read, which its broker does not know."""
+    order = _order_that_rests()
+    Order.objects.filter(pk=order.pk).update(state="lost")
+    return Order.objects.get(pk=order.pk)
+
+
 #: model, act, a row for it, the audit's words, what the row reads afterwards
 ROW_ACTS = [
     (Order, "cancel", _order_that_rests, "order.cancel", {"state": "pending_cancel"}),
+    (Order, "release", _lost, "order.release", {"state": "rejected"}),
+    (BrokerLink, "read_now", _link, "link.read", {"attempted_at": None}),
+    (Difference, "accept", _difference, "difference.accept", {"reason": REASON}),
     (Instrument, "halt", Instrument.objects.get, "instrument.halt", {"halt_reason": REASON}),
     (Instrument, "resume", _halted, "instrument.resume", {"halted_at": None}),
     (
@@ -561,6 +610,8 @@ def test_the_index_counts_what_needs_a_person(desk: Desk, support: Client):
     BrokerageAccount.objects.filter(user__username="bob").update(status="frozen")
     Instrument.objects.update(halted_at=desk.now)
     LedgerCheck.objects.create(ran_at=desk.now, differences=3, details=[])
+    _difference()
+    BrokerLink.objects.update(orders_at=None)
     seen = cards(support)
     assert {title: (card.value, card.tone) for title, card in seen.items()} == {
         "Kill switch": ("Off", "ok"),
@@ -568,6 +619,8 @@ def test_the_index_counts_what_needs_a_person(desk: Desk, support: Client):
         "Lost orders": ("1", "bad"),
         "Rejected today": ("1", "warn"),
         "Outbox": ("1", "bad"),
+        "Differences": ("1", "bad"),
+        "Lines down": ("1", "bad"),
         "Ledger check": ("3 differences", "bad"),
         "Feed": ("Late", "bad"),
         "Worker": ("Late", "bad"),
@@ -579,6 +632,7 @@ def test_the_index_counts_what_needs_a_person(desk: Desk, support: Client):
         "Lost orders": 1,
         "Rejected today": 1,
         "Outbox": 1,
+        "Differences": 1,
     }.items():
         listed = support.get(seen[title].url)
         assert listed.context["cl"].result_count == count, title

@@ -88,7 +88,7 @@ def pages_said(user: Any, account: BrokerageAccount) -> Said:
     """Every page and every answer that can be read, of the paper account and of the new one."""
     said, script, browser = {}, ApiClient(user=user), page_client(user)
     for case in (case for cases in ROUTES.values() for case in cases):
-        ids = {name: account.pk for name in ("account", "order", "position", "watchlist")}
+        ids = {name: account.pk for name in ("account", "alert", "order", "position", "watchlist")}
         address = case.address.format_map(ids)
         response = script.get(address) if case.json else browser.get(address)
         said[address] = text_of(response)

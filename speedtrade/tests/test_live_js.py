@@ -100,13 +100,14 @@ def server(page: Page) -> Server:
             headers = {"X-Request-Id": "abc-123", "Content-Type": "application/json"}
             route.fulfill(status=status, body=body, headers=headers)
             return
-        if path in ("/", "/chart"):
+        if path in ("/", "/chart", "/closed"):
             instrument = {"symbol": "AAPL", "price_tick": Decimal("0.01")}
             context = {
                 "instrument": instrument,
                 "summary": "It rose.",
                 "ranges": RANGES.items(),
                 "range": "1D",
+                "closed_at": STARTS[-1] if path == "/closed" else None,
                 "indicators": [("sma20", "SMA 20", False), ("rsi14", "RSI 14", False)],
             }
             html = Template(BODY if path == "/" else CHART).render(Context(context))
@@ -272,6 +273,20 @@ def test_a_chart_is_drawn_over_the_hour_that_comes_twice(page: Page, server: Ser
     expect(page.locator("#chart-summary")).to_have_text(
         "AAPL rose 11.00% in a month, from $100.00 to $111.00; low $99.00, high $108.00."
     )
+
+
+def test_a_chart_of_a_closed_market_opens_with_the_first_live_quote(
+    page: Page, server: Server
+) -> None:
+    page.goto(ORIGIN + "/closed")
+    page.wait_for_function(MANY_COLOURS)
+    frame = page.locator("[data-price-chart]")
+    heard(page, server, lambda message: message["action"] == "subscribe")
+    server.say(type="quote", quotes=[QUOTE | {"stale": True}])
+    expect(page.locator("[data-hero]")).to_have_text("$101.50")
+    expect(frame).to_have_attribute("data-closed", "")
+    server.say(type="quote", quotes=[QUOTE])
+    expect(frame).not_to_have_attribute("data-closed", "")
 
 
 def test_the_crosshair_speaks_through_the_price_and_gives_it_back(

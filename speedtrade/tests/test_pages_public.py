@@ -148,6 +148,17 @@ def test_theme_is_one_of_ours_whatever_the_cookie_says(
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("cookie", "palette"), [("cb", "cb"), ("red-up", "red-up"), ('"><b>', ""), ("", "")]
+)
+def test_palette_is_one_of_ours_whatever_the_cookie_says(
+    client: Client, cookie: str, palette: str
+) -> None:
+    client.cookies["palette"] = cookie
+    assert f'data-palette="{palette}"' in client.get("/").content.decode()
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("code", sorted(CATALOGUE))
 def test_every_problem_has_a_page_that_says_what_to_do(client: Client, code: str) -> None:
     text = client.get(reverse("problem", args=[code.replace("_", "-")])).content.decode()

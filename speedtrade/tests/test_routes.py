@@ -21,6 +21,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.models import User
 from accounts.tokens import tokens_issue
+from marketdata.services.alerts import alert_create
 from speedtrade.testing import market
 from speedtrade.testing.cast import (
     PASSWORD,
@@ -121,6 +122,9 @@ def things(desk: Desk) -> dict[str, Any]:
         "order": waiting.pk,
         "position": desk.position().pk,
         "watchlist": desk.user.watchlists.get().pk,
+        "alert": alert_create(
+            user=desk.user, symbol="AAPL", direction="above", price=market.D(150), now=desk.now
+        ).pk,
         "cookies": {who: session_of(user) for who, user in users.items()},
         "tokens": {who: token_of(user) for who, user in users.items()},
     }

@@ -213,7 +213,7 @@ def test_cookies_are_out_of_reach_of_scripts_and_other_sites(alice):
     browser = Client()
     browser.get("/login")
     browser.post("/login", {"username": "alice", "password": PASSWORD})
-    for name in (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME, "theme"):
+    for name in (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME, "theme", "palette"):
         cookie = browser.cookies[name]
         assert cookie["httponly"] and cookie["samesite"] == "Lax", name
 

@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone
 
-from accounts.models import AccountStatus, User
+from accounts.models import AccountStatus, BrokerageAccount, User
 from accounts.selectors import account_for_user
 from marketdata.services.instruments import instruments_load
 from portfolio.models import Position
@@ -19,6 +19,7 @@ def test_the_users_in_hard_states_have_clean_books() -> None:
     instruments_load()
     mixed = states.mixed_make(now)
     states.extremes_make(now)
+    connected = states.connected_make(now)
     states.frozen_make(make_user("desk", staff=True), now)
     states.full_make(now, positions=30, working=5, orders=200)
     assert [str(one) for one in ledger_differences()] == []
@@ -36,5 +37,7 @@ def test_the_users_in_hard_states_have_clean_books() -> None:
         name: account_for_user(user=User.objects.get(username=name)) for name in ("frozen", "full")
     }
     assert accounts["frozen"].status == AccountStatus.FROZEN
+    modes = BrokerageAccount.objects.in_bulk(connected.values())
+    assert modes[connected["live"]].is_live and modes[connected["error"]].status == "error"
     assert Position.objects.filter(brokerage_account=accounts["full"], qty__gt=0).count() == 30
     assert Order.objects.filter(brokerage_account=accounts["full"]).count() == 200

@@ -1,4 +1,4 @@
-// What is drawn over the price: one's own cost, working orders and fills.
+// What is drawn over the price: one's own cost, working orders, fills and alerts that wait.
 import * as format from "./format.js";
 import { LineStyle, createSeriesMarkers, place } from "./chart-base.js";
 import { colors } from "./theme-colors.js";
@@ -10,13 +10,16 @@ export function drawMarks({ main, marks, bars, length, tick }) {
     price: Number(price), color, title, lineStyle, lineWidth: 1,
   });
   const lines = [];
-  const { position, orders = [], fills = [] } = marks ?? {};
+  const { position, orders = [], fills = [], alerts = [] } = marks ?? {};
   if (position) {
     lines.push(line(position.avg_price, look["ink-2"], `Avg cost, ${format.qty(position.qty)}`, LineStyle.Dashed));
   }
   for (const { side, qty, price } of orders) {
     const title = `${side === "buy" ? "Buy" : "Sell"} ${format.qty(qty)} @ ${format.price(price, tick).slice(1)}`;
     lines.push(line(price, side === "buy" ? look.gain : look.loss, title, LineStyle.LargeDashed));
+  }
+  for (const { direction, price } of alerts) {
+    lines.push(line(price, look.warn, `Alert ${direction}`, LineStyle.Dotted));
   }
   const markers = createSeriesMarkers(main, places(fills, bars, length, look));
   return () => {

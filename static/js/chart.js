@@ -27,7 +27,7 @@ class PriceChart {
     frame.addEventListener("change", (event) => { if (event.target.name === "indicators") this.fetch(); });
     document.addEventListener("st:quotes", (event) => this.follow(event.detail.get(frame.dataset.symbolOf)));
     document.body.addEventListener("st:resync", () => { this.fetch(); this.remark(); });
-    document.body.addEventListener("st:order", () => this.remark());
+    for (const name of ["st:order", "st:alert"]) document.body.addEventListener(name, () => this.remark());
     this.fetch();
   }
 
@@ -59,7 +59,8 @@ class PriceChart {
     this.base = this.prev ?? data.bars[0]?.o;
     this.draw();
     if (this.bars.length) this.tell();
-    else say(this.box, "No bars yet.");
+    else say(this.box, data.loading ? "Bars are on their way." : "No bars yet.");
+    if (data.loading && (this.waits = (this.waits ?? 0) + 1) <= 10) setTimeout(() => this.fetch(), 2000);
     this.chart.timeScale().fitContent();
   }
 
@@ -70,14 +71,15 @@ class PriceChart {
     const look = colors();
     const places = format.priceDecimals(this.bars[0].text, this.tick);
     this.chart.applyOptions({ localization: { priceFormatter: (value) => format.price(value.toFixed(places), this.tick) } });
+    const ending = "closed" in this.frame.dataset ? { title: "Close", priceLineColor: look["ink-2"] } : {};
     const common = { priceFormat: { type: "price", precision: places, minMove: 10 ** -places }, priceLineStyle: LineStyle.Dotted };
     if (this.style === "candles") {
       this.main = this.chart.addSeries(CandlestickSeries, {
-        ...common, upColor: look.gain, downColor: look.loss, borderVisible: false, wickUpColor: look.gain, wickDownColor: look.loss,
+        ...common, ...ending, upColor: look.gain, downColor: look.loss, borderVisible: false, wickUpColor: look.gain, wickDownColor: look.loss,
       });
     } else {
       const risen = this.bars.at(-1).close >= Number(this.base);
-      this.main = this.chart.addSeries(LineSeries, { ...common, color: risen ? look.gain : look.loss, lineWidth: 2 });
+      this.main = this.chart.addSeries(LineSeries, { ...common, ...ending, color: risen ? look.gain : look.loss, lineWidth: 2 });
     }
     const volume = this.chart.addSeries(HistogramSeries, {
       priceScaleId: "", priceFormat: { type: "volume" }, lastValueVisible: false, priceLineVisible: false,
@@ -121,6 +123,7 @@ class PriceChart {
   follow(quote) {
     const last = this.bars?.at(-1);
     if (!quote || !last || quote.stale || !this.series.length) return;
+    if ("closed" in this.frame.dataset && delete this.frame.dataset.closed) this.draw(); // it has opened
     const price = Number(quote.last);
     const bars = Math.floor((place(quote.as_of, this.length) - last.time) / this.length);
     if (bars < 0) return;

@@ -2,6 +2,8 @@
 
 const SECOND = 1_000;
 
+sessionStorage.removeItem("recent"); // what somebody looked at is nobody else's (palette.js)
+
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("[data-reveal]");
   if (button) reveal(button, button.getAttribute("aria-pressed") !== "true");

@@ -3,7 +3,7 @@
 import { isShortcut } from "./page.js";
 import { openPalette } from "./palette.js";
 
-const GO = { d: "/dashboard", p: "/portfolio", o: "/orders", w: "/watchlists", m: "/markets", a: "/activity" };
+const GO = { d: "/dashboard", p: "/portfolio", o: "/orders", w: "/watchlists", m: "/markets", a: "/activity", l: "/alerts" };
 const GO_WITHIN = 1_200;
 const ROWS = "main :is(.list > li, .table tbody tr)";
 const ROW_LINK = "a.cover, a.quiet, th a, td a";

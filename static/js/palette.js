@@ -7,11 +7,17 @@ const input = dialog?.querySelector("input");
 const list = document.getElementById("palette-list");
 const options = () => [...(list?.querySelectorAll("[role=option]") ?? [])];
 
+// The symbols that this tab showed last, until the log-out (door.js) or the end of the tab.
+const recent = () => JSON.parse(sessionStorage.getItem("recent") ?? "[]");
+const shown = document.querySelector("[data-price-chart]")?.dataset.symbolOf;
+if (shown) sessionStorage.setItem("recent", JSON.stringify([shown, ...recent().filter((one) => one !== shown)].slice(0, 5)));
+
 export function openPalette() {
   const box = document.querySelector("main input[type=search]");
   if (!dialog) return box ? box.focus() : undefined;
   if (dialog.open) return undefined;
   input.value = "";
+  document.getElementById("palette-recent").value = recent().join();
   dialog.showModal();
   input.focus();
   // Empty: pages, and what is on the watchlist.

@@ -48,7 +48,8 @@ class EquityChart {
   async fetch() {
     this.loading?.abort();
     this.loading = new AbortController();
-    const url = `${this.frame.dataset.src}?period=${this.range}`;
+    const { src } = this.frame.dataset;
+    const url = `${src}${src.includes("?") ? "&" : "?"}period=${this.range}`;
     const data = await load(this.box, url, this.loading.signal, () => this.fetch());
     if (!data) return;
     const points = new Map(data.points.map((p) => [place(p.t), p.equity]));

@@ -68,6 +68,7 @@ const WRITERS = {
   as_of: (e, q) => setText(e, `${clock.format(new Date(q.as_of))} ET`),
   change: (e, q) => setChange(e, q.change, q.change_pct, e.dataset.tick || null),
   change_pct: (e, q) => setChange(e, null, q.change_pct, null),
+  away: (e, q) => setText(e, format.pct(format.percent(format.minus(q.last, e.dataset.level), q.last).replace("-", ""))),
   value: (e, q) => setAmount(e, format.times(q.last, e.dataset.qty)),
   day: (e, q) => setChange(e, format.times(q.change, e.dataset.qty), null, null),
   pl: (e, q) => {

@@ -1,6 +1,6 @@
 // One socket a page: connects, subscribes, pings, comes back after a break, and says how it is.
 // Quotes go to the callback; everything else becomes an event on <body>:
-//   st:order, st:portfolio, st:alert (detail: what came), st:resync (something was missed: refetch).
+//   st:order, st:portfolio, st:alert, st:account (detail: what came), st:resync (something was missed: refetch).
 import { away, back, gone, hush, shine } from "./connection.js";
 
 const PING_EVERY = 30_000;
@@ -24,6 +24,7 @@ let onQuotes = () => {};
 let onLost = () => {};
 
 const emit = (name, detail = null) => document.body.dispatchEvent(new CustomEvent(name, { detail }));
+const shown = () => Number(document.body.dataset.account ?? 0);
 const isOpen = () => socket?.readyState === WebSocket.OPEN;
 
 function clear(...names) {
@@ -61,8 +62,10 @@ function received(event) {
   const message = JSON.parse(event.data);
   if (message.type === "quote") onQuotes(message.quotes);
   else if (message.type === "order") emit("st:order", message.order);
-  else if (message.type === "portfolio") emit("st:portfolio", message.portfolio);
-  else if (["alert", "resync"].includes(message.type)) emit(`st:${message.type}`, message);
+  else if (message.type === "portfolio") {
+    if (!shown() || message.portfolio.account_id === shown()) emit("st:portfolio", message.portfolio);
+  } else if (message.type === "alert") emit("st:alert", message.alert);
+  else if (message.type === "account" || message.type === "resync") emit(`st:${message.type}`, message);
   else if (message.type === "pong") schedulePing();
 }
 
@@ -104,7 +107,8 @@ function sync() {
   const goal = document.hidden ? new Set() : wanted;
   const gone = [...sent].filter((symbol) => !goal.has(symbol));
   const come = [...goal].filter((symbol) => !sent.has(symbol));
-  const portfolio = document.querySelector("[data-portfolio]") !== null;
+  // The id of the account that this page shows; any other is another page's business.
+  const portfolio = document.querySelector("[data-portfolio]") !== null && (shown() || true);
   if (gone.length) send({ action: "unsubscribe", symbols: gone });
   if (come.length || (portfolio && !sync.portfolio)) send({ action: "subscribe", symbols: come, portfolio });
   sync.portfolio = portfolio;

@@ -13,7 +13,7 @@ export function toast(text, level = "info") {
   const item = document.getElementById("toast-template").content.firstElementChild.cloneNode(true);
   item.classList.add(level);
   const use = item.querySelector("use");
-  const icon = { error: "error", warning: "warn", success: "ok" }[level] ?? "info";
+  const icon = { error: "error", warning: "warn", success: "ok", alert: "bell" }[level] ?? "info";
   use.setAttribute("href", use.getAttribute("href").replace(/#.*/, `#${icon}`));
   item.querySelector("[data-text]").textContent = text;
   toasts.append(item);
@@ -22,7 +22,7 @@ export function toast(text, level = "info") {
 }
 
 function age(item) {
-  if (item.classList.contains("error") || item.classList.contains("warning")) return; // until closed
+  if (["error", "warning", "alert"].some((level) => item.classList.contains(level))) return; // until closed
   let timer = setTimeout(() => item.remove(), TOAST_FOR);
   const hold = () => clearTimeout(timer);
   const go = () => { hold(); timer = setTimeout(() => item.remove(), TOAST_FOR); };

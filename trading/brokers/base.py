@@ -40,6 +40,7 @@ class Capabilities:
     fraction_tifs: frozenset[str] | None = None  # None: the same as for whole units
     cid_max_len: int = 64
     one_writer: bool = False  # its keys carry a nonce: one call at a time per key, anywhere
+    reserve: int = 10  # requests of its rate limit that are kept for cancels and look-ups
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +278,7 @@ class Broker(Protocol):
         ...
 
     def cash_events(self, since: datetime) -> Sequence[CashEvent]:
-        """Deposits, withdrawals, fees and dividends since then."""
+        """Deposits, withdrawals, fees and dividends since then; known ones may come again."""
         ...
 
     def check(self) -> KeyFacts:

@@ -39,6 +39,7 @@ _EXCHANGE = Capabilities(
     push_updates=False,
     cid_max_len=36,
     one_writer=True,
+    reserve=2,  # of about fifteen
 )
 
 #: The exchanges that are tried here; others need a row, and the tests that come with it.

@@ -47,7 +47,7 @@ class Gate:
 
     def pass_through(self, call: Callable[[], Answer], broker: Broker, *, urgent: bool) -> Answer:
         """Run `call` if it may pass; raises GateClosed, and whatever the call raises."""
-        self._admit(urgent, timezone.now())
+        self._admit(urgent, broker.caps, timezone.now())
         try:
             answer = call()
         except RateLimited as error:
@@ -63,17 +63,19 @@ class Gate:
         self._heard(broker.budget)
         return answer
 
-    def _admit(self, urgent: bool, now: datetime) -> None:
+    def _admit(self, urgent: bool, caps: Capabilities, now: datetime) -> None:
         link = self._row().first()
         if link is None:
             return
-        if link.paused_until and link.paused_until > now:
+        # An adapter that keeps the pace itself knows better what may go at once.
+        paced = urgent and caps.one_writer
+        if link.paused_until and link.paused_until > now and not paced:
             raise GateClosed("The broker asks us to wait: too many requests.")
         if link.open_since is not None:
             probe = self._row().filter(Q(probe_at__isnull=True) | Q(probe_at__lte=now))
             if not probe.update(probe_at=now + settings.GATE_PROBE_PERIOD):
                 raise GateClosed("The broker has not answered for a while; we try again soon.")
-        low = link.remaining is not None and link.remaining <= settings.GATE_RESERVE
+        low = link.remaining is not None and link.remaining <= caps.reserve
         if low and not urgent and link.resets_at and link.resets_at > now:
             raise GateClosed("Few requests are left; they are kept for cancels and look-ups.")
 
@@ -128,7 +130,7 @@ class GatedBroker:
         return self._pass(lambda: self._inner.list_orders(refs), urgent=True)
 
     def list_since(self, since: datetime) -> Sequence[BrokerOrder]:
-        return self._pass(lambda: self._inner.list_since(since))
+        return self._pass(lambda: self._inner.list_since(since), urgent=True)
 
     def holdings(self) -> Holdings:
         return self._pass(self._inner.holdings)

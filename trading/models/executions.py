@@ -19,12 +19,15 @@ class Fill(models.Model):
     qty = QuantityField()
     price = PriceField()
     fee = MoneyField(default=0)
-    fee_qty = QuantityField(default=0, help_text="A fee taken out of the units themselves.")
+    fee_qty = QuantityField(
+        default=0, db_default=0, help_text="A fee taken out of the units themselves."
+    )
     cum_qty = QuantityField(
         null=True, help_text="How much of the order had filled with it, where the broker says so."
     )
     synthetic = models.BooleanField(
         default=False,
+        db_default=False,
         help_text="Made up from the order's total, because the broker gave no fill for it.",
     )
     executed_at = models.DateTimeField()

@@ -64,10 +64,14 @@ class Order(models.Model):
         "self", on_delete=models.PROTECT, null=True, related_name="successors"
     )
     external = models.BooleanField(
-        default=False, help_text="Placed at the broker's own door, and found there."
+        default=False,
+        db_default=False,
+        help_text="Placed at the broker's own door, and found there.",
     )
     cum_base = QuantityField(
-        default=0, help_text="What had filled before our books begin: it is in the opening balance."
+        default=0,
+        db_default=0,
+        help_text="What had filled before our books begin: it is in the opening balance.",
     )
     fills_missing_since = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)

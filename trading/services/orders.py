@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Literal
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from accounts.models import BrokerageAccount, BrokerKind, User
 from accounts.services.audit import audit_record
@@ -37,6 +37,7 @@ from trading.services.outbox import submission_add, submission_wake
 
 logger = logging.getLogger(__name__)
 Source = Literal["page", "api", "admin", "command"]
+ONE_INTENT = "order_intent_once"  # the constraint behind the key
 IMMEDIATE_LIFETIME = timedelta(seconds=30)  # an ioc or fok that met no market by then ends
 
 
@@ -82,14 +83,40 @@ def order_place(
     known = _known(placed_by, intent_key, digest)
     if known is not None:
         return Placed(known, False)
+    try:
+        placed, submission = _place(
+            account, instrument, intent, quote, key, (intent_key, digest), placed_by, source, now
+        )
+    except IntegrityError as error:
+        # The lock is one account's: the same key came into another one at the same moment.
+        if ONE_INTENT not in str(error) or _known(placed_by, intent_key, digest) is None:
+            raise
+        raise KeyReused() from error
+    if submission is not None:
+        crash_point("after_commit_before_wakeup")
+        submission_wake(submission.pk)
+        crash_point("after_wakeup_before_response")
+    return placed
+
+
+def _place(
+    account: BrokerageAccount,
+    instrument: Instrument,
+    intent: OrderIntent,
+    quote: Quote | None,
+    key: str | None,
+    once: tuple[str, str],
+    placed_by: User,
+    source: Source,
+    now: datetime,
+) -> tuple[Placed, Submission | None]:
+    """The one transaction of `order_place`; `once` is the key and what makes two requests one."""
+    intent_key, digest = once
     with transaction.atomic(durable=True):
         locked = account_lock(account.pk)
-        known = _known(placed_by, intent_key, digest)
+        known = _known(placed_by, intent_key, digest) or _named(locked, intent, key, digest)
         if known is not None:
-            return Placed(known, False)
-        named = _named(locked, intent, key, digest)
-        if named is not None:
-            return Placed(named, False)
+            return Placed(known, False), None
         crash_point("after_idempotency_row")
         funds, books = funds_now(account=locked, instrument=instrument, now=now)
         terms = assess(
@@ -113,10 +140,7 @@ def order_place(
         live_publish(user_id=locked.user_id, kind="order", thing_id=order.pk)
         live_publish(user_id=locked.user_id, kind="portfolio", thing_id=locked.pk)
         crash_point("before_commit")
-    crash_point("after_commit_before_wakeup")
-    submission_wake(submission.pk)
-    crash_point("after_wakeup_before_response")
-    return Placed(order, True)
+    return Placed(order, True), submission
 
 
 def _intent_key(intent: OrderIntent, key: str | None) -> str:

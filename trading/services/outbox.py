@@ -1,12 +1,17 @@
 """The outbox: a row in the order's own transaction, and a word to a worker after it."""
 
 from datetime import datetime
+from functools import partial
+from typing import Final
 
 from django.conf import settings
 
 from accounts.models import BrokerKind
 from speedtrade.lib.later import later
 from trading.models import Order, Submission, SubmissionAction
+
+#: Seconds after the submit, and after the look before, at which such an order is asked for.
+LOOK_AFTER: Final = (1, 3, 6)
 
 
 def submission_add(*, order: Order, action: SubmissionAction, now: datetime) -> Submission:
@@ -45,3 +50,10 @@ def submission_hand_over(submission_id: int) -> None:
     if broker != BrokerKind.PAPER:
         queue = settings.BROKERS_QUEUE
     submission_send.apply_async((submission_id,), queue=queue)
+
+
+def order_look_soon(order_id: int) -> None:
+    """Have a worker ask how an order went, a moment after it was sent; lost, a poll asks later."""
+    from trading.tasks import order_look
+
+    later(partial(order_look.apply_async, (order_id,), countdown=LOOK_AFTER[0]))

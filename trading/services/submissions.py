@@ -33,9 +33,10 @@ from trading.brokers.base import (
 from trading.brokers.registry import broker_for
 from trading.domain.orders import FINAL_STATES, OrderState
 from trading.models import Order, Submission, SubmissionAction
-from trading.selectors import halt_open
+from trading.selectors import OPEN_VALUES, halt_open
 from trading.services.executions import report_apply
 from trading.services.moves import order_move
+from trading.services.outbox import order_look_soon
 from trading.services.replacements import replacement_give_up
 
 logger = logging.getLogger(__name__)
@@ -138,6 +139,23 @@ def order_submit(order: Order, submission: Submission) -> None:
         return
     crash_point("after_accept")
     _record(order, submission, report, "worker")
+    if not broker.caps.push_updates:
+        order_look_soon(order.pk)
+
+
+def order_look(*, order_id: int, now: datetime) -> bool:
+    """Ask a broker that tells nothing by itself how an order is; whether it is still open."""
+    rows = Order.objects.select_related("brokerage_account", "instrument")
+    order = rows.filter(pk=order_id).first()
+    if order is None or not order.is_open:
+        return False
+    try:
+        report = broker_for(order.brokerage_account).find_order(ref_of(order))
+    except BrokerError:
+        return True  # the synchronisation of the account asks again
+    if report is not None:
+        report_apply(account_id=order.brokerage_account_id, report=report, source="poll", now=now)
+    return Order.objects.filter(pk=order_id, state__in=OPEN_VALUES).exists()
 
 
 def _refused(order: Order, code: str, detail: str) -> BrokerOrder:

@@ -14,7 +14,9 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from accounts.models import AccountStatus, BrokerageAccount, BrokerKind
+from accounts.models import AccountStatus, BrokerageAccount, BrokerKind, User
+from accounts.services.accounts import reason_required
+from accounts.services.audit import audit_record
 from accounts.services.credentials import CredentialUnreadable
 from accounts.services.syncs import account_activate, account_fail, account_synced
 from portfolio.services.adjustments import cash_open
@@ -294,3 +296,18 @@ def _lookback(link: BrokerLink, now: datetime) -> datetime:
 def link_touch(*, account_id: int) -> None:
     """Have an account read at the next beat: its stream had a gap."""
     BrokerLink.objects.filter(brokerage_account_id=account_id).update(attempted_at=None)
+
+
+def link_read_now(*, link: BrokerLink, actor: User, reason: str, now: datetime) -> None:
+    """Support has an account read out of its turn. Raises InvalidInput without a reason."""
+    reason = reason_required(reason)
+    with transaction.atomic():
+        link_touch(account_id=link.brokerage_account_id)
+        audit_record(
+            actor=actor,
+            action="link.read",
+            target=f"brokerlink:{link.pk}",
+            reason=reason,
+            data={},
+            now=now,
+        )

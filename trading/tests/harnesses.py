@@ -17,8 +17,11 @@ from speedtrade.testing.vendors.faults import (
     gateway,
     truncated_after,
 )
+from speedtrade.testing.vendors.kraken import API_KEY, SECRET, KrakenVendor
+from speedtrade.testing.vendors.kraken_faults import Fault, refuse
 from trading.brokers.alpaca.adapter import AlpacaBroker
 from trading.brokers.base import Broker, BrokerRequest, OrderRef
+from trading.brokers.ccxt.adapter import CcxtBroker
 from trading.brokers.conformance import FaultName, NotHere
 from trading.brokers.paper.adapter import PaperBroker
 from trading.domain.orders import OrderState
@@ -160,3 +163,65 @@ class AlpacaHarness(Base):
 
     def stranger(self) -> Broker:
         return AlpacaBroker(1, BrokerKey("PKNOBODY", "secret"), "paper")
+
+
+class KrakenHarness(Base):
+    """The loopback vendor, through the unmodified ccxt."""
+
+    terms = {"symbol": "SOL/USD", "asset_type": "crypto"}
+
+    def __init__(self, vendor: KrakenVendor) -> None:
+        self.vendor = vendor
+        vendor.price("SOL/USD", "12.50", "12.52")
+        vendor.truth.fee_percent = Decimal(0)
+        vendor.truth.ledger.clear()
+        self.broker: Broker = self._broker(API_KEY)
+
+    def _broker(self, api_key: str) -> Broker:
+        return CcxtBroker(1, BrokerKey(api_key, SECRET), "kraken", "paper")
+
+    def request(self, **terms: Any) -> BrokerRequest:
+        return super().request(**{"client_order_id": uuid.uuid4().hex, **terms})
+
+    def _told(self, client_order_id: str) -> str:
+        return str(uuid.UUID(client_order_id))
+
+    def fill(self, client_order_id: str, qty: Decimal, price: Decimal) -> None:
+        txid = self.vendor.order_of(self._told(client_order_id)).txid
+        self.vendor.truth.fill(txid, qty, price)
+
+    def cancel(self, client_order_id: str) -> None:
+        self.vendor.cancel(self.vendor.order_of(self._told(client_order_id)).txid)
+
+    def count(self, client_order_id: str) -> int:
+        return len(self.vendor.truth.accepted[self._told(client_order_id)])
+
+    def fault(self, name: FaultName) -> None:
+        if name == "hidden":
+            next(reversed(self.vendor.truth.orders.values())).hidden = 1
+            return
+        endpoint, made = {
+            "answer_lost": ("AddOrder", Fault("drop")),
+            "request_lost": ("AddOrder", Fault("drop", after=False)),
+            "gateway": ("AddOrder", Fault("status", status=504)),
+            "garbage": ("AddOrder", Fault("truncated")),
+            "empty": ("AddOrder", Fault("empty")),
+            "too_many": ("AddOrder", refuse("EAPI:Rate limit exceeded")),
+            "read_broken": ("OpenOrders", Fault("status", status=502)),
+        }[name]
+        self.vendor.faults.add(endpoint, made)
+
+    def down(self) -> None:
+        self.vendor.stop()
+
+    def external(self) -> str:
+        return self.vendor.external_order("SOL/USD", "buy", "3", "10").txid
+
+    def too_dear(self) -> BrokerRequest:
+        return self.request(qty=Decimal(1_000_000))
+
+    def deposit(self, amount: Decimal) -> None:
+        self.vendor.deposit("USD", str(amount))
+
+    def stranger(self) -> Broker:
+        return self._broker("NOBODY")

@@ -1,6 +1,8 @@
 """The end of an account: what trading keeps open, and what it hands over."""
 
 import json
+from datetime import timedelta
+from decimal import Decimal as D
 from typing import Any
 
 import pytest
@@ -8,6 +10,9 @@ from django.utils import timezone
 
 from accounts.services.closing import closing_refusal, user_close
 from accounts.services.exports import export_lines, export_names
+from marketdata.services.alert_firing import alert_fire
+from marketdata.services.alerts import alert_create
+from marketdata.tests.factories import make_quote
 from speedtrade.lib.errors import Conflict
 from speedtrade.testing.cast import PASSWORD
 from trading.domain.risk import Denied
@@ -33,6 +38,21 @@ def test_a_closed_account_takes_no_order_that_is_still_under_way(desk: Desk):
     assert not close(desk).is_active
     with pytest.raises(Denied):
         desk.place("buy", "1", limit="50.00")
+
+
+def test_alerts_go_off_with_their_owner_and_are_in_the_file(desk: Desk):
+    desk.quote("99.99", "100.00")
+    asked = {"user": desk.user, "symbol": "AAPL", "direction": "above", "now": desk.now}
+    waiting, fired = (alert_create(price=D(price), **asked) for price in ("150", "101"))
+    over = make_quote("AAPL", "102", at=desk.now + timedelta(seconds=1))
+    assert alert_fire(alert_id=fired.pk, quote=over, now=desk.now)
+    rows = [json.loads(line) for line in export_lines(desk.user)]
+    states = {row["id"]: row["state"] for row in rows if row["part"] == "alerts"}
+    assert states == {waiting.pk: "waiting", fired.pk: "fired"}
+    [said] = [row for row in rows if row["part"] == "alert_log"]
+    assert (said["alert_id"], said["level"], said["price"]) == (fired.pk, "101.00", "102.00")
+    close(desk)
+    assert set(desk.user.alerts.values_list("state", flat=True)) == {"off"}
 
 
 def test_the_file_of_a_person_has_orders_fills_and_bookings(desk: Desk):

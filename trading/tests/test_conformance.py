@@ -8,7 +8,7 @@ from django.conf import settings as django_settings
 from django.core.management import call_command
 
 from trading.brokers.conformance import CASES, Case, Failed, NotHere, capability_table
-from trading.tests.harnesses import AlpacaHarness, PaperHarness
+from trading.tests.harnesses import AlpacaHarness, KrakenHarness, PaperHarness
 
 #: Cases that a vendor cannot show; any other that is not shown is a hole in its harness.
 PAPER_HAS_NO = {
@@ -44,6 +44,19 @@ def alpaca(settings: Any) -> Any:
         assert vendor.drift == []
 
 
+@pytest.fixture
+def kraken(settings: Any, db: None) -> Any:
+    from speedtrade.testing.vendors.kraken import KrakenVendor
+    from trading.brokers.ccxt.client import markets_forget
+
+    with KrakenVendor() as vendor:
+        settings.CCXT_URLS = {"kraken": vendor.urls}
+        settings.CCXT_PACE = 10_000  # the loopback counts nothing
+        markets_forget()
+        yield KrakenHarness(vendor)
+        markets_forget()
+
+
 def shows(case: Case, harness: Any, absent: set[str]) -> None:
     try:
         case(harness)
@@ -62,6 +75,11 @@ def test_paper(paper, case):
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_alpaca(alpaca, case):
     shows(case, alpaca, set())
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_kraken(kraken, case):
+    shows(case, kraken, {"a_repeated_id_is_refused_for_all_time"})  # only while it is open
 
 
 def test_the_matrix_finds_an_adapter_that_lies(alpaca, monkeypatch):

@@ -41,13 +41,13 @@ def test_the_page_carries_the_same_marks(desk: Desk, web: Client) -> None:
     text = web.get("/markets/AAPL").content.decode()
     data = text.split('<script id="chart-marks" type="application/json">')[1].split("</script>")[0]
     assert json.loads(data) == web.get("/markets/AAPL/marks").json()
-    assert 'data-marks-src="/markets/AAPL/marks"' in text
+    assert f'data-marks-src="/markets/AAPL/marks?account_id={desk.account.pk}"' in text
 
 
 def test_nobody_sees_the_marks_of_another(desk: Desk, bob: Any) -> None:
     traded(desk)
     marks = page_client(bob).get("/markets/AAPL/marks").json()
-    assert marks == {"position": None, "orders": [], "fills": []}
+    assert marks == {"position": None, "orders": [], "fills": [], "alerts": []}
 
 
 def test_another_symbol_has_no_part_in_them(desk: Desk, web: Client) -> None:

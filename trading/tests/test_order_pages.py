@@ -18,6 +18,7 @@ from trading.services.cancels import orders_cancel_all
 from trading.services.orders import order_cancel
 from trading.tests.desk import Desk
 from trading.tests.test_pages import HTMX, text
+from trading.words import event_moment
 
 D = Decimal
 MANY = 50_000
@@ -302,3 +303,9 @@ def test_an_order_canceled_untold_is_refused_a_second_cancel(desk: Desk):
     assert not Submission.objects.filter(order=order, done_at=None).exists()
     with pytest.raises(Conflict):
         order_cancel(order=order, actor=desk.user, source="page", now=desk.now)
+
+
+def test_a_reason_that_is_a_sentence_goes_on_with_who_gave_it(desk: Desk):
+    event = desk.trade(qty="1", limit="90").events.last()
+    event.reason = "The paper market does not take this order."
+    assert event_moment(event).detail.startswith("The paper market does not take this order, by ")

@@ -24,10 +24,11 @@ from speedtrade.testing.vendors.faults import drop_after, drop_before, gateway
 from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
 from trading.domain.risk import Denied
 from trading.models import BrokerLink, Difference, DifferenceSighting, Fill, Order, Submission
+from trading.services import orders
 from trading.services.differences import difference_accept
 from trading.services.executions import ABSENT
 from trading.services.lost import lost_release
-from trading.services.orders import order_cancel, order_place
+from trading.services.orders import KeyReused, order_cancel, order_place
 from trading.services.reconciliation import submissions_sweep
 from trading.services.streams import stream_gap, stream_report
 from trading.services.submissions import submission_process
@@ -56,7 +57,15 @@ class Line:
         BrokerLink.objects.update(holdings_at=None)
         assert self.sync()
 
-    def place(self, side: str = "buy", qty: str = "10", limit: str | None = "100.00") -> Order:
+    def place(
+        self,
+        side: str = "buy",
+        qty: str = "10",
+        limit: str | None = "100.00",
+        *,
+        key: str | None = None,
+        account: BrokerageAccount | None = None,
+    ) -> Order:
         intent = OrderIntent(
             symbol="AAPL",
             side=Side(side),
@@ -68,11 +77,11 @@ class Line:
         )
         self.price()
         return order_place(
-            account=self.account,
+            account=account or self.account,
             instrument=Instrument.objects.get(symbol="AAPL"),
             intent=intent,
             quote=market.quote("AAPL", "99.99", "100.00", now=timezone.now()),
-            key=None,
+            key=key,
             placed_by=self.user,
             source="api",
             now=timezone.now(),
@@ -237,6 +246,21 @@ def test_an_order_goes_out_once_and_its_fills_come_in(line: Line):
     assert line.fresh(order).state == "filled"
     assert line.pocket().balance == 9_002
     line.agree()
+
+
+def test_one_key_in_two_accounts_at_the_same_moment_is_one_order(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+):
+    """Each account has its lock, so only the constraint sees both; without its catch: a 500."""
+    line.place(key="k")
+    paper = BrokerageAccount.objects.get(user=line.user, broker="paper")
+    looked, look = [], orders._known
+    monkeypatch.setattr(
+        orders, "_known", lambda *known: look(*known) if len(looked) > 1 else looked.append(1)
+    )
+    with pytest.raises(KeyReused):
+        line.place(key="k", account=paper)
+    assert Order.objects.count() == 1
 
 
 def test_a_stream_and_a_poll_tell_of_one_fill_once(line: Line):

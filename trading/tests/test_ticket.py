@@ -185,9 +185,12 @@ def test_while_closed_the_review_and_its_button_say_that_the_order_waits(
 ):
     settings.SIMULATED_MARKET_HOURS = "nyse"
     words = "order is queued until Wed 9:30 ET, in 2 h 30 min."
-    assert words in text(web.get("/markets/AAPL/ticket"))
+    ticket = text(web.get("/markets/AAPL/ticket"))
+    assert "Review order to queue" in ticket
     review = text(web.post("/markets/AAPL/review", MARKET_BUY))
-    assert words in review and "Queue buy order" in review
+    assert "Queue buy order" in review and "Nothing is queued before you say so" in review
+    for page in (ticket, review):
+        assert words in page and page.count("9:30 ET") == 1 and "Place" not in page
 
 
 # ── odd numbers and names ────────────────────────────────────────────────────

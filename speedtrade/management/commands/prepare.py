@@ -20,7 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=options["verbosity"])
-        call_command("load_instruments", stdout=self.stdout)
+        call_command("load_instruments", offline=True, stdout=self.stdout)
         if options["demo"]:
             call_command("seed_demo", stdout=self.stdout)
         if settings.PRODUCTION:

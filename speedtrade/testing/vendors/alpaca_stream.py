@@ -33,7 +33,9 @@ class UpdateServer:
     def __init__(self, vendor: "AlpacaVendor", port: int = 0) -> None:
         self.vendor, self._port = vendor, port
         self.listening: dict[ServerConnection, VendorAccount] = {}
+        self.connected: set[ServerConnection] = set()
         self.handshakes = 0
+        self.refused = 0  # keys that were not taken
         self.refusals: list[int] = []
         self.single = False
         self.deaf = False
@@ -52,9 +54,9 @@ class UpdateServer:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:
+        self.drop()  # first: the server waits for a polite end of what is still connected
         if self._server is not None:
             self._server.shutdown()
-        self.drop()
 
     def _handshake(self, connection: ServerConnection, request: Request) -> Response | None:
         self.handshakes += 1
@@ -66,6 +68,7 @@ class UpdateServer:
 
     def _serve(self, connection: ServerConnection) -> None:
         account: VendorAccount | None = None
+        self.connected.add(connection)
         try:
             for raw in connection:
                 message = json.loads(raw)
@@ -82,6 +85,7 @@ class UpdateServer:
             pass
         finally:
             self.listening.pop(connection, None)
+            self.connected.discard(connection)
 
     def _authenticate(
         self, connection: ServerConnection, data: dict[str, Any]
@@ -90,6 +94,7 @@ class UpdateServer:
         if account is not None and account.secret != data.get("secret_key"):
             account = None
         status = "authorized" if account else "unauthorized"
+        self.refused += account is None
         reply = {"status": status, "action": "authenticate"}
         self._send(connection, {"stream": "authorization", "data": reply})
         return account
@@ -122,6 +127,6 @@ class UpdateServer:
 
     def drop(self) -> None:
         """Cut every connection, without a word of goodbye."""
-        for connection in list(self.listening):
+        for connection in list(self.connected):
             with suppress(OSError):
                 connection.socket.shutdown(2)

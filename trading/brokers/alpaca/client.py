@@ -5,6 +5,7 @@ validation errors after the order is live. So its session is ours, its retries a
 replies are read by us. A read that fails raises in the words of the broker interface.
 """
 
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -35,16 +36,22 @@ class ExactSession(requests.Session):
 
     def __init__(self) -> None:
         super().__init__()
-        self.headers_seen: Mapping[str, str] = {}
+        self._seen = threading.local()
+
+    @property
+    def headers_seen(self) -> Mapping[str, str]:
+        """Those of the last reply that this thread got; none where there was no reply."""
+        found: Mapping[str, str] = getattr(self._seen, "headers", {})
+        return found
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         kwargs.setdefault("timeout", settings.BROKER_TIMEOUT)
         kwargs["stream"] = True
-        self.headers_seen = {}
+        self._seen.headers = {}
         deadline = time.monotonic() + sum(settings.BROKER_TIMEOUT) + settings.BROKER_TIMEOUT[1]
         reply = super().request(*args, **kwargs)
         with reply:
-            self.headers_seen = reply.headers
+            self._seen.headers = reply.headers
             _read_whole(reply, deadline)
         if 300 <= reply.status_code < 400:
             # Not followed, and to alpaca-py it would look like a success.
@@ -74,7 +81,7 @@ def _read_whole(reply: requests.Response, deadline: float) -> None:
 
 
 class AlpacaClient:
-    """The door to one account. Not for several threads at once."""
+    """The door to one account; threads may share it."""
 
     def __init__(self, key: BrokerKey, mode: str) -> None:
         self._client = trading_client(key, address(mode))
@@ -126,14 +133,22 @@ class Refused(Exception):
 
 
 def address(mode: str) -> str:
-    """The one address that an account of this mode may ever reach."""
-    paper = mode == "paper"
-    url: str = settings.ALPACA_TRADING_URL if paper else settings.ALPACA_LIVE_TRADING_URL
-    host = (urlsplit(url).hostname or "").lower()
-    if host == (LIVE_HOST if paper else PAPER_HOST):
-        name = "ALPACA_TRADING_URL" if paper else "ALPACA_LIVE_TRADING_URL"
-        raise AuthFailed(f"{name} names {host}, where a {mode} account must not go.")
-    return url.rstrip("/")
+    """The one address that an account of this mode may ever send orders to."""
+    return _of_mode(mode, "ALPACA_TRADING_URL", "ALPACA_LIVE_TRADING_URL").rstrip("/")
+
+
+def stream_address(mode: str) -> str:
+    """The one that tells of its orders."""
+    return _of_mode(mode, "ALPACA_STREAM_URL", "ALPACA_LIVE_STREAM_URL")
+
+
+def _of_mode(mode: str, paper: str, live: str) -> str:
+    """The setting of a mode, unless it names the host of the other."""
+    name, forbidden = {"paper": (paper, LIVE_HOST), "live": (live, PAPER_HOST)}[mode]
+    url: str = getattr(settings, name)
+    if (urlsplit(url).hostname or "").lower() == forbidden:
+        raise AuthFailed(f"{name} names {forbidden}, where a {mode} account must not go.")
+    return url
 
 
 def trading_client(key: BrokerKey, url: str) -> Any:

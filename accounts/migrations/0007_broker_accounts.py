@@ -8,7 +8,7 @@ import speedtrade.lib.fields
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0004_session_round"),
+        ("accounts", "0006_density"),
     ]
 
     operations = [

@@ -1,0 +1,1 @@
+"""Stocks from Alpaca: streamed while somebody looks, snapshots otherwise."""

@@ -1,0 +1,1 @@
+"""Coins from any exchange of the allow-list that ccxt speaks to."""

@@ -1,0 +1,41 @@
+"""An account at the Kraken-like vendor, through the real, unmodified package.
+
+Django is imported inside the fixtures: this module is loaded before the settings exist.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from speedtrade.testing.vendors.kraken import KrakenVendor
+
+
+@pytest.fixture
+def vendor() -> Iterator[KrakenVendor]:
+    with KrakenVendor() as vendor:
+        yield vendor
+
+
+@pytest.fixture
+def quick(settings: Any, db: None) -> Any:
+    """Short waits, and no pace: the vendor on the loopback counts nothing."""
+    from datetime import timedelta
+
+    from trading.brokers.ccxt.client import markets_forget
+
+    settings.BROKER_TIMEOUT = (0.5, 0.5)
+    settings.CCXT_PACE = 10_000
+    settings.CCXT_LEASE_WAIT = timedelta(seconds=10)
+    markets_forget()
+    yield settings
+    markets_forget()
+
+
+@pytest.fixture
+def hand(vendor: KrakenVendor, quick: Any) -> Any:
+    """What a test works with: the broker, and orders to give it."""
+    from trading.tests.ccxt.hand import Hand
+
+    quick.CCXT_URLS = {"kraken": vendor.urls}
+    return Hand(vendor)
