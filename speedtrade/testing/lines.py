@@ -82,6 +82,8 @@ class Line(OtherEnd):
         self.wire = Wire(vendor, folded=folded)
         session: Any = broker_for(self.account)._inner._client._session  # type: ignore[attr-defined]
         session.mount("http://", self.wire)
+        session.trust_env = False  # no proxy stands between the two, and asking costs
+        vendor.checked = not folded
         self.wire.before, self.wire.after = self._around, self._around
 
     # ── time ─────────────────────────────────────────────────────────────────
@@ -274,6 +276,13 @@ class Line(OtherEnd):
             if order.status == "pending_cancel":
                 self.theirs.set_status(order, "canceled")
         self.gap()
+
+    def told_to_wait(self) -> float:
+        """For how many seconds more the vendor has asked us to be quiet (429), at the most."""
+        link = BrokerLink.objects.get(brokerage_account=self.account)
+        if link.paused_until is None or link.paused_until < self.now:
+            return 0
+        return (link.paused_until - self.now).total_seconds() + BEAT
 
     def beat(self) -> None:
         """What the beat starts every few seconds."""

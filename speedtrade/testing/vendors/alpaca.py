@@ -45,6 +45,7 @@ class AlpacaVendor:
         self.faults = FaultScript()
         self.calls: list[tuple[str, str, str, bytes]] = []  # (name, method, path, body)
         self.drift: list[str] = []
+        self.checked = True  # every reply against the vendor's documents, which takes a while
         self.sockets: set[socket.socket] = set()
         self.clock_offset = timedelta(0)
         self.is_open = True
