@@ -274,7 +274,7 @@ class Broker(Protocol):
         ...
 
     def cash_events(self, since: datetime) -> Sequence[CashEvent]:
-        """Deposits, withdrawals, fees and dividends since then."""
+        """Deposits, withdrawals, fees and dividends since then; known ones may come again."""
         ...
 
     def check(self) -> KeyFacts:

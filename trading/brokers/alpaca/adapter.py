@@ -35,6 +35,7 @@ ORDERS_PAGE = 500  # the most that Alpaca gives in one list
 ACTIVITIES_PAGE = 100
 FILL_LOOKUPS = 5  # orders whose fills are asked for one by one; for more, one list is cheaper
 OVERLAP = timedelta(milliseconds=1)  # between pages: an order at the edge comes twice, not never
+LATE = timedelta(days=3)  # an entry is made at night, dated by the day of what it is about
 T = TypeVar("T")
 CRYPTO_TIFS = frozenset({"gtc", "ioc"})
 
@@ -131,15 +132,16 @@ class AlpacaBroker:
             page = self._read(
                 parse.rows, "/orders", limit=str(ORDERS_PAGE), direction="asc", **query
             )
-            try:
-                fresh = [parse.order(row, now=now, strict=False) for row in page]
-                last = max((parse.moment(row["submitted_at"]) for row in page[-1:]), default=None)
-            except (parse.Unreadable, KeyError) as error:
-                raise OutcomeUnknown(f"Alpaca's list cannot be read: {error}") from error
             known = len(found)
-            found |= {order.broker_order_id: order for order in fresh}
-            if len(page) < ORDERS_PAGE or last is None:
-                return list(found.values())
+            try:
+                for row in page:
+                    order = parse.order(row, now=now, strict=False)
+                    found[order.broker_order_id] = order
+                if len(page) < ORDERS_PAGE:
+                    return list(found.values())
+                last = parse.moment(page[-1].get("submitted_at"))
+            except parse.Unreadable as error:
+                raise OutcomeUnknown(f"Alpaca's list cannot be read: {error}") from error
             if len(found) == known:
                 break  # 500 orders of one moment, or a server that does not page
             query["after"] = rfc3339(last - OVERLAP)
@@ -188,18 +190,18 @@ class AlpacaBroker:
                     **query,
                 )
                 rows = parse.rows(page)
-                fresh = {parse.word(row.get("id")): row for row in rows}
+                known = len(found)
+                for place, row in enumerate(rows):
+                    found[str(row.get("id") or f"{known}+{place}")] = row
+                if len(rows) < ACTIVITIES_PAGE:
+                    return list(found.values())
+                query["page_token"] = parse.word(rows[-1].get("id"))
             except Missing:
                 return []
             except parse.Unreadable as error:
                 raise OutcomeUnknown(f"Alpaca's list cannot be read: {error}") from error
-            known = len(found)
-            found |= fresh
-            if len(rows) < ACTIVITIES_PAGE:
-                return list(found.values())
             if len(found) == known:
                 break
-            query["page_token"] = parse.word(rows[-1]["id"])
         raise OutcomeUnknown("Alpaca's list of activities does not end")
 
     def holdings(self) -> Holdings:
@@ -219,7 +221,8 @@ class AlpacaBroker:
             raise OutcomeUnknown(f"Alpaca's account cannot be read: {error}") from error
 
     def cash_events(self, since: datetime) -> Sequence[CashEvent]:
-        rows = self._activities(activity_types=",".join(KINDS), after=rfc3339(since))
+        """Those since then, and some from before, which their ids tell from new ones."""
+        rows = self._activities(activity_types=",".join(KINDS), after=rfc3339(since - LATE))
         events = (cash_event(row) for row in rows)
         return [event for event in events if event is not None]
 
@@ -229,11 +232,8 @@ class AlpacaBroker:
             account = self._read(parse.row, "/account")
         except AuthFailed as error:
             raise AuthFailed(self._key_words()) from error
-        before = timezone.now()
-        clock = self._read(parse.row, "/clock")
-        after = timezone.now()
         try:
-            offset = parse.moment(clock.get("timestamp")) - (before + (after - before) / 2)
+            offset = self._clock_offset()
             cash = f"{parse.number(account.get('cash')):,.2f} {account.get('currency', 'USD')}"
         except parse.Unreadable as error:
             raise OutcomeUnknown(f"Alpaca's account cannot be read: {error}") from error
@@ -242,6 +242,16 @@ class AlpacaBroker:
         kind = "Paper" if self.mode == "paper" else "Live"
         words = blocked or f"{kind} account {number} with {cash} in cash; the key may trade."
         return KeyFacts(may_trade=not blocked, words=words, clock_offset=offset)
+
+    def _clock_offset(self) -> timedelta:
+        """Alpaca's clock less ours, as of the middle of the call; zero where it has no clock."""
+        before = timezone.now()
+        try:
+            clock = parse.row(self._client.read("/clock"))
+        except Missing:
+            return timedelta(0)
+        middle = before + (timezone.now() - before) / 2
+        return parse.moment(clock.get("timestamp")) - middle
 
     def _key_words(self) -> str:
         """Paper keys begin with PK and live keys with AK: a swap is the commonest mistake."""

@@ -5,6 +5,7 @@ validation errors after the order is live. So its session is ours, its retries a
 replies are read by us. A read that fails raises in the words of the broker interface.
 """
 
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -35,16 +36,22 @@ class ExactSession(requests.Session):
 
     def __init__(self) -> None:
         super().__init__()
-        self.headers_seen: Mapping[str, str] = {}
+        self._seen = threading.local()
+
+    @property
+    def headers_seen(self) -> Mapping[str, str]:
+        """Those of the last reply that this thread got; none where there was no reply."""
+        found: Mapping[str, str] = getattr(self._seen, "headers", {})
+        return found
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         kwargs.setdefault("timeout", settings.BROKER_TIMEOUT)
         kwargs["stream"] = True
-        self.headers_seen = {}
+        self._seen.headers = {}
         deadline = time.monotonic() + sum(settings.BROKER_TIMEOUT) + settings.BROKER_TIMEOUT[1]
         reply = super().request(*args, **kwargs)
         with reply:
-            self.headers_seen = reply.headers
+            self._seen.headers = reply.headers
             _read_whole(reply, deadline)
         if 300 <= reply.status_code < 400:
             # Not followed, and to alpaca-py it would look like a success.
@@ -74,7 +81,7 @@ def _read_whole(reply: requests.Response, deadline: float) -> None:
 
 
 class AlpacaClient:
-    """The door to one account. Not for several threads at once."""
+    """The door to one account; threads may share it."""
 
     def __init__(self, key: BrokerKey, mode: str) -> None:
         self._client = trading_client(key, address(mode))

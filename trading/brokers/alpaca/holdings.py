@@ -16,7 +16,7 @@ def blocked_words(account: Mapping[str, Any]) -> str:
     if account.get("trade_suspended_by_user"):
         return "Trading is suspended in the settings at Alpaca. Switch it on there."
     status = account.get("status")
-    if status not in {"ACTIVE", "PAPER_ONLY", None}:
+    if status not in ("ACTIVE", "PAPER_ONLY", None):
         return f"The account at Alpaca is not active: {str(status)[:40].lower()}."
     return ""
 

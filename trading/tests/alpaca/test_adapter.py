@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,7 @@ from trading.brokers.base import (
     NotCancelable,
     OrderRejected,
     OutcomeUnknown,
+    RateLimited,
 )
 from trading.domain.orders import OrderState
 from trading.tests.alpaca.asks import LONG_AGO, market, ref, request
@@ -229,6 +231,19 @@ class TestLookups:
         strange = next(one for one in found if one.broker_order_id == odd.id)
         assert strange.state is None and strange.terms is None and strange.filled_qty == 0
 
+    def test_lists_with_fields_that_are_missing(self, vendor, theirs, broker):
+        made = theirs.external("AAPL", "buy", "1")
+        theirs.fill(made, "0.5", "100")
+
+        def change(rows: Any) -> Any:
+            gone = ("submitted_at", "updated_at", "id" if "activity_type" in rows[0] else "legs")
+            return [{key: row[key] for key in row if key not in gone} for row in rows]
+
+        vendor.faults.add("orders", edited(change), times=2)
+        vendor.faults.add("activities", edited(change))
+        [found] = broker.list_since(LONG_AGO)
+        assert found.filled_qty == Decimal("0.5") and len(found.fills) == 1
+
 
 class TestCancel:
     def test_asked_with_and_without_the_brokers_id(self, theirs, broker):
@@ -327,6 +342,10 @@ class TestAccount:
         assert facts.may_trade and theirs.number in facts.words and "Paper" in facts.words
         assert abs(facts.clock_offset) < timedelta(seconds=1)
 
+    def test_a_vendor_without_a_clock(self, vendor, broker):
+        vendor.faults.add("clock", answer(404, b'{"code":40410000,"message":"not found"}'))
+        assert broker.check().clock_offset == timedelta(0)
+
     @pytest.mark.parametrize("seconds", [10, -10])
     def test_a_clock_that_is_off(self, vendor, broker, seconds):
         vendor.clock_offset = timedelta(seconds=seconds)
@@ -359,6 +378,26 @@ class TestAccount:
         vendor.tells_limits = False
         broker.check()
         assert broker.budget.remaining is None and broker.budget.resets_at is None
+
+
+class TestThreads:
+    def test_threads_that_share_a_door_read_their_own_headers(self, vendor, broker):
+        """One adapter serves all threads of a worker; the limit is read after each call."""
+        vendor.faults.add("clock", answer(429, b"{}", Retry_After="77"))
+        seen: list[Any] = []
+
+        def limited() -> None:
+            with pytest.raises(RateLimited) as error:
+                broker.check()
+            seen.append(error.value.retry_at)
+
+        other = threading.Thread(target=limited)
+        broker.holdings()
+        before = broker.budget
+        other.start()
+        other.join()
+        assert broker.budget == before
+        assert seen[0] - datetime.now(UTC) > timedelta(seconds=60)
 
 
 class TestAddresses:

@@ -265,11 +265,14 @@ def test_the_answer_to_a_cancel_gets_lost(vendor, theirs, broker):
     assert vendor.called("cancel") == 1
 
 
-@pytest.mark.parametrize("status", [302, 404, 422, 500, 504])
-def test_a_gateway_answers_a_cancel(vendor, broker, status):
+GATEWAYS = [*(gateway(status, accept=False) for status in (302, 404, 422, 500, 504))]
+
+
+@pytest.mark.parametrize("fault", [*GATEWAYS, answer(302, b""), answer(304, b"")])
+def test_a_gateway_answers_a_cancel(vendor, broker, fault):
     asked = request()
     made = broker.submit_order(asked)
-    vendor.faults.add("cancel", gateway(status, accept=False))
+    vendor.faults.add("cancel", fault)
     with pytest.raises(OutcomeUnknown):
         broker.cancel_order(ref(asked, broker_order_id=made.broker_order_id))
 
@@ -285,6 +288,7 @@ READS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 BROKEN: dict[str, Fault] = {
     "drop": drop_before(),
     "gateway": gateway(502, accept=False),
+    "a 403 of a gateway": gateway(403, accept=False),
     "HTML": answer(200, b"<html>"),
     "empty": answer(200, b""),
     "truncated": answer(200, b'[{"id"'),

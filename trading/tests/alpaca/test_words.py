@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from accounts.keys import BrokerKey
 from speedtrade.testing.vendors import spec
 from speedtrade.testing.vendors.faults import answer
-from trading.brokers.alpaca import client, errors, parse
+from trading.brokers.alpaca import client, errors, parse, stream
 from trading.brokers.alpaca.adapter import AlpacaBroker
 from trading.brokers.alpaca.cash import cash_event
 from trading.brokers.alpaca.holdings import holdings_of
@@ -167,6 +167,14 @@ class TestRecorded:
         assert (made.code, made.raw) == (code, body)
         spec.check_named("Error", json.loads(body))
 
+    def test_an_address_that_is_wrong(self):
+        made = errors.of_submit(404, '{"message":"endpoint not found."}', {})
+        assert isinstance(made, OrderRejected) and "ALPACA_TRADING_URL" in made.detail
+
+    def test_a_key_that_may_not(self):
+        body = '{"code":40310000,"message":"forbidden."}'
+        assert isinstance(errors.of_read(403, body, {}), AuthFailed)
+
     def test_a_duplicate_and_a_key(self):
         body = '{"code":40010001,"message":"client_order_id must be unique"}'
         assert isinstance(errors.of_submit(422, body, {}), DuplicateClientOrderId)
@@ -308,6 +316,55 @@ def test_activities_that_are_bent(row):
         assert all(one.qty > 0 and one.cum_qty >= one.qty for one in fills)
     event = cash_event(row)
     assert event is None or event.amount.is_finite()
+
+
+FRAME = {
+    "event": "fill",
+    "execution_id": "2f63ea93-423d-4169-b3f6-3fdafc10c418",
+    "order": {**ORDER, "filled_qty": "1", "status": "filled"},
+    "position_qty": "1",
+    "price": "105.8988475",
+    "qty": "1",
+    "timestamp": "2022-04-19T17:45:05.024916716Z",
+}
+
+
+@given(data=bent(FRAME), order=bent({**ORDER, "filled_qty": "1"}), whole=st.booleans())
+@hypothesis_settings(max_examples=300)
+def test_frames_that_are_bent(data, order, whole):
+    if whole and isinstance(data, dict):
+        data = {**data, "order": order}
+    try:
+        made = stream.update({"stream": "trade_updates", "data": data}, NOW)
+    except parse.Unreadable:
+        return
+    assert made.client_order_id and made.filled_qty >= 0
+    assert all(one.cum_qty == made.filled_qty for one in made.fills)
+
+
+PLACE = {"symbol": "KO", "asset_class": "us_equity", "qty": "1", "cost_basis": "2", "side": "long"}
+
+
+@given(account=bent({"cash": "1", "currency": "USD", "status": "ACTIVE"}), place=bent(PLACE))
+@hypothesis_settings(max_examples=300)
+def test_accounts_that_are_bent(account, place):
+    try:
+        made = holdings_of(parse.row(account), parse.rows([place]))
+    except parse.Unreadable:
+        return
+    assert made.cash.is_finite() and all(one.qty.is_finite() for one in made.positions)
+
+
+@given(row=bent(dict(ORDER)))
+@hypothesis_settings(max_examples=300)
+def test_lists_with_an_order_that_is_bent(row):
+    try:
+        made = parse.order(row, now=NOW, strict=False)
+    except parse.Unreadable:
+        known = isinstance(row, dict) and row.get("id") == ORDER["id"]
+        assert not (known and row.get("client_order_id") == ORDER["client_order_id"])
+        return
+    assert made.client_order_id and made.broker_order_id and made.filled_qty >= 0
 
 
 def test_the_session_is_ours(settings):
