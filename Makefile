@@ -1,9 +1,11 @@
 # make run [PORT=8000]   the whole of SpeedTrade on this machine, Ctrl-C ends it
 # make test              what CI runs: lint, then every test
+# make vendors           brokers on this machine to trade against, Ctrl-C ends them
 # make lint | fmt | screens | constraints | clean
 
 PORT ?= 8000
 export PORT
+VENDORS_PORT ?= 8701
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -12,16 +14,17 @@ PIP := $(PY) -m pip --disable-pip-version-check
 CHROMIUM := /usr/bin/chromium
 RUN_STAMP := .venv/.installed-run
 DEV_STAMP := .venv/.installed-dev
+SPECS_STAMP := .venv/.vendor-specs
 COVERAGE_LEAST := 85
 
-.PHONY: run test lint lint-code lint-django fmt screens constraints clean
+.PHONY: run test vendors lint lint-code lint-django fmt screens constraints clean
 .DEFAULT_GOAL := run
 
 run: $(RUN_STAMP)
 	@exec $(PY) manage.py up
 
 # The browser tests come after, in a process of their own: Playwright leaves an event loop running.
-test: lint $(CHROMIUM)
+test: lint $(SPECS_STAMP) $(CHROMIUM)
 	@rm -f .coverage .coverage.*
 	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e" --cov --cov-report=term:skip-covered \
 		--cov-fail-under=$(COVERAGE_LEAST)
@@ -55,6 +58,10 @@ fmt: $(DEV_STAMP)
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
+# Alpaca and Kraken as loopback servers, with a market maker; README says how to trade there.
+vendors: $(SPECS_STAMP)
+	@exec $(PY) tools/vendors.py --port $(VENDORS_PORT)
+
 # Every page at two widths, light and dark, into docs/screens/.
 screens: $(DEV_STAMP) $(CHROMIUM)
 	$(PY) tools/screens.py
@@ -81,6 +88,11 @@ $(RUN_STAMP): requirements.txt constraints.txt | $(PY)
 $(DEV_STAMP): requirements.txt requirements-dev.txt constraints.txt | $(PY)
 	$(PIP) install --quiet -r requirements-dev.txt -c constraints.txt
 	@touch $@ $(RUN_STAMP)
+
+# What the loopback vendors of the tests are checked against: fetched, never installed.
+$(SPECS_STAMP): tools/vendor_specs.py | $(DEV_STAMP)
+	$(PY) tools/vendor_specs.py
+	@touch $@
 
 $(CHROMIUM):
 	@test "$$(id -u)" = 0 || { echo "The browser tests need $(CHROMIUM): install Debian's chromium."; exit 1; }

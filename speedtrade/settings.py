@@ -503,6 +503,10 @@ LISTINGS_PERIOD = timedelta(hours=1)  # so often venues are asked what they list
 LISTINGS_RETRY = timedelta(minutes=1)  # and so soon again when one did not answer
 BROKER_TIMEOUT = (3.05, 10.0)  # seconds to connect, seconds to answer
 BROKER_PAGES_MAX = 50  # of one list: a vendor whose pages never end is broken
+BROKER_LOOKUPS_MAX = 20  # orders that one poll asks for one by one
+BROKER_STREAM_PING = timedelta(seconds=10)  # and so long for the answer, else the line is dead
+BROKER_STREAM_QUIET = timedelta(minutes=5)  # no word for so long: compare, just in case
+BROKER_STREAM_BACKOFF = (1.0, 30.0)  # seconds before the first reconnect, and at most
 
 # ── support ─────────────────────────────────────────────────────────────────
 ADMIN_ACTION_LIMIT = 200  # rows in one act, and on one page

@@ -163,7 +163,8 @@ class Holdings:
 class CashEvent:
     """Money that moved without an order. `kind`: deposit, withdrawal, fee, dividend.
 
-    `amount` is signed: what it did to cash. `event_id` is stable.
+    `amount` is signed: what it did to cash. `event_id` is stable. `qty` is signed too: what a fee
+    took out of the position of `symbol` where it is paid in kind, and `amount` is then zero.
     """
 
     event_id: str
@@ -172,6 +173,7 @@ class CashEvent:
     at: datetime
     symbol: str = ""
     words: str = ""
+    qty: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +274,7 @@ class Broker(Protocol):
         ...
 
     def cash_events(self, since: datetime) -> Sequence[CashEvent]:
-        """Deposits, withdrawals, fees and dividends since then."""
+        """Deposits, withdrawals, fees and dividends since then; known ones may come again."""
         ...
 
     def check(self) -> KeyFacts:

@@ -1,1 +1,1 @@
-"""Vendors on the loopback: they speak as the real ones are documented to, with their own truth."""
+"""Loopback vendors: servers that speak as the vendors do, for tests and for developers."""

@@ -1,0 +1,1 @@
+"""Alpaca: stocks and coins, on alpaca-py. Imported only where a broker account needs it."""
