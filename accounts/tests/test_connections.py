@@ -120,10 +120,12 @@ def test_a_wrong_exchange_is_told_of_those_that_there_are(alice, settings):
 
 def test_a_body_that_cannot_be_understood_is_400(alice):
     script = ApiClient(user=alice)
-    for changes in ({"broker": {}}, {"api_key": ["k"]}, {"secret_key": {"a": 1}}, {"label": None}):
+    for changes in ({"broker": {}}, {"api_key": ["k"]}, {"secret_key": {"a": 1}}, {"mode": None}):
         answer = script.post("accounts", {**ALPACA, **changes})
         assert answer.status_code == 400, changes
     assert script.post("accounts", {}).status_code == 400
+    nothing = dict.fromkeys(("exchange", "label", "passphrase", "confirm_live"))
+    assert script.post("accounts", {**ALPACA, **nothing, "more": 1}).status_code == 201
 
 
 @pytest.mark.parametrize("word", [True, "live", "LIVE", " Live "])
