@@ -551,6 +551,7 @@ CCXT_PACE = 1  # times what each exchange allows per key; more only where somebo
 
 # ── support ─────────────────────────────────────────────────────────────────
 ADMIN_ACTION_LIMIT = 200  # rows in one act, and on one page
+VIEW_AS_ACCOUNTS = 5  # of one user, on one page
 STUCK_AFTER = timedelta(seconds=60)  # an order without an answer for so long needs a person
 SUPPORT_APPS = ["accounts", "marketdata", "portfolio", "trading"]  # support sees every row of these
 SUPPORT_ACTS = [  # and does what these allow; each asks for a reason
