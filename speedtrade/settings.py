@@ -527,7 +527,7 @@ GATE_PROBE_PERIOD = timedelta(seconds=15)  # then one call passes in so long
 LINK_TICK = timedelta(seconds=5)  # so often it is looked which accounts are due
 ORDERS_SYNC_PERIOD = timedelta(seconds=15)
 HOLDINGS_SYNC_PERIOD = timedelta(seconds=45)  # at the next list of orders: within a minute
-LINK_RETRY_PERIOD = timedelta(seconds=30)  # for an account in error
+LINK_RETRY_PERIOD = timedelta(seconds=60)  # for an account in error, such as a refused key
 SYNC_OVERLAP = timedelta(minutes=1)  # orders are listed from so long before what we know
 EVENTS_OVERLAP = timedelta(days=3)  # deposits and fees may be entered later than they are dated
 LATE_FILLS_FOR = timedelta(days=1)  # orders that ended since then are looked at where books differ
