@@ -505,7 +505,7 @@ ALPACA_DATA_STREAM_URL = env_url(
 CCXT_URLS = env_json("CCXT_URLS", "{}")  # exchange id -> the value of that exchange's urls["api"]
 # Exchanges that can be connected: those that trading.brokers.capabilities knows, a test compares.
 CCXT_EXCHANGES = ["kraken", "coinbase", "binance"]
-CCXT_TEST_MARKETS = ["coinbase", "binance"]  # with a market of their own for tests
+CCXT_TEST_MARKETS = ["binance"]  # with a market of their own for tests
 BROKER_ACCOUNTS_MAX = 20  # connected ones of one user
 LIVE_DAY_CAP = env_decimal("LIVE_DAY_CAP", "10000")  # of a new live account; its owner changes it
 # Keys for Alpaca's market data alone; orders use the keys that users connect.
