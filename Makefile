@@ -1,6 +1,7 @@
 # make run [PORT=8000]   the whole of SpeedTrade on this machine, Ctrl-C ends it
 # make test              what CI runs: lint, then every test
 # make vendors           brokers on this machine to trade against, Ctrl-C ends them
+# make chaos             accounts at brokers under every fault, ten times as many, and more kills
 # make lint | fmt | screens | constraints | clean
 
 PORT ?= 8000
@@ -17,7 +18,7 @@ DEV_STAMP := .venv/.installed-dev
 SPECS_STAMP := .venv/.vendor-specs
 COVERAGE_LEAST := 85
 
-.PHONY: run test vendors lint lint-code lint-django fmt screens constraints clean
+.PHONY: run test chaos vendors lint lint-code lint-django fmt screens constraints clean
 .DEFAULT_GOAL := run
 
 run: $(RUN_STAMP)
@@ -29,6 +30,12 @@ test: lint $(SPECS_STAMP) $(CHROMIUM)
 	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e" --cov --cov-report=term:skip-covered \
 		--cov-fail-under=$(COVERAGE_LEAST)
 	$(PY) -m pytest -q -m e2e
+
+# Half an hour or more: `make test` runs a tenth of it.
+chaos: export CHAOS := 1
+chaos: export LINE_RUNS ?= 5000
+chaos: $(SPECS_STAMP)
+	$(PY) -m pytest -n 2 --dist loadgroup -q trading/tests/test_lines.py tests/chaos
 
 lint: lint-code lint-django
 

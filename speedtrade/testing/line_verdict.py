@@ -1,5 +1,6 @@
 """What must hold of an account at a loopback vendor once all is quiet."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -41,8 +42,11 @@ def _vendor(line: Line) -> Iterator[str]:
 
 def _orders(line: Line) -> Iterator[str]:
     theirs = {order.client_order_id: order for order in line.theirs.orders.values()}
+    sent = {json.loads(body)["client_order_id"] for name, *_, body in _calls(line, "submit")}
     for order in Order.objects.filter(brokerage_account=line.account).order_by("id"):
         there = theirs.pop(order.client_order_id, None)
+        if order.external and order.client_order_id in sent:
+            yield f"{order} was sent from here, and nobody here knows of it"
         if there is None:
             if order.state not in {"lost", "canceled", "rejected"} or order.filled_qty:
                 yield f"{order} is {order.state} with {order.filled_qty}, and not at the vendor"
@@ -53,6 +57,10 @@ def _orders(line: Line) -> Iterator[str]:
     for there in theirs.values():
         if there.client_order_id not in line.over:
             yield f"{there.client_order_id} ({there.status}, {there.filled}) is unknown here"
+
+
+def _calls(line: Line, name: str) -> Iterator[tuple[str, str, str, bytes]]:
+    return (call for call in line.vendor.calls if call[0] == name)
 
 
 def _compared(order: Order, there: VendorOrder, base: Decimal) -> Iterator[str]:

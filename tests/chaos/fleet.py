@@ -24,6 +24,7 @@ class Fleet:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.surroundings: dict[str, str] = {}  # what else the processes find in their environment
         self._logs: list[IO[bytes]] = []
 
     def start(self, process: Process, crash: str = "") -> subprocess.Popen[bytes]:
@@ -60,7 +61,18 @@ class Fleet:
             ),
             "REDIS_URL": settings.REDIS_URL,
             "LOG_LEVEL": "WARNING",
+            **self.surroundings,
         }
+
+    def finish(self, process: Process) -> None:
+        """End one of them, and wait."""
+        running = self.running[process.name]
+        running.terminate()
+        try:
+            running.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
 
     def end(self) -> None:
         """End all of them, and wait."""

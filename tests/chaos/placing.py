@@ -21,8 +21,10 @@ def place(account_id: int, symbol: str, side: str, qty: str, key: str) -> int:
     from trading.services.orders import order_place
 
     account = BrokerageAccount.objects.select_related("user").get(pk=account_id)
+    instrument = Instrument.objects.get(symbol=symbol)
     intent = OrderIntent(
         symbol=symbol,
+        asset_type=instrument.asset_type,
         side=Side(side),
         order_type=OrderType.MARKET,
         time_in_force=TimeInForce.GTC,
@@ -30,7 +32,7 @@ def place(account_id: int, symbol: str, side: str, qty: str, key: str) -> int:
     )
     placed = order_place(
         account=account,
-        instrument=Instrument.objects.get(symbol=symbol),
+        instrument=instrument,
         intent=intent,
         quote=quote_store.quote_get(symbol),
         key=key,

@@ -67,7 +67,7 @@ def world() -> Iterator[time_machine.Traveller]:
 def run(user: User, vendor: AlpacaVendor, seed: int, *, folded: bool) -> int:
     """One life; after how many seconds of quiet it had converged. Fails with its story."""
     dice = random.Random(seed)
-    vendor.clock_offset, vendor.drift[:], vendor.is_open = vendor.clock_offset * 0, [], True
+    vendor.drift[:], vendor.calls[:] = [], []
     with world() as clock:
         line = Line(user, vendor, clock, dice, folded=folded, read=read_frame)
         with crashing(line):
