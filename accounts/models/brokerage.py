@@ -105,7 +105,7 @@ class BrokerCredential(models.Model):
         BrokerageAccount, on_delete=models.CASCADE, related_name="credential"
     )
     ciphertext = models.TextField()
-    # Of broker, exchange, mode and api key: the same key twice would double the books.
+    # Of user, market and key: the same key twice would double the books.
     fingerprint = models.CharField(max_length=64)
     key_hint = models.CharField(max_length=4, blank=True, default="")  # the end of the api key
     created_at = models.DateTimeField()

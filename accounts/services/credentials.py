@@ -22,7 +22,7 @@ class CredentialUnreadable(DomainError):
 
 
 class AlreadyConnected(DomainError):
-    """The key serves an account of this installation; whose, nobody learns."""
+    """The key serves an account of this user already."""
 
     code, status = "already_connected", 422
 
@@ -30,8 +30,8 @@ class AlreadyConnected(DomainError):
 def credential_put(*, account: BrokerageAccount, key: BrokerKey, now: datetime) -> None:
     """Keep this key for the account, in place of an older one; in the caller's transaction.
 
-    Raises AlreadyConnected where another account has the same key for the same market: both would
-    count the same fills.
+    Raises AlreadyConnected where another account of this user has the same key for the same market:
+    both would count the same fills.
     """
     others = BrokerCredential.objects.exclude(brokerage_account=account)
     if others.filter(fingerprint__in=fingerprints(_marked(account, key), purpose="key")).exists():
@@ -118,4 +118,6 @@ def _owner(account: BrokerageAccount) -> dict[str, object]:
 
 
 def _marked(account: BrokerageAccount, key: BrokerKey) -> str:
-    return "\n".join((account.broker, account.exchange, account.mode, key.api_key))
+    """What one user may connect once. Another user who has the key sees the same account by it."""
+    market = (str(account.user_id), account.broker, account.exchange, account.mode)
+    return "\n".join((*market, key.api_key, key.secret_key))

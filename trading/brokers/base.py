@@ -184,6 +184,7 @@ class KeyFacts:
     may_trade: bool
     words: str  # one sentence for its owner
     clock_offset: timedelta = timedelta(0)  # the broker's clock less ours
+    number: str = ""  # the account's own name at the broker, where it tells one
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,9 @@ class BrokerLink(models.Model):
     began_at = models.DateTimeField(
         null=True, help_text="Our books begin here; what was before is in the opening balance."
     )
+    number = models.CharField(
+        max_length=64, blank=True, default="", help_text="The account's own name at the broker."
+    )
     failures = models.PositiveIntegerField(default=0)
     open_since = models.DateTimeField(null=True)
     probe_at = models.DateTimeField(null=True)

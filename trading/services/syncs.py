@@ -30,6 +30,7 @@ from trading.brokers.base import (
     BrokerError,
     BrokerOrder,
     Holdings,
+    KeyFacts,
     OutcomeUnknown,
 )
 from trading.brokers.registry import broker_for
@@ -54,6 +55,8 @@ _PERIODS: Final = {
 OPEN_TRIES: Final = 3  # readings of a new account, until one finds nothing moving
 SHORT: Final = "It holds {symbol} short, which SpeedTrade cannot keep books of. Close that first."
 UNREADABLE: Final = "The stored key cannot be read here. Enter the key again."
+TWIN: Final = "This account at the broker is connected here already, with another key."
+ANOTHER: Final = "This key is for another account at the broker. Connect it as one of its own."
 SILENT: Final = "The broker does not answer. We go on trying."
 
 
@@ -121,6 +124,7 @@ def _open(account: BrokerageAccount, broker: Broker, now: datetime) -> None:
     facts = broker.check()
     if not facts.may_trade:
         raise AuthFailed(facts.words)
+    _only_here(account, facts)
     moment, holdings, orders = _still(broker, now)
     if short := next((one for one in holdings.positions if one.qty < 0), None):
         raise AuthFailed(SHORT.format(symbol=short.symbol))
@@ -138,6 +142,7 @@ def _open(account: BrokerageAccount, broker: Broker, now: datetime) -> None:
             if position.qty and not position_open(account=locked, position=position, now=now):
                 ignored.append(position.symbol)  # noqa: PERF401 - it books while it asks
         # By the broker's clock: its orders are told from those of before by it.
+        link.number = facts.number
         link.began_at = moment + facts.clock_offset
         link.orders_at = link.holdings_at = now
         link.ignored = ignored
@@ -148,6 +153,21 @@ def _open(account: BrokerageAccount, broker: Broker, now: datetime) -> None:
     account_activate(account_id=account.pk, now=timezone.now(), currency=holdings.currency)
     account_synced(account_id=account.pk, now=timezone.now())
     live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
+
+
+def _only_here(account: BrokerageAccount, facts: KeyFacts) -> None:
+    """Refuse a second key of an account that has books here: it would count all of it twice."""
+    twins = BrokerLink.objects.filter(
+        number=facts.number,
+        began_at__isnull=False,
+        brokerage_account__user=account.user_id,
+        brokerage_account__broker=account.broker,
+        brokerage_account__exchange=account.exchange,
+        brokerage_account__mode=account.mode,
+    ).exclude(brokerage_account=account)
+    kept = twins.exclude(brokerage_account__status=AccountStatus.DISCONNECTED)
+    if facts.number and kept.exists():
+        raise AuthFailed(TWIN)
 
 
 def _still(broker: Broker, now: datetime) -> tuple[datetime, Holdings, list[BrokerOrder]]:
@@ -178,6 +198,8 @@ def _follow(account: BrokerageAccount, link: BrokerLink, broker: Broker, now: da
         facts = broker.check()
         if not facts.may_trade:
             raise AuthFailed(facts.words)
+        if link.number and facts.number and facts.number != link.number:
+            raise AuthFailed(ANOTHER)
     orders_follow(account, link, broker, now)
     BrokerLink.objects.filter(pk=link.pk).update(orders_at=now)
     due = link.holdings_at is None or now - link.holdings_at >= settings.HOLDINGS_SYNC_PERIOD

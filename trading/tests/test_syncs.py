@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.keys import BrokerKey
 from accounts.models import BrokerageAccount, User
-from accounts.services.connections import account_connect, account_disconnect
+from accounts.services.connections import account_connect, account_disconnect, account_reconnect
 from marketdata.models import Instrument
 from portfolio.models import Hold, JournalEntry, LedgerAccount, Position
 from portfolio.selectors import summary_get
@@ -237,6 +237,26 @@ def test_a_broker_that_does_not_answer_is_an_error_within_thirty_seconds(
         "error",
         "The broker does not answer. We go on trying.",
     )
+
+
+def test_two_keys_of_one_account_do_not_make_two_books(line: Line):
+    """Fails without the account's own name: each fill would count in both."""
+    second = BrokerKey("PKSECOND0123456789", "another-secret")
+    line.vendor.accounts[second.api_key] = line.theirs
+    line.theirs.secret = second.secret_key
+    twin = connect(line.user, second)
+    assert not account_sync(account_id=twin.pk, now=timezone.now())
+    twin.refresh_from_db()
+    assert twin.status == "error" and "connected here already" in twin.status_reason
+
+
+def test_a_new_key_must_be_for_the_same_account(line: Line):
+    other = BrokerKey("PKOTHER00123456789", "another-secret")
+    line.vendor.open_account(other.api_key, other.secret_key, cash="1")
+    account_reconnect(account=line.account, key=other, actor=line.user, now=timezone.now())
+    assert not line.sync()
+    assert line.account.status == "error" and "another account" in line.account.status_reason
+    assert line.pocket().balance == 10_000
 
 
 # ── an order's life ──────────────────────────────────────────────────────────

@@ -241,7 +241,8 @@ class AlpacaBroker:
         number = str(account.get("account_number") or "without a number")[:40]
         kind = "Paper" if self.mode == "paper" else "Live"
         words = blocked or f"{kind} account {number} with {cash} in cash; the key may trade."
-        return KeyFacts(may_trade=not blocked, words=words, clock_offset=offset)
+        name = str(account.get("id") or account.get("account_number") or "")[:64]
+        return KeyFacts(may_trade=not blocked, words=words, clock_offset=offset, number=name)
 
     def _clock_offset(self) -> timedelta:
         """Alpaca's clock less ours, as of the middle of the call; zero where it has no clock."""
