@@ -6,6 +6,7 @@
 
 PORT ?= 8000
 export PORT
+VENDORS_PORT ?= 8701
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -66,7 +67,7 @@ fmt: $(DEV_STAMP)
 
 # Alpaca and Kraken as loopback servers, with a market maker; README says how to trade there.
 vendors: $(SPECS_STAMP)
-	@exec $(PY) tools/vendors.py
+	@exec $(PY) tools/vendors.py --port $(VENDORS_PORT)
 
 # Every page at two widths, light and dark, into docs/screens/.
 screens: $(DEV_STAMP) $(CHROMIUM)

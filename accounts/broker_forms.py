@@ -42,7 +42,7 @@ class ConnectForm(KeyForm):
     field_order = ("broker", "exchange", "mode", "api_key", "secret_key", "passphrase", "label")
 
     broker = forms.CharField(widget=forms.HiddenInput)
-    exchange = forms.ChoiceField(label="Exchange", required=False)
+    exchange = forms.ChoiceField(label="Exchange")
     mode = forms.ChoiceField(
         label="Market",
         choices=[

@@ -101,12 +101,12 @@ class AccountKeySerializer(serializers.Serializer[Any]):
 
     api_key = _hidden(help_text="The broker's name for the key.")
     secret_key = _hidden(trim_whitespace=False, help_text="The secret that belongs to it.")
-    passphrase = _hidden(help_text="Where the broker asks for one.")
+    passphrase = _hidden(allow_null=True, help_text="Where the broker asks for one.")
 
     def key(self) -> BrokerKey:
         """The key that was sent; the service says what is wrong with it."""
         given = self.validated_data
-        return BrokerKey(given["api_key"], given["secret_key"], given["passphrase"])
+        return BrokerKey(given["api_key"], given["secret_key"], given["passphrase"] or "")
 
 
 class LiveWordField(serializers.BooleanField):
@@ -122,19 +122,24 @@ class AccountConnectSerializer(AccountKeySerializer):
     broker = serializers.CharField(help_text="alpaca or ccxt.")
     mode = serializers.CharField(allow_blank=True, default="", help_text="paper or live.")
     exchange = serializers.CharField(
-        allow_blank=True, default="", help_text="Of ccxt: kraken, coinbase or binance."
+        allow_blank=True,
+        allow_null=True,
+        default="",
+        help_text="Of ccxt: kraken, coinbase or binance.",
     )
     label = serializers.CharField(  # type: ignore[assignment]  # a field of that name
-        allow_blank=True, default=""
+        allow_blank=True, allow_null=True, default=""
     )
     confirm_live = LiveWordField(
-        default=False, help_text='Real money: true, or the word "live". Needed for mode live.'
+        allow_null=True,
+        default=False,
+        help_text='Real money: true, or the word "live". Needed for mode live.',
     )
 
     def wish(self) -> dict[str, Any]:
         """What `account_connect` is asked for."""
         names = ("broker", "mode", "exchange", "label", "confirm_live")
-        return {"key": self.key(), **{name: self.validated_data[name] for name in names}}
+        return {"key": self.key(), **{name: self.validated_data[name] or "" for name in names}}
 
 
 class KeyCheckSerializer(serializers.Serializer[Any]):

@@ -3,6 +3,7 @@
 - hash `st:quotes`: symbol -> JSON of its quote with depth;
 - channel `st:ticks`: one JSON array of quotes without depth per tick window;
 - sorted set `st:watched`: symbol -> unix seconds of the last sign of interest;
+- sorted set `st:moves`: symbol -> its change in per cent, so that a few movers need no look at all;
 - key `st:heartbeat:feed`: unix seconds of the feed's last window;
 - key `st:feeds:ill`: JSON, label of each vendor that is not well -> why; gone when nobody says so.
 
@@ -14,6 +15,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -26,6 +28,7 @@ from speedtrade.lib.redis import redis_client
 logger = logging.getLogger(__name__)
 
 QUOTES_KEY: Final = "st:quotes"
+MOVES_KEY: Final = "st:moves"
 WATCHED_KEY: Final = "st:watched"
 HEARTBEAT_KEY: Final = "st:heartbeat:feed"
 ILL_KEY: Final = "st:feeds:ill"
@@ -47,6 +50,7 @@ def quotes_put(quotes: Iterable[Quote], *, beat: datetime | None = None) -> None
     pipeline = redis_client().pipeline(transaction=False)
     if full:
         pipeline.hset(QUOTES_KEY, mapping={wire["symbol"]: _encode(wire) for wire in full})
+        pipeline.zadd(MOVES_KEY, {wire["symbol"]: float(wire["change_pct"]) for wire in full})
         pipeline.publish(TICKS_CHANNEL, _encode([without_depth(wire) for wire in full]))
     if beat is not None:
         pipeline.set(HEARTBEAT_KEY, f"{beat.timestamp():.3f}")
@@ -96,6 +100,28 @@ def quotes_forget(symbols: Sequence[str]) -> None:
     """Take these quotes out: they are of a source that prices the symbols no more."""
     if symbols:
         _read("quotes_forget", 0, lambda: redis_client().hdel(QUOTES_KEY, *symbols))
+        _read("quotes_forget", 0, lambda: redis_client().zrem(MOVES_KEY, *symbols))
+
+
+def moves(start: int, count: int, *, up: bool) -> list[str]:
+    """Symbols by their change, the largest first if `up`, else the smallest; [] without Redis."""
+    end = start + count - 1
+    found: list[str] = _read(
+        "moves", [], lambda: redis_client().zrange(MOVES_KEY, start, end, desc=up)
+    )
+    return found
+
+
+def figures(name: str) -> dict[str, Decimal]:
+    """Symbol -> one number of its last quote; far cheaper than all quotes. {} without Redis."""
+    rows: dict[str, str] = _read("figures", {}, lambda: redis_client().hgetall(QUOTES_KEY))
+    found = {}
+    for symbol, text in rows.items():
+        try:
+            found[symbol] = Decimal(json.loads(text)[name])
+        except (ValueError, KeyError, TypeError, InvalidOperation):
+            logger.warning("quote_unreadable", extra={"start": text[:80]})
+    return found
 
 
 def feeds_ill_put(ill: dict[str, str]) -> None:

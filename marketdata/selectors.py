@@ -37,8 +37,9 @@ BARS_BEGIN: Final = datetime(1990, 1, 1, tzinfo=UTC)
 #: What a person wrote -> (until when on the monotonic clock, the instrument). Finds only.
 _found: dict[str, tuple[float, Instrument]] = {}
 _FOUND_LIMIT: Final = 50_000
-#: Until when on the monotonic clock, and every last quote.
-_recent: tuple[float, dict[str, Quote]] | None = None
+#: Movers are looked for among so many symbols at a time, and no further than so many times.
+MOVES_PAGE: Final = 200
+MOVES_PAGES: Final = 5
 
 
 class UnknownSymbol(NotFound):
@@ -193,27 +194,26 @@ def movers(
     """
     hours = market_hours()
     opened = {kind: hours.session_for(kind, now).open for kind in AssetType.values}
-    quotes = _quotes_recent()
-    rows = [
-        Priced(instrument, quotes[instrument.symbol])
-        for instrument in instruments_listed(asset_type)
-        if instrument.symbol in quotes
-        and quotes[instrument.symbol].as_of >= opened[instrument.asset_type]
-    ]
+    rows: list[Priced] = []
+    for page in range(MOVES_PAGES):
+        symbols = quote_store.moves(page * MOVES_PAGE, MOVES_PAGE, up=direction == "gainers")
+        rows += _priced_since(symbols, opened, asset_type)
+        if len(rows) >= limit or len(symbols) < MOVES_PAGE:
+            break
     # Ties by symbol, so that the list stands still while nothing moves.
     sign = -1 if direction == "gainers" else 1
     rows.sort(key=lambda row: (sign * row.quote.change_pct, row.instrument.symbol))
     return rows[:limit]
 
 
-def _quotes_recent() -> dict[str, Quote]:
-    """Every last quote, at most settings.MOVERS_CACHE old: thousands take a while to read."""
-    global _recent
-    clock = time.monotonic()
-    if _recent is None or clock >= _recent[0]:
-        quotes = quote_store.quotes_all()
-        _recent = (clock + settings.MOVERS_CACHE.total_seconds(), quotes)
-    return _recent[1]
+def _priced_since(
+    symbols: list[str], opened: Mapping[str, datetime], asset_type: str
+) -> list[Priced]:
+    """Those of the symbols that have a quote of the session of their asset type."""
+    quotes = quote_store.quotes_get(symbols)
+    listed = instruments_listed(asset_type).filter(symbol__in=list(quotes))
+    priced = (Priced(instrument, quotes[instrument.symbol]) for instrument in listed)
+    return [row for row in priced if row.quote.as_of >= opened[row.instrument.asset_type]]
 
 
 def bars(

@@ -3,7 +3,7 @@
 A minus turns a column round. A row without a price stands last, whichever way.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -16,6 +16,8 @@ COLUMNS: Final[dict[str, Callable[[Quote], Decimal]]] = {
     "change": lambda quote: quote.change_pct,
     "volume": lambda quote: quote.volume,
 }
+#: Column -> the number of a quote, as the store names it.
+FIGURES: Final = {"price": "last", "change": "change_pct", "volume": "volume"}
 NAMES: Final = ("symbol", *COLUMNS)
 
 
@@ -48,6 +50,20 @@ def sort_rows(rows: Sequence[dict[str, Any]], sort: str) -> list[dict[str, Any]]
     priced = [row for row in by_symbol if row["quote"] is not None]
     priced.sort(key=lambda row: value(row["quote"]), reverse=down)
     return priced + [row for row in by_symbol if row["quote"] is None]
+
+
+def sort_symbols(
+    symbols: Sequence[str], sort: str, figures: Callable[[str], Mapping[str, Decimal]]
+) -> list[str]:
+    """Symbols by `sort`, as `sort_rows` orders their rows; `figures` gives one number of each."""
+    column, down = sort.removeprefix("-"), sort.startswith("-")
+    by_symbol = sorted(symbols, reverse=sort == "-symbol")
+    if column not in FIGURES:
+        return by_symbol
+    values = figures(FIGURES[column])
+    priced = [symbol for symbol in by_symbol if symbol in values]
+    priced.sort(key=lambda symbol: values[symbol], reverse=down)
+    return priced + [symbol for symbol in by_symbol if symbol not in values]
 
 
 def sort_links(sort: str, **keep: str) -> dict[str, SortLink]:

@@ -24,7 +24,7 @@ from marketdata.services.watchlists import (
     watchlist_remove,
     watchlists_choose,
 )
-from marketdata.sorting import sort_asked, sort_links, sort_rows
+from marketdata.sorting import sort_asked, sort_links, sort_symbols
 from speedtrade.lib.errors import Conflict
 from speedtrade.lib.htmx import page
 
@@ -99,13 +99,12 @@ def markets(request: HttpRequest) -> HttpResponse:
 
 
 def _all_page(kind: str, sort: str, number: str, now: datetime) -> Page[dict[str, Any]]:
-    """One page of all there is. By symbol, only the quotes of that page are read."""
-    listed = selectors.instruments_listed(kind)
-    if sort.removeprefix("-") != "symbol":
-        rows = sort_rows(quote_rows(listed, now), sort)
-        return Paginator(rows, settings.MARKETS_PAGE_SIZE).get_page(number)
-    found: Any = Paginator(listed.order_by(sort), settings.MARKETS_PAGE_SIZE).get_page(number)
-    found.object_list = quote_rows(found.object_list, now)
+    """One page of all there is, which may be thousands: only its own quotes are read whole."""
+    symbols = list(selectors.instruments_listed(kind).values_list("symbol", flat=True))
+    ordered = sort_symbols(symbols, sort, quote_store.figures)
+    found: Any = Paginator(ordered, settings.MARKETS_PAGE_SIZE).get_page(number)
+    chosen = {row.symbol: row for row in selectors.instruments_get(found.object_list)}
+    found.object_list = quote_rows([chosen[symbol] for symbol in found.object_list], now)
     rows_page: Page[dict[str, Any]] = found
     return rows_page
 

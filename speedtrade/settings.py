@@ -444,7 +444,6 @@ WATCHLIST_DEFAULT = ["AAPL", "MSFT", "NVDA", "SPY", "BTC/USD", "ETH/USD"]  # of 
 # How long a process believes what it read about an instrument, a halt included. Tests roll back
 # and must not remember.
 INSTRUMENT_CACHE = timedelta(0) if TESTING else timedelta(seconds=2)
-MOVERS_CACHE = timedelta(0) if TESTING else timedelta(seconds=2)  # of all quotes, read for movers
 INSTRUMENTS_RELOAD = timedelta(seconds=30)  # so often the feed looks for new instruments
 QUOTE_GATE_MEMORY = timedelta(minutes=10)  # an older quote says nothing about a jump
 
@@ -506,7 +505,7 @@ ALPACA_DATA_STREAM_URL = env_url(
 CCXT_URLS = env_json("CCXT_URLS", "{}")  # exchange id -> the value of that exchange's urls["api"]
 # Exchanges that can be connected: those that trading.brokers.capabilities knows, a test compares.
 CCXT_EXCHANGES = ["kraken", "coinbase", "binance"]
-CCXT_TEST_MARKETS = ["coinbase", "binance"]  # with a market of their own for tests
+CCXT_TEST_MARKETS = ["binance"]  # with a market of their own for tests
 BROKER_ACCOUNTS_MAX = 20  # connected ones of one user
 LIVE_DAY_CAP = env_decimal("LIVE_DAY_CAP", "10000")  # of a new live account; its owner changes it
 # Keys for Alpaca's market data alone; orders use the keys that users connect.
@@ -528,7 +527,7 @@ GATE_PROBE_PERIOD = timedelta(seconds=15)  # then one call passes in so long
 LINK_TICK = timedelta(seconds=5)  # so often it is looked which accounts are due
 ORDERS_SYNC_PERIOD = timedelta(seconds=15)
 HOLDINGS_SYNC_PERIOD = timedelta(seconds=45)  # at the next list of orders: within a minute
-LINK_RETRY_PERIOD = timedelta(seconds=30)  # for an account in error
+LINK_RETRY_PERIOD = timedelta(seconds=60)  # for an account in error, such as a refused key
 SYNC_OVERLAP = timedelta(minutes=1)  # orders are listed from so long before what we know
 EVENTS_OVERLAP = timedelta(days=3)  # deposits and fees may be entered later than they are dated
 LATE_FILLS_FOR = timedelta(days=1)  # orders that ended since then are looked at where books differ
@@ -552,6 +551,7 @@ CCXT_PACE = 1  # times what each exchange allows per key; more only where somebo
 
 # ── support ─────────────────────────────────────────────────────────────────
 ADMIN_ACTION_LIMIT = 200  # rows in one act, and on one page
+VIEW_AS_ACCOUNTS = 5  # of one user, on one page
 STUCK_AFTER = timedelta(seconds=60)  # an order without an answer for so long needs a person
 SUPPORT_APPS = ["accounts", "marketdata", "portfolio", "trading"]  # support sees every row of these
 SUPPORT_ACTS = [  # and does what these allow; each asks for a reason

@@ -55,8 +55,8 @@ def view_as(request: HttpRequest, user_id: int, site: AdminSite) -> HttpResponse
 
 
 def _accounts(user: User, now: datetime) -> list[dict[str, Any]]:
-    """The account that their pages show, as they show it; [] for who has none."""
-    return [_account(account, now) for account in accounts_of(user).filter(is_default=True)[:1]]
+    """Each of their accounts as their pages show it, the default one first; [] for who has none."""
+    return [_account(account, now) for account in accounts_of(user)[: settings.VIEW_AS_ACCOUNTS]]
 
 
 def _account(account: BrokerageAccount, now: datetime) -> dict[str, Any]:

@@ -48,7 +48,11 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
 
     with contextlib.ExitStack() as stack:
-        vendor = stack.enter_context(AlpacaVendor(*ports[:2]))
+        try:
+            vendor = stack.enter_context(AlpacaVendor(*ports[:2]))
+            kraken = kraken_start(ports[2])
+        except OSError as error:
+            sys.exit(f"A port from {asked.port} on is taken ({error}): choose others with --port.")
         for key in ALPACA_KEYS:
             vendor.open_account(key, ALPACA_SECRET)
         maker = Maker(vendor, asked.seed)
@@ -57,7 +61,6 @@ def main() -> None:
             print(f"  export {name}={vendor.url}")
         for name in ("ALPACA_STREAM_URL", "ALPACA_LIVE_STREAM_URL"):
             print(f"  export {name}={vendor.stream_url}")
-        kraken = kraken_start(ports[2])
         if kraken is not None:
             module, exchange = kraken
             stack.callback(exchange.stop)

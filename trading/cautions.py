@@ -15,6 +15,7 @@ from trading.domain.orders import OrderIntent, Side
 from trading.selectors import limits
 from trading.words import open_words, short_name
 
+SIMULATED = "simulated"  # what stands in Instrument.feed
 _HOLIDAYS = {
     1: "New Year",
     2: "Washington's Birthday",
@@ -34,10 +35,22 @@ def cautions(desk: Desk, intent: OrderIntent, verdict: Verdict) -> list[str]:
     if verdict.terms is None:
         return []
     found = [
+        _other_prices(desk),
         far_limit(desk, intent, verdict.terms.reference_price),
         _concentration(desk, intent, verdict),
     ]
     return [text for text in found if text]
+
+
+def _other_prices(desk: Desk) -> str:
+    """A broker trades at its own prices; where ours are made up, that must be said."""
+    account = desk.account
+    if account.is_paper or desk.instrument.feed != SIMULATED:
+        return ""
+    return (
+        f"The prices here are simulated. {account.venue} trades at its own, "
+        "which may be far from these."
+    )
 
 
 def far_limit(desk: Desk, intent: OrderIntent, reference: Decimal) -> str:

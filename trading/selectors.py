@@ -16,7 +16,7 @@ from marketdata.models import AssetType, Instrument
 from portfolio.models import LedgerKind
 from portfolio.services.books import Books
 from speedtrade.lib.errors import InvalidInput, NotFound
-from speedtrade.lib.money import ZERO
+from speedtrade.lib.money import ZERO, times
 from trading.brokers.capabilities import caps_of
 from trading.domain.orders import FINAL_STATES, OPEN_STATES, OrderIntent, OrderState, Side
 from trading.domain.risk import Funds, Limits, Market, Rules, Switches, Venue
@@ -216,7 +216,7 @@ def rules_of(instrument: Instrument) -> Rules:
 
 
 def limits(account: BrokerageAccount | None = None) -> Limits:
-    """The caps of the settings, and what the owner has set for the day in this account."""
+    """The caps of the settings, and of an account's owner where they set a lower one."""
     day = settings.RISK_MAX_DAY_NOTIONAL
     if account is not None and account.day_cap is not None:
         day = min(day, account.day_cap)
@@ -327,5 +327,12 @@ def stuck_submissions(*, now: datetime, older_than: timedelta) -> QuerySet[Submi
 
 
 def average_price(order: Order) -> Decimal | None:
-    """Average price of the fills so far."""
-    return order.filled_notional / order.filled_qty if order.filled_qty else None
+    """Average price of the fills so far: from the fills where they were read along with the order.
+
+    The order's own total is rounded to what money is kept in, which shows in a small quantity.
+    """
+    if not order.filled_qty:
+        return None
+    fills = getattr(order, "_prefetched_objects_cache", {}).get("fills")
+    exact = sum((times(fill.qty, fill.price) for fill in fills), ZERO) if fills else None
+    return (exact or order.filled_notional) / order.filled_qty

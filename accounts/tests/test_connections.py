@@ -1,5 +1,6 @@
 """Accounts at brokers: what can be connected, what is kept of a key, and how one goes again."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,7 @@ from accounts.services.closing import user_close
 from accounts.services.connections import account_connect, account_disconnect, account_reconnect
 from accounts.services.credentials import CredentialUnreadable, credential_read
 from accounts.services.syncs import account_activate, account_fail, account_synced
+from speedtrade.lib import live
 from speedtrade.lib.errors import Conflict, DomainError
 from speedtrade.testing.cast import PASSWORD, ApiClient, account_of, make_user
 from speedtrade.testing.races import race
@@ -118,10 +120,12 @@ def test_a_wrong_exchange_is_told_of_those_that_there_are(alice, settings):
 
 def test_a_body_that_cannot_be_understood_is_400(alice):
     script = ApiClient(user=alice)
-    for changes in ({"broker": {}}, {"api_key": ["k"]}, {"secret_key": {"a": 1}}, {"label": None}):
+    for changes in ({"broker": {}}, {"api_key": ["k"]}, {"secret_key": {"a": 1}}, {"mode": None}):
         answer = script.post("accounts", {**ALPACA, **changes})
         assert answer.status_code == 400, changes
     assert script.post("accounts", {}).status_code == 400
+    nothing = dict.fromkeys(("exchange", "label", "passphrase", "confirm_live"))
+    assert script.post("accounts", {**ALPACA, **nothing, "more": 1}).status_code == 201
 
 
 @pytest.mark.parametrize("word", [True, "live", "LIVE", " Live "])
@@ -369,6 +373,39 @@ def test_a_sync_does_not_thaw_what_support_froze_nor_touch_paper(alice, bob):
     account.refresh_from_db()
     assert (account.status, account.status_reason) == ("frozen", "odd")
     assert account_of(alice).status == "active"
+
+
+def test_browsers_are_told_of_their_own_accounts_and_without_a_key(alice, charlie):
+    account = connect(alice)
+    told = live.render_event("account", alice.pk, account.pk)
+    assert told["type"] == "account" and told["account"]["status"] == "connecting"
+    assert told["account"] == ApiClient(user=alice).get(f"accounts/{account.pk}").json()
+    json.dumps(told)
+    assert live.render_event("account", charlie.pk, account.pk) is None
+
+
+def test_every_change_is_published(alice, bob, monkeypatch, django_capture_on_commit_callbacks):
+    sent = []
+    monkeypatch.setattr(live, "_send", lambda *event: sent.append(event))
+    now, script = timezone.now(), ApiClient(user=alice)
+    with django_capture_on_commit_callbacks(execute=True):
+        account = connect(alice)
+    steps = [
+        lambda: account_fail(account_id=account.pk, reason="Wrong.", now=now),
+        lambda: account_reconnect(
+            account=account, key=BrokerKey("PKNEW", "n" * 40), actor=alice, now=now
+        ),
+        lambda: account_activate(account_id=account.pk, now=now),
+        lambda: account_synced(account_id=account.pk, now=now),
+        lambda: script.post(f"accounts/{account.pk}/stop"),
+        lambda: script.post(f"accounts/{account.pk}/resume"),
+        lambda: script("PATCH", f"accounts/{account.pk}", {"day_cap": "1"}),
+        lambda: account_disconnect(account=account, actor=alice, now=now),
+    ]
+    for number, step in enumerate(steps, start=2):
+        with django_capture_on_commit_callbacks(execute=True):
+            step()
+        assert sent == [(alice.pk, "account", account.pk)] * number
 
 
 # ── the owner's own limits ───────────────────────────────────────────────────

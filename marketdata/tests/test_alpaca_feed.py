@@ -14,6 +14,8 @@ from marketdata.feeds.alpaca.feed import AlpacaFeed
 from marketdata.feeds.base import FeedFailed, VendorFeed
 from speedtrade.testing.vendors.alpaca_data import KEY, SECRET, AlpacaDataVendor, reset_header
 from speedtrade.testing.vendors.alpaca_data_market import asset
+from speedtrade.testing.vendors.alpaca_data_spec import check_data_message, check_data_reply
+from speedtrade.testing.vendors.spec import Drift
 from speedtrade.testing.waiting import wait_until
 
 D = Decimal
@@ -32,6 +34,7 @@ def vendor(settings):
         made.price("AAPL", bid=189.5, ask=189.6)
         made.price("SPY", bid=600.0, ask=600.1)
         yield made
+        assert made.drifts == []
 
 
 @pytest.fixture
@@ -336,3 +339,16 @@ def test_bars_that_make_no_sense_are_left_out(vendor):
     vendor.faults["/v2/stocks/bars"] = body.replace(b"null}", b"NaN}", 1)
     got = bars(vendor, "1m", MONDAY, MONDAY + timedelta(hours=1))
     assert [(bar.o, bar.h, bar.l, bar.c, bar.v) for bar in got] == [(1, 2, D("0.5"), D("1.5"), 3)]
+
+
+def test_each_answer_of_the_vendor_is_held_to_alpaca_s_own_document(vendor):
+    price = {"ap": 1.0, "as": 1, "bp": 1.0, "bs": 1}
+    good = price | {"ax": "V", "bx": "V", "c": ["R"], "z": "C", "t": "2026-11-23T15:00:00Z"}
+    check_data_reply("/v2/stocks/quotes/latest", {"quotes": {"AAPL": good}})
+    for wrong in ({"bp": "1.0"}, {"t": "noon"}, {"as": None}):
+        with pytest.raises(Drift):
+            check_data_reply("/v2/stocks/quotes/latest", {"quotes": {"AAPL": good | wrong}})
+    with pytest.raises(Drift):
+        check_data_reply("/v2/stocks/bars", {"bars": {"AAPL": [{"o": 1}]}})
+    with pytest.raises(Drift):
+        check_data_message({"T": "q", "S": "AAPL"} | good)

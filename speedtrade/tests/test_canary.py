@@ -54,10 +54,11 @@ def crash(*args: Any, **kwargs: Any) -> Any:
     raise ValueError(f"It broke with {key} of {account}.")
 
 
-def api_lived(alice: Any, charlie: Any, monkeypatch: Any) -> tuple[Said, BrokerageAccount]:
-    """The canary at every door of the API, well and badly; what was answered."""
-    script, said = ApiClient(user=alice), {}
-    script.client.raise_request_exception = False
+def doors_lived(alice: Any, charlie: Any, monkeypatch: Any) -> tuple[Said, BrokerageAccount]:
+    """The canary at every door, well and badly; what was answered."""
+    script, browser, said = ApiClient(user=alice), page_client(alice), {}
+    script.client.raise_request_exception = browser.raise_request_exception = False
+    connect = "/settings/brokers/connect"
 
     def tell(name: str, answer: Any, status: int) -> Any:
         assert answer.status_code == status, (name, answer.content)
@@ -67,6 +68,7 @@ def api_lived(alice: Any, charlie: Any, monkeypatch: Any) -> tuple[Said, Brokera
     with monkeypatch.context() as patch:
         patch.setattr(connections, "credential_put", crash)
         tell("crashed", script.post("accounts", WISH), 500)
+        tell("crashed on a page", browser.post(connect, WISH), 500)
     account_id = tell("connected", script.post("accounts", WISH), 201).json()["id"]
     account, path = BrokerageAccount.objects.get(pk=account_id), f"accounts/{account_id}"
     assert credential_read(account).secret_key == SECRET
@@ -75,6 +77,12 @@ def api_lived(alice: Any, charlie: Any, monkeypatch: Any) -> tuple[Said, Brokera
     tell("unconfirmed", script.post("accounts", {**WISH, "mode": "live"}), 422)
     tell("misplaced", script.post("accounts", {**WISH, "broker": [SECRET]}), 400)
     tell("broken", script.post("accounts", json.dumps(WISH)[:-1]), 400)
+    tell("twice on a page", browser.post(connect, WISH), 422)
+    tell("unconfirmed on a page", browser.post(connect, {**WISH, "mode": "live"}), 422)
+    tell("misplaced on a page", browser.post(connect, {**WISH, "exchange": "x" * 99}), 422)
+    bad = {**KEY, "api_key": f"{API_KEY} x"}
+    tell("not a key on a page", browser.post(f"/settings/brokers/{account_id}/key", bad), 422)
+    tell("without a token", Client(enforce_csrf_checks=True).post(connect, WISH), 403)
     tell("rekeyed", script("PUT", f"{path}/key", KEY), 200)
     tell("not a key", script("PUT", f"{path}/key", {**KEY, "api_key": f"{API_KEY} x"}), 422)
     monkeypatch.setattr(vendors, "_CHECKS", [crash])
@@ -129,7 +137,7 @@ def hits(said: Said) -> list[str]:
 
 
 def test_nobody_reads_a_key_anywhere(alice, charlie, monkeypatch, caplog, capfd):
-    said, account = api_lived(alice, charlie, monkeypatch)
+    said, account = doors_lived(alice, charlie, monkeypatch)
     said |= pages_said(alice, account) | admin_said(page_client(make_superuser())) | stored()
     said |= {
         "repr": f"{account!r} {account} {account.credential!r} {credential_read(account)!r}",

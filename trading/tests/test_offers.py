@@ -3,8 +3,13 @@
 from django.conf import settings
 
 from trading.brokers.capabilities import EXCHANGES
+from trading.brokers.ccxt.venues import VENUES
 
 
 def test_the_exchanges_on_offer_are_those_that_trading_knows():
-    assert set(settings.CCXT_EXCHANGES) == set(EXCHANGES)
-    assert set(settings.CCXT_TEST_MARKETS) <= set(settings.CCXT_EXCHANGES)
+    assert set(settings.CCXT_EXCHANGES) == set(EXCHANGES) == set(VENUES)
+
+
+def test_paper_is_offered_where_the_adapter_has_a_market_for_it():
+    """Fails with an exchange on the list whose paper account could only ever be in error."""
+    assert set(settings.CCXT_TEST_MARKETS) == {name for name, v in VENUES.items() if v.sandbox}

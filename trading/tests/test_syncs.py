@@ -21,6 +21,8 @@ from speedtrade.testing import market
 from speedtrade.testing.vendors.alpaca import AlpacaVendor
 from speedtrade.testing.vendors.alpaca_book import VendorAccount
 from speedtrade.testing.vendors.faults import drop_after, drop_before, gateway
+from trading.cautions import cautions
+from trading.desks import desk_of, judge
 from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
 from trading.domain.risk import Denied
 from trading.models import BrokerLink, Difference, DifferenceSighting, Fill, Order, Submission
@@ -66,15 +68,7 @@ class Line:
         key: str | None = None,
         account: BrokerageAccount | None = None,
     ) -> Order:
-        intent = OrderIntent(
-            symbol="AAPL",
-            side=Side(side),
-            order_type=OrderType.LIMIT if limit else OrderType.MARKET,
-            time_in_force=TimeInForce.DAY,
-            qty=D(qty),
-            limit_price=D(limit) if limit else None,
-            asset_type="stock",
-        )
+        intent = self.intent(side, qty, limit)
         self.price()
         return order_place(
             account=account or self.account,
@@ -86,6 +80,19 @@ class Line:
             source="api",
             now=timezone.now(),
         ).order
+
+    def intent(
+        self, side: str = "buy", qty: str = "10", limit: str | None = "100.00"
+    ) -> OrderIntent:
+        return OrderIntent(
+            symbol="AAPL",
+            side=Side(side),
+            order_type=OrderType.LIMIT if limit else OrderType.MARKET,
+            time_in_force=TimeInForce.DAY,
+            qty=D(qty),
+            limit_price=D(limit) if limit else None,
+            asset_type="stock",
+        )
 
     def price(self, bid: str = "99.99", ask: str = "100.00") -> None:
         market.put_quote(market.quote("AAPL", bid, ask, now=timezone.now()))
@@ -455,6 +462,19 @@ def test_fills_that_the_broker_never_lists_are_made_up_from_the_orders_average(
     line.compare()
     assert Fill.objects.filter(order=order).count() == 1, "the real ones change nothing"
     line.agree()
+
+
+def test_a_ticket_says_that_the_prices_here_are_not_the_brokers(line: Line):
+    instrument = Instrument.objects.get(symbol="AAPL")
+    line.price()
+    intent = line.intent()
+    for account, said in (
+        (line.account, True),
+        (BrokerageAccount.objects.get(user=line.user, broker="paper"), False),
+    ):
+        desk = desk_of(account=account, instrument=instrument, now=timezone.now())
+        told = cautions(desk, intent, judge(desk, intent))
+        assert any("simulated" in words for words in told) is said
 
 
 # ── a line that is sick ──────────────────────────────────────────────────────

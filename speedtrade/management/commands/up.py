@@ -109,7 +109,7 @@ class Run:
         say("up", f"ready after {time.monotonic() - started:.1f} s: {self.address}")
         if not self.production:
             say("up", f"demo login: {DEMO_LOGIN}  password: {secrets['DEMO_PASSWORD']}")
-            say("up", "this is paper money on a simulated market; Ctrl-C stops everything")
+            say("up", "the demo account trades paper money; Ctrl-C stops everything")
 
     async def _start_servers(self) -> None:
         environment = self.supervisor.environment

@@ -1,7 +1,8 @@
 """An Alpaca-like market-data vendor on the loopback: REST and the stream, with faults on demand.
 
 It answers as Alpaca's Market Data API v2 is documented to (msgpack frames, times as msgpack
-timestamps, JSON numbers); assets come from the same address. Tests move its market:
+timestamps, JSON numbers); assets come from the same address. Each answer is checked against
+Alpaca's own document: what it would never say stands in `drifts`. Tests move its market:
 
     with AlpacaDataVendor() as vendor:
         settings.ALPACA_DATA_URL = settings.ALPACA_TRADING_URL = vendor.url
@@ -12,7 +13,6 @@ timestamps, JSON numbers); assets come from the same address. Tests move its mar
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -20,23 +20,24 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from speedtrade.testing.vendors.alpaca_data_market import DataMarket
+from speedtrade.testing.vendors.alpaca_data_spec import check_data_reply
 from speedtrade.testing.vendors.alpaca_data_stream import DataStreamServer
+from speedtrade.testing.vendors.spec import Drift
 
 KEY, SECRET = "AKDATA", "data-secret"
-Check = Callable[[str, Any], None]
 
 
 class AlpacaDataVendor:
     """`faults` maps a path to what happens there: a status, "hang", or a body to send instead."""
 
-    def __init__(self, port: int = 0, *, check: Check | None = None) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.market = DataMarket()
         self.stream = DataStreamServer(KEY, SECRET)
         self.faults: dict[str, Any] = {}
         self.headers: dict[str, str] = {}  # sent along with every answer
         self.calls: Counter[str] = Counter()
         self.asked: list[tuple[str, dict[str, str]]] = []
-        self._check = check
+        self.drifts: list[str] = []  # answers that the real one would never give
         self._ending = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
@@ -88,8 +89,11 @@ class AlpacaDataVendor:
         if (headers.get("APCA-API-KEY-ID"), headers.get("APCA-API-SECRET-KEY")) != (KEY, SECRET):
             return 401, {"message": "unauthorized"}
         status, body = self.market.answer(path, asked)
-        if status == 200 and self._check is not None:
-            self._check(path, body)
+        if status == 200:
+            try:
+                check_data_reply(path, body)
+            except Drift as drift:
+                self.drifts.append(f"{path}: {drift}")
         return status, body
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:

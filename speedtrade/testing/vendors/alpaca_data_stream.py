@@ -10,6 +10,8 @@ import msgpack
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
+from speedtrade.testing.vendors.alpaca_data_spec import check_data_message
+
 
 class DataStreamServer:
     """Faults: `mute` accepts and says nothing more, `silent_greeting` not even that it is there,
@@ -59,7 +61,10 @@ class DataStreamServer:
             if message["S"] in self.subscribed["quotes" if message["T"] == "q" else "trades"]
         ]
         if wanted and not self.mute:
-            self.send_raw(msgpack.packb([_wire(message) for message in wanted], datetime=False))
+            wires = [_wire(message) for message in wanted]
+            for wire in wires:
+                check_data_message(wire)
+            self.send_raw(msgpack.packb(wires, datetime=False))
 
     def send_raw(self, frame: bytes) -> None:
         """Any bytes, to everybody."""

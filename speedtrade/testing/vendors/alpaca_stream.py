@@ -1,8 +1,8 @@
 """The trade updates of the Alpaca-like vendor: binary frames of JSON, after authentication.
 
 Faults: `drop()` cuts every connection, `silent` swallows what happens, `refusals` answers the next
-handshakes with a status, `single` refuses a second connection of one key, `deaf` never answers the
-authentication, and `send` puts any frame on the line.
+handshakes with a status, `leads_to` redirects them, `single` refuses a second connection of one
+key, `deaf` never answers the authentication, and `send` puts any frame on the line.
 """
 
 import json
@@ -35,8 +35,10 @@ class UpdateServer:
         self.listening: dict[ServerConnection, VendorAccount] = {}
         self.connected: set[ServerConnection] = set()
         self.handshakes = 0
+        self.received = 0  # messages
         self.refused = 0  # keys that were not taken
         self.refusals: list[int] = []
+        self.leads_to = ""  # a handshake is redirected to this address
         self.single = False
         self.deaf = False
         self.silent = False
@@ -62,6 +64,10 @@ class UpdateServer:
         self.handshakes += 1
         if self.refusals:
             return connection.respond(HTTPStatus(self.refusals.pop(0)), "connection limit exceeded")
+        if self.leads_to:
+            reply = connection.respond(HTTPStatus.FOUND, "")
+            reply.headers["Location"] = self.leads_to
+            return reply
         if self.single and self.listening:
             return connection.respond(HTTPStatus.NOT_ACCEPTABLE, "connection limit exceeded")
         return None
@@ -71,6 +77,7 @@ class UpdateServer:
         self.connected.add(connection)
         try:
             for raw in connection:
+                self.received += 1
                 message = json.loads(raw)
                 data = message.get("data") or {}
                 if self.deaf:

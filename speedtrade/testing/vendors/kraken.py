@@ -181,9 +181,12 @@ class KrakenVendor(PublicEndpoints):
         return self.markets[pair_of(symbol).id]
 
     def price(self, symbol: str, bid: str | Decimal, ask: str | Decimal) -> None:
-        """Move a market: five levels on each side, the last trade at the bid."""
+        """Move a market: five levels on each side, on its grid, the last trade at the bid."""
         market = self.market(symbol)
-        market.bids, market.asks = levels_around(market.pair, Decimal(bid), Decimal(ask))
+        tick = market.pair.tick
+        low = Decimal(bid) // tick * tick
+        high = max(-(-Decimal(ask) // tick) * tick, low + tick)
+        market.bids, market.asks = levels_around(market.pair, low, high)
         market.last = (market.bid, Decimal("0.01"))
         market.high, market.low = max(market.high, market.bid), min(market.low, market.bid)
         self.truth.move(market.pair)

@@ -124,6 +124,9 @@ def of_submit(status: int | None, text: str, headers: Mapping[str, str]) -> Brok
         return DuplicateClientOrderId(message)
     if status == 403 and message.strip(". ").lower() in {"forbidden", "access denied"}:
         return AuthFailed("The key of this account may not trade at Alpaca.")
+    if status == 404 and "endpoint" in message.lower():
+        words = "The address of Alpaca is wrong in the settings (ALPACA_TRADING_URL)."
+        return OrderRejected("broker_rejected", words, text[:RAW_SHOWN])
     code, words = reason(message)
     return OrderRejected(code, words, text[:RAW_SHOWN])
 
@@ -141,9 +144,9 @@ def of_read(status: int | None, text: str, headers: Mapping[str, str]) -> Broker
     """What a failed look says: mostly nothing."""
     if status == 429:
         return rate_limited(headers)
-    if status in {401, 403}:
+    if status == 401 or (status == 403 and body_of(text) is not None):
         return AuthFailed("Alpaca did not take the key of this account.")
-    return OutcomeUnknown(f"Alpaca answered {status}")
+    return OutcomeUnknown(f"Alpaca answered {status}")  # a gateway's 403 is not about the key
 
 
 def is_miss(status: int | None, text: str) -> bool:

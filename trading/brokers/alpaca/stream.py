@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from alpaca.trading.stream import TradingStream
 from django.conf import settings
@@ -32,9 +33,11 @@ OnGap = Callable[[str], Awaitable[None]]
 START_WITHIN = 15.0  # seconds for connecting and authenticating, and as many for listening
 GAP_AGAIN = 5.0  # seconds between two calls for what may have been missed
 REFUSED_WAIT = (60.0, 120.0)  # seconds before a key that was refused is tried again
+PORTS = {"ws": 80, "wss": 443}
 FRAME_MAX = 1024 * 1024  # bytes
 FILLS = ("fill", "partial_fill")
-INTERNALS = ("_consume", "_start_ws", "_auth", "_run_forever", "_reconnect_delay", "_ws")
+#: Of alpaca-py, overridden or read here.
+INTERNALS = ("_connect", "_start_ws", "_auth", "_consume", "_run_forever", "_reconnect_delay")
 
 
 class AlpacaStream:
@@ -91,6 +94,14 @@ class _Ears(TradingStream):
         """As the package does, but a server that stays mute is given up."""
         self._listening = False
         await asyncio.wait_for(super()._start_ws(), START_WITHIN)
+
+    async def _connect(self) -> None:
+        """The package follows redirects; a key is shown to nobody but the host that was meant."""
+        await super()._connect()
+        line: Any = self._ws
+        meant, reached = urlsplit(self._endpoint), line.request_headers["Host"]
+        if reached != meant.netloc.removesuffix(f":{PORTS[meant.scheme]}"):
+            raise ConnectionError(f"led away to {reached}")
 
     async def _auth(self) -> None:
         self._refused = False

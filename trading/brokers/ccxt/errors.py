@@ -34,6 +34,10 @@ class Gone(OutcomeUnknown):
     """The venue's word that it has no such order: only whoever asked knows what follows."""
 
 
+class Refusal(OutcomeUnknown):
+    """The venue understood a read and will not answer it: asking again would not help."""
+
+
 class ClockOff(NotSent):
     """The venue finds our time wrong; measuring the difference anew may help."""
 
@@ -212,6 +216,8 @@ def broker_error(
     words = said(venue, answer.text)
     rule = rule_of(venue, words)
     if rule is None:
+        if answer.status == 404 and not submit:
+            return Refusal(f"{venue.name} does not know this question.")
         if answer.status in {418, 429} and (words or not submit):
             return RateLimited(f"{venue.name} takes no more requests for now.")
         if answer.status == 401 and venue.id == "coinbase":
@@ -252,6 +258,8 @@ def _ruled(
         case Kind.REFUSED if submit:
             sentence = rule.words.format(venue=venue.name, said=words)
             return OrderRejected(rule.code or "broker_rejected", sentence, raw)
+        case Kind.REFUSED:
+            return Refusal(f"{venue.name}: {words}")
         case _:
             return OutcomeUnknown(f"{venue.name}: {words}")
 

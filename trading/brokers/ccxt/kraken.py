@@ -14,7 +14,7 @@ from django.conf import settings
 
 from trading.brokers.base import AuthFailed, CashEvent, KeyFacts, OutcomeUnknown
 from trading.brokers.ccxt.client import Client
-from trading.brokers.ccxt.errors import Gone
+from trading.brokers.ccxt.errors import Gone, Refusal
 from trading.brokers.ccxt.parse import exact, moment
 
 logger = logging.getLogger(__name__)
@@ -95,10 +95,18 @@ class KrakenDesk:
         """The trades that an order names."""
         named = (order.get("info") or {}).get("trades")
         ids = [one for one in named if isinstance(one, str)] if isinstance(named, list) else []
-        if not ids:
-            since = moment(order.get("timestamp"))
-            every = self.trades_since(since - SINCE_SLACK) if since else []
-            return [trade for trade in every if trade.get("order") == order.get("id")]
+        try:
+            return self._trades_named(order, ids) if ids else self._trades_among(order)
+        except Refusal:
+            return self._trades_among(order)
+
+    def _trades_among(self, order: Raw) -> Sequence[Raw]:
+        """An order's trades out of all since it was made."""
+        since = moment(order.get("timestamp"))
+        every = self.trades_since(since - SINCE_SLACK) if since else []
+        return [trade for trade in every if trade.get("order") == order.get("id")]
+
+    def _trades_named(self, order: Raw, ids: Sequence[str]) -> Sequence[Raw]:
         found: list[Raw] = []
         for start in range(0, len(ids), TRADES_BATCH):
             some = ids[start : start + TRADES_BATCH]
@@ -184,14 +192,14 @@ class KrakenDesk:
         return held
 
     def cash_events(self, currency: str, since: datetime) -> Sequence[CashEvent]:
-        """What moved cash without a trade; nothing where the key may not read the ledger."""
+        """What moved cash without a trade; nothing where the ledger is not told to this key."""
         start = _milliseconds(since)
         try:
             rows = self._pages(
                 "ledger",
                 lambda at: self.client.call("fetch_ledger", currency, start, None, {"ofs": at}),
             )
-        except AuthFailed:
+        except (AuthFailed, Refusal):
             logger.warning("ledger_unreadable", extra={"exchange": "kraken"})
             return ()
         events = [event for row in rows if (event := _cash_event(row)) is not None]

@@ -288,6 +288,7 @@ READS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 BROKEN: dict[str, Fault] = {
     "drop": drop_before(),
     "gateway": gateway(502, accept=False),
+    "a 403 of a gateway": gateway(403, accept=False),
     "HTML": answer(200, b"<html>"),
     "empty": answer(200, b""),
     "truncated": answer(200, b'[{"id"'),

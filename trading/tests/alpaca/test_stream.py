@@ -12,6 +12,7 @@ import pytest
 
 from accounts.keys import BrokerKey
 from speedtrade.testing.vendors import alpaca_wire as wire
+from speedtrade.testing.vendors.alpaca import AlpacaVendor
 from trading.brokers.alpaca import parse, stream
 from trading.brokers.alpaca.adapter import AlpacaBroker
 from trading.brokers.alpaca.stream import AlpacaStream
@@ -360,6 +361,23 @@ async def test_paper_never_listens_at_the_live_address(vendor, settings):
     with pytest.raises(AuthFailed, match="ALPACA_STREAM_URL"):
         AlpacaStream(1, KEY, "paper")
     assert AlpacaStream(1, KEY, "live")._url == vendor.stream_url
+
+
+async def test_a_redirect_leads_no_key_away(vendor, theirs):
+    """Not even to a server that would take it."""
+    with AlpacaVendor() as live:
+        live.open_account("PKALICE", "secret")
+        vendor.stream.leads_to = live.stream_url
+        heard = Listener()
+        task = asyncio.create_task(AlpacaStream(1, KEY, "paper").run(heard.on_update, heard.on_gap))
+        await until(lambda: vendor.stream.handshakes >= 2)
+        assert live.stream.handshakes >= 1 and live.stream.received == 0
+        vendor.stream.leads_to = ""
+        await until(lambda: heard.gaps == ["connected"])
+        assert live.stream.received == 0
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def test_a_cancel_ends_it_and_its_connection(vendor, theirs):

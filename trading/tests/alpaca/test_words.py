@@ -167,6 +167,14 @@ class TestRecorded:
         assert (made.code, made.raw) == (code, body)
         spec.check_named("Error", json.loads(body))
 
+    def test_an_address_that_is_wrong(self):
+        made = errors.of_submit(404, '{"message":"endpoint not found."}', {})
+        assert isinstance(made, OrderRejected) and "ALPACA_TRADING_URL" in made.detail
+
+    def test_a_key_that_may_not(self):
+        body = '{"code":40310000,"message":"forbidden."}'
+        assert isinstance(errors.of_read(403, body, {}), AuthFailed)
+
     def test_a_duplicate_and_a_key(self):
         body = '{"code":40010001,"message":"client_order_id must be unique"}'
         assert isinstance(errors.of_submit(422, body, {}), DuplicateClientOrderId)

@@ -23,7 +23,7 @@ from trading.brokers.ccxt.client import (
     places_of,
 )
 from trading.brokers.ccxt.venues import BINANCE, COINBASE, KRAKEN, VENUES
-from trading.tests.ccxt.hand import EPOCH, Hand, order_request
+from trading.tests.ccxt.hand import EPOCH, Hand, order_ref, order_request
 
 
 def test_cash_is_the_quote_currency_and_coins_with_a_market_are_positions(hand: Hand) -> None:
@@ -119,6 +119,23 @@ def test_a_venue_that_does_not_list_rights_is_believed_as_far_as_it_goes(hand: H
     hand.vendor.faults.add("GetApiKeyInfo", refuse("EGeneral:Unknown method"))
     facts = hand.broker.check()
     assert facts.may_trade and "does not say more" in facts.words
+
+
+def test_a_venue_that_lacks_a_question_is_asked_another_way(hand: Hand) -> None:
+    """What QueryTrades does not tell, TradesHistory does; without a ledger there are no events."""
+    request, _ = hand.place()
+    hand.vendor.fill(hand.at_vendor(request).txid)
+    for fault in (refuse("EGeneral:Unknown method"), Fault("status", status=404)):
+        for endpoint in ("QueryTrades", "Ledgers", "GetApiKeyInfo", "SystemStatus"):
+            hand.vendor.faults.add(endpoint, fault)
+        found = hand.broker.find_order(order_ref(request))
+        assert found is not None and len(found.fills) == 1
+        assert hand.broker.cash_events(EPOCH) == ()
+        assert hand.broker.check().may_trade
+        assert hand.broker.holdings().blocked == ""
+    hand.vendor.faults.add("Ledgers", Fault("status", status=502))
+    with pytest.raises(OutcomeUnknown):
+        hand.broker.cash_events(EPOCH)
 
 
 # ── addresses ──────────────────────────────────────────────────────────────

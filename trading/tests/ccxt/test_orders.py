@@ -8,6 +8,8 @@ from urllib.parse import parse_qsl
 import pytest
 
 from trading.brokers.base import NotCancelable, OrderRejected
+from trading.brokers.ccxt.ids import our_ids, venue_id
+from trading.brokers.ccxt.venues import KRAKEN
 from trading.domain.orders import OrderState
 from trading.tests.ccxt.hand import EPOCH, order_ref, order_request
 
@@ -243,3 +245,18 @@ def test_the_book_of_the_vendor_is_ours_to_the_last_digit(hand: Any) -> None:
     cost = sum(fill.qty * fill.price + fill.fee for fill in found.fills)
     balance = hand.vendor.truth.balances["ZUSD"]
     assert abs(Decimal(100000) - cost - balance) < Decimal("0.01")
+
+
+def test_a_text_of_the_user_s_own_is_known_again_in_a_list(hand: Any, desk: Any) -> None:
+    """The venue has it as a UUID that says nothing: our own orders say what it stands for."""
+    text = "a name that is longer than the venue takes"
+    desk.place(qty="1", client_order_id=text)
+    told = venue_id(KRAKEN, text)
+    foreign = venue_id(KRAKEN, "somebody else's name, which is long as well")
+    plain = "6f0b7a52-0000-4000-8000-000000000001"
+    assert our_ids(KRAKEN, desk.account.pk, [told, foreign, plain, ""]) == {
+        told: text,
+        foreign: foreign.replace("-", ""),
+        plain: plain.replace("-", ""),
+    }
+    assert our_ids(KRAKEN, desk.account.pk + 1, [told]) == {told: told.replace("-", "")}

@@ -1,6 +1,7 @@
 """Binance and Coinbase: the client id that leaves, the look-up that finds it, and their errors."""
 
 import json
+import traceback
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
@@ -180,6 +181,16 @@ def test_binance_refuses_a_clock_that_is_off_and_is_measured_anew(bi: BinanceVen
         at_binance().submit_order(order_request(**USDT))
     at_binance().submit_order(order_request(**USDT))  # the difference was measured again
     assert abs(at_binance().check().clock_offset.total_seconds() - 60) < 2
+
+
+def test_a_failed_read_at_binance_shows_no_signature(bi: BinanceVendor) -> None:
+    """There the signature is in the address, and errors of the transport print addresses."""
+    for fault in (Fault("hang"), Fault("drop"), Fault("status", status=502)):
+        bi.faults.add("GET /api/v3/order", fault)
+        with pytest.raises(OutcomeUnknown) as caught:
+            at_binance().find_order(order_ref(order_request(**USDT)))
+        printed = "".join(traceback.format_exception(caught.value))
+        assert "signature=" not in printed and binance.API_KEY not in printed
 
 
 def test_a_wrong_key_at_binance_is_told_so(bi: BinanceVendor) -> None:

@@ -116,8 +116,8 @@ def test_a_clock_that_is_set_back_does_not_set_the_nonce_back(
 ) -> None:
     hand.place()
     before = hand.vendor.keys[API_KEY].nonce
-    now = time.time
-    monkeypatch.setattr(time, "time", lambda: now() - 3600)
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() - 3600 * 10**9)  # what ccxt reads
     hand.place()
     assert hand.vendor.keys[API_KEY].nonce > before
     assert hand.vendor.keys[API_KEY].refused == 0
