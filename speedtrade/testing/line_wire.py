@@ -6,10 +6,12 @@ way `before` and `after` run around each request: there the process may be kille
 something while this one waits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from http.client import RemoteDisconnected
 from io import BytesIO
 from typing import Any
+from unittest import mock
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -88,3 +90,12 @@ class Wire(HTTPAdapter):
             request_method=request.method,
         )
         return self.build_response(request, raw)
+
+
+@contextmanager
+def crashing(point: Callable[[str], None]) -> Iterator[None]:
+    """Let `point` decide what happens at the named points of the services."""
+    with ExitStack() as stack:
+        for name in ("submissions", "executions", "orders"):
+            stack.enter_context(mock.patch(f"trading.services.{name}.crash_point", point))
+        yield

@@ -6,12 +6,12 @@ may act while it waits. `settle` ends the faults and lets everybody run; `verdic
 """
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from unittest import mock
 
 import time_machine
 
@@ -242,7 +242,11 @@ class Line(OtherEnd):
             if self.dice.random() < 0.8:
                 del self.frames[place]  # else it comes again
             if self.dice.random() < 0.7:
-                stream_report(self.account.pk, self.read(frame, self.now))
+                report = self.read(frame, self.now)
+                if self.dice.random() < 0.3:  # another channel may name a fill otherwise
+                    names = [replace(one, trade_id=f"else:{one.trade_id}") for one in report.fills]
+                    report = replace(report, fills=tuple(names))
+                stream_report(self.account.pk, report)
 
     def gap(self) -> None:
         self.frames.clear()
@@ -298,13 +302,4 @@ WEIGHED |= {"money": 3, "gap": 1, "down": 2, "hide": 2, "slow": 2, "pause": 6}
 WEIGHED |= {"give_up": 1}
 STEPS, WEIGHTS = list(WEIGHED), list(WEIGHED.values())
 MEANWHILE = ["fill", "fill", "hear", "cancel", "sync", "sweep", "ends", "elsewhere", "money"]
-
-
-@contextmanager
-def crashing(line: Line) -> Iterator[None]:
-    """Let the named points of the services kill by this line's dice."""
-    with ExitStack() as stack:
-        for name in ("submissions", "executions", "orders"):
-            point = f"trading.services.{name}.crash_point"
-            stack.enter_context(mock.patch(point, line.crash))
-        yield
+MEANWHILE += ["work", "work"]  # another worker with the same submissions

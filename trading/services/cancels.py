@@ -11,6 +11,7 @@ from trading.domain.orders import OrderState
 from trading.models import Order, Submission, SubmissionAction
 from trading.selectors import orders_cancelable
 from trading.services.orders import order_cancel
+from trading.services.submissions import cancel_refused
 
 WORKING = frozenset(
     {OrderState.ACCEPTED, OrderState.NEW, OrderState.PARTIALLY_FILLED, OrderState.SUSPENDED}
@@ -41,17 +42,18 @@ def orders_cancel_all(*, account: BrokerageAccount, actor: User, now: datetime) 
     return CanceledAll(asked, tuple(refused))
 
 
-def cancel_again(*, order: Order, reported: OrderState | None, now: datetime) -> bool:
+def cancel_again(*, order: Order, reported: OrderState | None, now: datetime) -> None:
     """Ask again where a broker took a cancel and the order works on all the same.
 
-    Its word for "heard" is no promise; without another try such an order would wait for ever.
+    Its word for "heard" is no promise: it counts as a refusal, of which there are only so many.
     """
     waiting = order.state in {OrderState.PENDING_CANCEL, OrderState.PENDING_REPLACE}
     if not waiting or reported not in WORKING:
-        return False
-    done = Submission.objects.filter(
+        return
+    heard = Submission.objects.filter(
         order=order,
         action=SubmissionAction.CANCEL,
         done_at__lte=now - settings.SUBMIT_UNKNOWN_AFTER,
-    )
-    return bool(done.update(done_at=None, available_at=now))
+    ).first()
+    if heard is not None:
+        cancel_refused(order, heard)

@@ -226,10 +226,10 @@ def order_tell_cancel(order: Order, submission: Submission) -> None:
         return
     found = order_adopt(order, submission, broker)
     if found and refused:
-        _cancel_refused(order, submission)
+        cancel_refused(order, submission)
 
 
-def _cancel_refused(order: Order, submission: Submission) -> None:
+def cancel_refused(order: Order, submission: Submission) -> None:
     """The broker will not cancel, and the order works on: after some tries it counts as working."""
     waiting = [OrderState.PENDING_CANCEL.value, OrderState.PENDING_REPLACE.value]
     if not Order.objects.filter(pk=order.pk, state__in=waiting).exists():

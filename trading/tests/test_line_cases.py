@@ -178,6 +178,21 @@ def test_a_cancel_that_the_broker_takes_back_is_asked_for_again(
     assert line.pocket().reserved == 0
 
 
+def test_a_cancel_that_is_always_taken_back_ends_in_words(line: Line, settings: Any):  # noqa: F811
+    settings.SUBMIT_UNKNOWN_AFTER, settings.CANCEL_TRIES = timedelta(0), 3
+    line.vendor.cancels_at_once = False
+    order = line.cancel(line.send(line.place()))
+    for after in (6, 30, 90, 150):
+        line.theirs.set_status(order.client_order_id, "new", "order_cancel_rejected")
+        line.sync()
+        line.look(order, after=after)
+    order = line.fresh(order)
+    assert order.state == "new"
+    assert order.events.order_by("-id")[0].reason == "the broker would not cancel it"
+    assert line.vendor.called("cancel") == 3
+    assert not Submission.objects.filter(order=order, done_at=None).exists()
+
+
 def test_each_cancel_has_as_many_tries_as_the_first(line: Line, settings: Any):  # noqa: F811
     settings.CANCEL_TRIES = 2
     refusal = answer(422, b'{"code": 42210000, "message": "order is not cancelable"}')

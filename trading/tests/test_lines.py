@@ -8,8 +8,6 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -19,12 +17,13 @@ from django.db import transaction
 
 from accounts.models import User
 from speedtrade.lib.redis import redis_client
+from speedtrade.testing.line_vendor import SYMBOLS
 from speedtrade.testing.line_verdict import verdict
-from speedtrade.testing.lines import BEAT, SYMBOLS, Line, crashing
+from speedtrade.testing.line_wire import crashing
+from speedtrade.testing.lines import BEAT, Line
 from speedtrade.testing.market import NOON, instrument
 from speedtrade.testing.vendors.alpaca import AlpacaVendor
-from trading.brokers.alpaca import parse
-from trading.brokers.base import BrokerOrder
+from trading.brokers.alpaca.stream import update
 from trading.models import Order
 
 FIRST, _, LAST = os.environ.get("LINE_SEEDS", "").partition("-")
@@ -34,23 +33,6 @@ PARTS = min(10, len(SEEDS))  # tests that the runs are cut into, for several wor
 STEPS = 20
 CONVERGED = 60  # seconds after the last fault
 LOST_AFTER = 90  # and so much more where an order was never found
-
-
-def read_frame(message: dict[str, Any], now: datetime) -> BrokerOrder:
-    """What the stream's reader makes of a frame: the fill is the last stretch of the order."""
-    data = message["data"]
-    order = parse.order(data["order"], now=now)
-    if data["event"] not in {"fill", "partial_fill"}:
-        return order
-    fill = parse.fill(
-        order.broker_order_id,
-        order.filled_qty,
-        parse.number(data["qty"]),
-        parse.number(data["price"]),
-        parse.moment(data["timestamp"]),
-        source="stream",
-    )
-    return replace(order, fills=(fill,))
 
 
 @contextmanager
@@ -69,8 +51,8 @@ def run(user: User, vendor: AlpacaVendor, seed: int, *, folded: bool) -> int:
     dice = random.Random(seed)
     vendor.drift[:], vendor.calls[:] = [], []
     with world() as clock:
-        line = Line(user, vendor, clock, dice, folded=folded, read=read_frame)
-        with crashing(line):
+        line = Line(user, vendor, clock, dice, folded=folded, read=update)
+        with crashing(line.crash):
             line.harm = dice.random() < 0.2  # now and then from the very first reading on
             line.act("sync")
             line.harm = True
