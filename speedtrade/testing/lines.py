@@ -115,6 +115,7 @@ class Line(OtherEnd):
 
     def crash(self, name: str) -> None:
         """In the place of `crash_point`: here a process may die."""
+        self.wait(0.001)
         if self.harm and self.dice.random() < KILLS:
             self.story.append(f"  killed at {name}")
             raise Killed()
