@@ -284,8 +284,8 @@ class Line(OtherEnd):
 
     def told_to_wait(self) -> float:
         """For how many seconds more the vendor has asked us to be quiet (429), at the most."""
-        link = BrokerLink.objects.get(brokerage_account=self.account)
-        if link.paused_until is None or link.paused_until < self.now:
+        link = BrokerLink.objects.filter(brokerage_account=self.account).first()
+        if link is None or link.paused_until is None or link.paused_until < self.now:
             return 0
         return (link.paused_until - self.now).total_seconds() + BEAT
 
