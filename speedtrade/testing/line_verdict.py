@@ -26,6 +26,9 @@ WORKING = {"accepted", "new", "partially_filled", "suspended"}
 
 def verdict(line: Line) -> Iterator[str]:
     """Every promise that does not hold, in words; none is what a run must end with."""
+    if not line.opened:
+        yield "the books have not begun"
+        return
     yield from _vendor(line)
     yield from _books(line)
     yield from _orders(line)

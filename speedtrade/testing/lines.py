@@ -115,6 +115,7 @@ class Line(OtherEnd):
 
     def crash(self, name: str) -> None:
         """In the place of `crash_point`: here a process may die."""
+        self.wait(0.001)
         if self.harm and self.dice.random() < KILLS:
             self.story.append(f"  killed at {name}")
             raise Killed()
@@ -262,7 +263,10 @@ class Line(OtherEnd):
         self.wire.down = not self.wire.down
 
     def hide(self) -> None:
-        self.vendor.hides_for = HIDING if self.dice.random() < 0.7 else timedelta(0)
+        hides = (
+            self.dice.random() < 0.7 and self.opened
+        )  # what the first reading cannot see is lost
+        self.vendor.hides_for = HIDING if hides else timedelta(0)
 
     def slow(self) -> None:
         self.vendor.cancels_at_once = self.dice.random() < 0.5
@@ -283,8 +287,8 @@ class Line(OtherEnd):
 
     def told_to_wait(self) -> float:
         """For how many seconds more the vendor has asked us to be quiet (429), at the most."""
-        link = BrokerLink.objects.get(brokerage_account=self.account)
-        if link.paused_until is None or link.paused_until < self.now:
+        link = BrokerLink.objects.filter(brokerage_account=self.account).first()
+        if link is None or link.paused_until is None or link.paused_until < self.now:
             return 0
         return (link.paused_until - self.now).total_seconds() + BEAT
 

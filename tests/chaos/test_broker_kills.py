@@ -41,8 +41,14 @@ class Maker(AlpacaVendor):
 class BrokerDesk:
     """One account at the vendor, and the processes that serve it."""
 
-    def __init__(self, fleet: Fleet, theirs: VendorAccount, account: Any) -> None:  # noqa: F811
-        self.fleet, self.theirs, self.account = fleet, theirs, account
+    def __init__(
+        self,
+        fleet: Fleet,  # noqa: F811
+        vendor: AlpacaVendor,
+        theirs: VendorAccount,
+        account: Any,
+    ) -> None:
+        self.fleet, self.vendor, self.theirs, self.account = fleet, vendor, theirs, account
         self.orders: list[int] = []
         self.unsent = 0
 
@@ -55,6 +61,8 @@ class BrokerDesk:
     def killed_at(self, process: Process, point: str) -> None:
         """Start the process, give it work, and see it die at its point."""
         doomed = self.fleet.start(process, point)
+        if process is VENUE:  # else the other process may book the fill before the stream hears
+            wait_until(lambda: self.vendor.stream.listening, BOOT, f"a stream\n{self.words()}")
         self.place()
         wait_until(
             lambda: doomed.poll() is not None,
@@ -120,7 +128,7 @@ def broker_desk(fleet: Fleet, transactional_db: None) -> Iterator[BrokerDesk]:  
             key=BrokerKey("PKCHAOS", "secret-of-chaos"),
             now=timezone.now(),
         )
-        desk = BrokerDesk(fleet, theirs, account)
+        desk = BrokerDesk(fleet, vendor, theirs, account)
 
         def ready() -> bool:
             account.refresh_from_db()

@@ -160,6 +160,16 @@ def test_the_name_of_a_made_up_fill_fits_however_long_the_orders_is(
     line.agree()
 
 
+def test_an_id_that_the_broker_has_already_is_our_own_order(line: Line):  # noqa: F811
+    """Fails where that refusal is taken for one of the order."""
+    taken = b'{"code": 40010001, "message": "client_order_id must be unique"}'
+    line.vendor.faults.add("submit", answer(422, taken, accept=True))
+    order = line.send(line.place())
+    assert order.state in {"accepted", "new"} and order.broker_order_id in line.theirs.orders
+    assert line.vendor.called("submit") == 1
+    line.agree()
+
+
 # ── cancels and replacements ─────────────────────────────────────────────────
 def test_a_cancel_that_the_broker_takes_back_is_asked_for_again(
     line: Line,  # noqa: F811
