@@ -73,7 +73,8 @@ def doors_lived(alice: Any, charlie: Any, monkeypatch: Any) -> tuple[Said, Broke
     account, path = BrokerageAccount.objects.get(pk=account_id), f"accounts/{account_id}"
     assert credential_read(account).secret_key == SECRET
     tell("twice", script.post("accounts", WISH), 422)
-    tell("by another", ApiClient(user=charlie).post("accounts", WISH), 422)
+    tell("by another", ApiClient(user=charlie).post("accounts", WISH), 201)
+    tell("twice", script.post("accounts", WISH), 422)
     tell("unconfirmed", script.post("accounts", {**WISH, "mode": "live"}), 422)
     tell("misplaced", script.post("accounts", {**WISH, "broker": [SECRET]}), 400)
     tell("broken", script.post("accounts", json.dumps(WISH)[:-1]), 400)

@@ -210,7 +210,7 @@ STOPPED_LINE = r"stopped; nothing is left running"
 def test_the_whole_product_starts_heals_stops_and_recovers_from_kill_9(start: Any) -> None:
     product = start()
     product.until(r"demo login: demo +password: paper-")
-    product.until(r"this is paper money")
+    product.until(r"the demo account trades paper money")
     product.until_well()
 
     # Whatever dies comes back, and it is said; the servers too.

@@ -170,17 +170,19 @@ def test_a_report_that_cannot_be_does_not_stop_the_venue(desk: Desk, caplog):
 
     from trading.brokers.paper.venue import BrokerReport
     from trading.domain.orders import OrderState
+    from trading.models import Order
 
     poisoned, fine = (desk.send(desk.place("buy", "10", limit="100.00")) for _ in range(2))
     [lie] = desk.venue.look(desk.paper(poisoned).pk, desk.now)
     desk.tell(lie)
     poisoned = desk.send(desk.place("buy", "5", limit="90.00"))
     desk.tell(next(iter(desk.venue.look(desk.paper(poisoned).pk, desk.now))))
+    Order.objects.filter(pk=poisoned.pk).update(state="partially_filled")
     truth = list(desk.venue.look(desk.paper(fine).pk, desk.now))
     impossible = replace(
-        lie.order, client_order_id=poisoned.client_order_id, state=OrderState.REPLACED, fills=()
+        lie.order, client_order_id=poisoned.client_order_id, state=OrderState.REJECTED, fills=()
     )
     apply([BrokerReport(lie.account_id, impossible), *truth])
     assert desk.fresh(fine).state == "filled"
-    assert desk.fresh(poisoned).state == "new"
+    assert desk.fresh(poisoned).state == "partially_filled"
     assert "report_refused" in caplog.messages

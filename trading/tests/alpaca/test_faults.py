@@ -133,15 +133,12 @@ def test_a_name_that_nobody_knows(settings, broker):
         AlpacaBroker(1, BrokerKey("PK", "secret"), "paper").submit_order(request())
 
 
-IN_A_MINUTE = datetime.now(UTC) + timedelta(minutes=1)
-
-
 @pytest.mark.parametrize(
     ("headers", "about"),
     [
         ({"Retry_After": "7"}, timedelta(seconds=7)),
-        ({"Retry_After": format_datetime(IN_A_MINUTE, usegmt=True)}, timedelta(minutes=1)),
-        ({"X_RateLimit_Reset": str(int(IN_A_MINUTE.timestamp()))}, timedelta(minutes=1)),
+        ({"Retry_After": lambda at: format_datetime(at, usegmt=True)}, timedelta(minutes=1)),
+        ({"X_RateLimit_Reset": lambda at: str(int(at.timestamp()))}, timedelta(minutes=1)),
         ({"Retry_After": "999999999999999999"}, timedelta(hours=1)),
         ({"Retry_After": "soon", "X_RateLimit_Reset": "later"}, None),
         ({}, None),
@@ -150,6 +147,8 @@ IN_A_MINUTE = datetime.now(UTC) + timedelta(minutes=1)
 def test_too_many_requests(vendor, theirs, broker, headers, about):
     """Refused before it counts, in one request, with the time at which to come again."""
     vendor.tells_limits = False
+    at = datetime.now(UTC) + timedelta(minutes=1)
+    headers = {name: told(at) if callable(told) else told for name, told in headers.items()}
     asked = request()
     body = b'{"code":42910000,"message":"rate limit exceeded"}'
     vendor.faults.add("submit", answer(429, body, **headers))

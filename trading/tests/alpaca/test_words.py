@@ -208,7 +208,8 @@ STATES = {
 
 @pytest.mark.parametrize("status", list(OrderStatus))
 def test_every_status(status):
-    made = parse.order({**ORDER, "status": status.value}, now=NOW)
+    filled = "1" if status.value in {"filled", "partially_filled"} else "0"
+    made = parse.order({**ORDER, "status": status.value, "filled_qty": filled}, now=NOW)
     assert made.state == STATES[status.value] and made.raw_status == status.value
 
 
