@@ -263,10 +263,7 @@ class Line(OtherEnd):
         self.wire.down = not self.wire.down
 
     def hide(self) -> None:
-        hides = (
-            self.dice.random() < 0.7 and self.opened
-        )  # what the first reading cannot see is lost
-        self.vendor.hides_for = HIDING if hides else timedelta(0)
+        self.vendor.hides_for = HIDING if self.dice.random() < 0.7 else timedelta(0)
 
     def slow(self) -> None:
         self.vendor.cancels_at_once = self.dice.random() < 0.5

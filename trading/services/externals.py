@@ -13,7 +13,7 @@ from portfolio.services.books import Books, account_lock
 from portfolio.services.holds import hold_open
 from speedtrade.lib.money import ZERO, times
 from trading.brokers.base import BrokerOrder, BrokerPosition, BrokerTerms
-from trading.domain.orders import OrderState, OrderType, TimeInForce
+from trading.domain.orders import FINAL_STATES, OrderState, OrderType, TimeInForce
 from trading.models import Order, OrderEvent
 from trading.services.moves import hold_kind, order_hold
 
@@ -79,10 +79,30 @@ def position_value(instrument: Instrument, qty: Decimal) -> Decimal:
     return times(abs(qty), quote.last) if quote else ZERO
 
 
-def order_import(*, account_id: int, report: BrokerOrder, base: bool, now: datetime) -> Order:
+def filled_before(report: BrokerOrder, began: datetime) -> Decimal | None:
+    """What of an order had filled when our books began, so that it is in their opening balance.
+
+    None where it is none of our business (it was final by then), or where nobody can say yet.
+    """
+    terms = report.terms
+    if terms is None:
+        return None
+    if terms.created_at >= began:
+        return ZERO
+    if sum((fill.qty for fill in report.fills), ZERO) != report.filled_qty:
+        return None
+    before = sum((fill.qty for fill in report.fills if fill.executed_at <= began), ZERO)
+    over = report.state in FINAL_STATES and before == report.filled_qty
+    return None if over else before
+
+
+def order_import(
+    *, account_id: int, report: BrokerOrder, base: Decimal, since: datetime, now: datetime
+) -> Order:
     """A row for an order that was not placed here; its state and fills come by `report_apply`.
 
-    `base`: what had filled is in the opening balance already. Raises UnknownInstrument.
+    `base`: what of it is in the opening balance of our books, which begin at `since`. Raises
+    UnknownInstrument.
     """
     terms = report.terms
     if terms is None:
@@ -95,7 +115,7 @@ def order_import(*, account_id: int, report: BrokerOrder, base: bool, now: datet
         ).first()
         if known is not None:
             return known
-        order = _order(account, instrument, report, terms, base, now)
+        order = _order(account, instrument, report, terms, base, max(since, terms.created_at))
         order.save(force_insert=True)
         kind, asset = hold_kind(order.side, account.currency, instrument.symbol)
         books = Books(account)
@@ -124,11 +144,10 @@ def _order(
     instrument: Instrument,
     report: BrokerOrder,
     terms: BrokerTerms,
-    base: bool,
-    now: datetime,
+    base: Decimal,
+    at: datetime,
 ) -> Order:
-    filled = report.filled_qty if base else ZERO
-    qty = None if terms.qty is None else max(terms.qty - filled, instrument.qty_step)
+    qty = None if terms.qty is None else max(terms.qty - base, instrument.qty_step)
     notional = terms.notional if qty is None else None
     if qty is None and notional is None:
         qty = report.filled_qty or instrument.qty_step
@@ -151,10 +170,10 @@ def _order(
         state=OrderState.SUBMITTING.value,
         broker_order_id=report.broker_order_id,
         external=True,
-        cum_base=filled,
-        created_at=now if base else terms.created_at,
+        cum_base=base,
+        created_at=at,
         submitted_at=terms.created_at,
-        updated_at=now,
+        updated_at=at,
     )
 
 

@@ -23,7 +23,13 @@ from trading.models import Order, Submission, SubmissionAction
 from trading.selectors import halt_open
 from trading.services.executions import report_apply
 from trading.services.moves import order_move
-from trading.services.submissions import order_adopt, order_submit, order_tell_cancel, ref_of
+from trading.services.submissions import (
+    is_ours,
+    order_adopt,
+    order_submit,
+    order_tell_cancel,
+    ref_of,
+)
 
 logger = logging.getLogger(__name__)
 SWEEP_BATCH = 200
@@ -127,7 +133,7 @@ def _listed_nowhere(broker: Broker, order: Order, submission: Submission) -> boo
     except BrokerError:
         return False
     for report in found:
-        if report.client_order_id == order.client_order_id:
+        if report.client_order_id == order.client_order_id and is_ours(order, report):
             report_apply(
                 account_id=order.brokerage_account_id,
                 report=report,

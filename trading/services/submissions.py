@@ -41,6 +41,8 @@ from trading.services.replacements import replacement_give_up
 
 logger = logging.getLogger(__name__)
 RESEND_AFTER = timedelta(seconds=1)  # and twice as long with each try
+OLDER_BY = timedelta(minutes=1)  # more than clocks differ by
+TAKEN = "The broker has another order with this client order id. Choose a new one."
 RESEND_AFTER_MAX = timedelta(seconds=15)
 
 
@@ -276,9 +278,23 @@ def order_adopt(order: Order, submission: Submission, broker: Broker) -> bool | 
         return None
     if report is None:
         return False
+    if not is_ours(order, report):
+        report = _refused(order, "client_order_id_taken", TAKEN)
     _record(order, submission, report, "sweep")
     crash_point("after_adopt_before_release")
     return True
+
+
+def is_ours(order: Order, report: BrokerOrder) -> bool:
+    """Whether the order that a broker has under our id is the one that we sent.
+
+    An id that a user chose may have served there before, for something else.
+    """
+    terms = report.terms
+    if terms is None or order.state != OrderState.SUBMITTING:
+        return True
+    older = terms.created_at < order.created_at - OLDER_BY
+    return not older and (terms.symbol, terms.side) == (order.instrument.symbol, order.side)
 
 
 def request_of(order: Order) -> BrokerRequest:

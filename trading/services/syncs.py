@@ -41,7 +41,12 @@ from trading.services.cancels import cancel_again
 from trading.services.differences import books_compare
 from trading.services.events import cash_events_book
 from trading.services.executions import ABSENT, fills_make_up, report_apply
-from trading.services.externals import UnknownInstrument, order_import, position_open
+from trading.services.externals import (
+    UnknownInstrument,
+    filled_before,
+    order_import,
+    position_open,
+)
 from trading.services.submissions import ref_of
 
 logger = logging.getLogger(__name__)
@@ -149,7 +154,7 @@ def _open(account: BrokerageAccount, broker: Broker, now: datetime) -> None:
         link.save()
         # With the books, or never: a later reading takes them for orders of before.
         for report in orders:
-            _take_in(account, report, now, base=True)
+            _take_in(account, report, now, opening=True)
     account_activate(account_id=account.pk, now=timezone.now(), currency=holdings.currency)
     account_synced(account_id=account.pk, now=timezone.now())
     live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
@@ -271,24 +276,25 @@ def orders_follow(
 
 
 def _take_in(
-    account: BrokerageAccount, report: BrokerOrder, now: datetime, *, base: bool = False
+    account: BrokerageAccount, report: BrokerOrder, now: datetime, *, opening: bool = False
 ) -> bool:
     """Apply a report, importing its order first where it is not ours; whether its fills are known.
 
-    `base`: our books have just begun, and hold what had filled already.
+    `opening`: the first reading shows it, so all that has filled is in the opening balance.
     """
-    known = Order.objects.filter(
-        brokerage_account=account, client_order_id=report.client_order_id
-    ).exists()
+    mine = Order.objects.filter(brokerage_account=account)
+    known = mine.filter(client_order_id=report.client_order_id).exists()
     if not known:
-        began = BrokerLink.objects.filter(brokerage_account=account).values_list(
-            "began_at", flat=True
-        )
-        start = began.first()
-        if not base and (report.terms is None or start is None or report.terms.created_at < start):
-            return True  # of before our books; it was final when they began
+        link = BrokerLink.objects.filter(brokerage_account=account).first()
+        if link is None or link.began_at is None:
+            return True
+        base = report.filled_qty if opening else filled_before(report, link.began_at)
+        if base is None:
+            return True
         try:
-            order_import(account_id=account.pk, report=report, base=base, now=now)
+            order_import(
+                account_id=account.pk, report=report, base=base, since=link.began_at, now=now
+            )
         except UnknownInstrument as error:
             logger.warning("external_ignored", extra={"account": account.pk, "why": str(error)})
             return True

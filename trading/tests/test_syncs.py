@@ -1,7 +1,7 @@
 """An account at a broker from its first reading on, with the real adapter against the loopback."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -67,8 +67,9 @@ class Line:
         *,
         key: str | None = None,
         account: BrokerageAccount | None = None,
+        client_order_id: str | None = None,
     ) -> Order:
-        intent = self.intent(side, qty, limit)
+        intent = replace(self.intent(side, qty, limit), client_order_id=client_order_id)
         self.price()
         return order_place(
             account=account or self.account,
@@ -187,6 +188,28 @@ def test_an_open_order_of_before_is_taken_in_with_what_is_left_of_it(
     order.refresh_from_db()
     assert (order.state, order.filled_qty, order.filled_notional) == ("filled", 7, 693)
     line.agree()
+
+
+def test_an_order_of_before_that_the_list_shows_late_is_taken_in_with_what_came_after(
+    alice: User, vendor: AlpacaVendor
+):
+    """Fails where an order older than our books is passed over: its fill would have no order."""
+    market.instrument("AAPL")
+    theirs = vendor.open_account(KEY.api_key, KEY.secret_key, cash="10000")
+    before = theirs.external("AAPL", "buy", "10", limit_price=D(100))
+    gone = theirs.external("AAPL", "buy", "1", limit_price=D(100))
+    theirs.fill(before, "3", "100")
+    theirs.fill(gone, "1", "100")
+    hidden, theirs.orders = theirs.orders, {}
+    line = Line(alice, vendor, theirs, connect(alice))
+    assert line.sync()
+    theirs.orders = hidden
+    theirs.fill(before, "2", "99")
+    line.compare()
+    order = Order.objects.get()
+    assert (order.cum_base, order.qty, order.filled_qty) == (3, 7, 2)
+    line.agree()
+    assert not Difference.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -319,6 +342,19 @@ def test_an_answer_lost_on_the_way_is_adopted_and_nothing_is_sent_twice(line: Li
     assert line.fresh(order).state in {"accepted", "new"}
     assert line.vendor.called("submit") == 1
     line.agree()
+
+
+def test_an_id_that_served_the_broker_before_is_refused_and_not_adopted(line: Line):
+    """Fails without a look at what it is: last week's order would be booked as this one."""
+    other = line.theirs.external("AAPL", "buy", "2")
+    other.created_at -= timedelta(days=7)
+    line.theirs.fill(other, "2", "100")
+    line.compare()
+    line.price()
+    order = line.place(client_order_id=other.client_order_id)
+    order = line.send(order)
+    assert (order.state, order.reject_code) == ("rejected", "client_order_id_taken")
+    assert line.pocket().reserved == 0 and not Fill.objects.filter(order=order).exists()
 
 
 def test_an_order_that_never_arrived_is_lost_in_words_and_can_be_given_up(line: Line):
