@@ -97,7 +97,7 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "links": [SortLink(""), SortLink("", "down", True)],
         "lists": LISTS,
         "column_choices": HOLDINGS.choices({}),
-        "accounts_mine": ACCOUNTS,
+        "account_samples": ACCOUNTS,
         "charted": instruments_listed().first() or rows[0]["instrument"],
         "ranges": RANGES.items(),
         "range": TODAY,

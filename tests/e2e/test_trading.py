@@ -108,7 +108,7 @@ def test_the_estimate_follows_the_ticket_and_a_chip_fills_it(people: People) -> 
     page.goto(page.url.replace("/dashboard", "/markets/ETH-USD"))
     page.get_by_label("Amount", exact=True).fill("1")
     expect(page.locator("#estimate")).to_contain_text("Estimated cost")
-    page.get_by_label("Dollars").check(force=True)
+    page.get_by_role("radio", name="Dollars").check(force=True)
     page.get_by_role("button", name="50%").click()
     expect(page.get_by_label("Amount", exact=True)).to_have_value("49950.04")
     expect(page.locator("#estimate")).to_contain_text("$49.95")
