@@ -79,20 +79,26 @@ def position_value(instrument: Instrument, qty: Decimal) -> Decimal:
     return times(abs(qty), quote.last) if quote else ZERO
 
 
-def filled_before(report: BrokerOrder, began: datetime) -> Decimal | None:
+def filled_before(report: BrokerOrder, began: datetime, *, opening: bool = False) -> Decimal | None:
     """What of an order had filled when our books began, so that it is in their opening balance.
 
     None where it is none of our business (it was final by then), or where nobody can say yet.
+    `opening`: the reading that they begin with shows the order, so it shows all of that.
     """
     terms = report.terms
     if terms is None:
         return None
-    if terms.created_at >= began:
+    if opening:
+        before = report.filled_qty
+    elif terms.created_at >= began:
         return ZERO
-    if sum((fill.qty for fill in report.fills), ZERO) != report.filled_qty:
+    elif sum((fill.qty for fill in report.fills), ZERO) != report.filled_qty:
         return None
-    before = sum((fill.qty for fill in report.fills if fill.executed_at <= began), ZERO)
-    over = report.state in FINAL_STATES and before == report.filled_qty
+    else:
+        before = sum((fill.qty for fill in report.fills if fill.executed_at <= began), ZERO)
+    # A word about its state may be strange; a quantity that is all there leaves nothing to come.
+    full = terms.qty is not None and before >= terms.qty
+    over = before == report.filled_qty and (full or report.state in FINAL_STATES)
     return None if over else before
 
 

@@ -288,7 +288,7 @@ def _take_in(
         link = BrokerLink.objects.filter(brokerage_account=account).first()
         if link is None or link.began_at is None:
             return True
-        base = report.filled_qty if opening else filled_before(report, link.began_at)
+        base = filled_before(report, link.began_at, opening=opening)
         if base is None:
             return True
         try:
