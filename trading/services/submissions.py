@@ -5,6 +5,7 @@ it by client order id. It is never sent again while the outcome is unknown.
 """
 
 import logging
+import re
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -41,7 +42,8 @@ from trading.services.replacements import replacement_give_up
 
 logger = logging.getLogger(__name__)
 RESEND_AFTER = timedelta(seconds=1)  # and twice as long with each try
-OLDER_BY = timedelta(minutes=1)  # more than clocks differ by
+MINTED = re.compile(r"[0-9a-f]{32}")  # what `uuid4().hex` looks like
+OLDER_BY = timedelta(hours=1)  # more than clocks differ by
 TAKEN = "The broker has another order with this client order id. Choose a new one."
 RESEND_AFTER_MAX = timedelta(seconds=15)
 
@@ -288,10 +290,15 @@ def order_adopt(order: Order, submission: Submission, broker: Broker) -> bool | 
 def is_ours(order: Order, report: BrokerOrder) -> bool:
     """Whether the order that a broker has under our id is the one that we sent.
 
-    An id that a user chose may have served there before, for something else.
+    An id that a user chose may have served there before, for something else. One that we minted
+    cannot have, so no clock, however wrong, makes a stranger of our own order.
     """
     terms = report.terms
-    if terms is None or order.state != OrderState.SUBMITTING:
+    if (
+        terms is None
+        or order.state != OrderState.SUBMITTING
+        or MINTED.fullmatch(order.client_order_id)
+    ):
         return True
     older = terms.created_at < order.created_at - OLDER_BY
     return not older and (terms.symbol, terms.side) == (order.instrument.symbol, order.side)

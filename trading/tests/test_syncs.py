@@ -357,6 +357,17 @@ def test_an_id_that_served_the_broker_before_is_refused_and_not_adopted(line: Li
     assert line.pocket().reserved == 0 and not Fill.objects.filter(order=order).exists()
 
 
+def test_a_clock_that_is_hours_wrong_makes_no_stranger_of_our_own_order(line: Line):
+    """Fails where age alone decides: a live order would be called refused, its hold released."""
+    line.vendor.clock_offset = -timedelta(hours=3)
+    line.vendor.faults.add("submit", drop_after())
+    order = line.send(line.place())
+    line.look(order, after=6)
+    order = line.fresh(order)
+    assert order.state in {"accepted", "new"} and order.reject_code == ""
+    assert Hold.objects.get(order_ref=order.pk).amount == 1000
+
+
 def test_an_order_that_never_arrived_is_lost_in_words_and_can_be_given_up(line: Line):
     line.vendor.faults.add("submit", drop_before())
     order = line.send(line.place())
