@@ -132,6 +132,7 @@ class BrokerOrder:
     fills: tuple[BrokerFill, ...]
     at: datetime
     reason: str = ""
+    code: str = ""  # of a refusal, as our catalogue or the broker names it
     complete: bool = False  # the broker says that nothing is left to fill
     avg_price: Decimal | None = None
     terms: BrokerTerms | None = None

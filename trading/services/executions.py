@@ -240,8 +240,9 @@ def _move(order: Order, report: BrokerOrder, source: str, now: datetime) -> bool
         new = OrderState.REPLACED  # the cancel that makes room for the successor
     if new == old:
         return named
-    if new == OrderState.REJECTED and not order.reject_reason:
-        order.reject_code, order.reject_reason = "broker_rejected", report.reason[:300]
+    if new == OrderState.REJECTED:
+        order.reject_code = report.code or "broker_rejected"
+        order.reject_reason = report.reason[:300]
     if old == OrderState.REJECTED:
         order.reject_code = order.reject_reason = ""
         logger.error("order_resurrected", extra={"order": order.pk})

@@ -54,7 +54,7 @@ def order_move(
         new_state=new.value,
         source=source,
         actor=actor,
-        reason=reason,
+        reason=reason[:300],  # a broker may say more than a row keeps
         data=data,
     )
 

@@ -163,8 +163,7 @@ def order_look(*, order_id: int, now: datetime) -> bool:
 
 
 def _refused(order: Order, code: str, detail: str) -> BrokerOrder:
-    """A definite refusal as a report, its code and words noted with the order."""
-    Order.objects.filter(pk=order.pk).update(reject_code=code, reject_reason=detail[:300])
+    """A definite refusal as a report."""
     return BrokerOrder(
         order.client_order_id,
         "",
@@ -172,7 +171,8 @@ def _refused(order: Order, code: str, detail: str) -> BrokerOrder:
         order.filled_qty,
         (),
         timezone.now(),
-        detail,
+        reason=detail,
+        code=code,
     )
 
 

@@ -126,6 +126,13 @@ def test_a_refusal_releases_the_hold_and_says_why(desk: Desk, vendor: Vendor):
     desk.check()
 
 
+def test_a_refusal_of_many_words_is_a_refusal_all_the_same(desk: Desk, vendor: Vendor):
+    """Fails where the words are not cut: no row holds them, and the order would wait for ever."""
+    vendor.script = [OrderRejected("wordy", "no " * 200)]
+    order = desk.send(desk.place("buy", "10"))
+    assert (order.state, order.reject_code, desk.reserved) == ("rejected", "wordy", 0)
+
+
 def test_what_was_proved_unsent_goes_again(desk: Desk, vendor: Vendor):
     vendor.script = [NotSent("connection refused")]
     order = desk.send(desk.place("buy", "10"))
