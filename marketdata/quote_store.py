@@ -23,7 +23,7 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from marketdata.domain.quotes import Quote, quote_from_wire, quote_to_wire
-from speedtrade.lib.redis import redis_client
+from speedtrade.lib.redis import redis_client, redis_failed, redis_resting
 
 logger = logging.getLogger(__name__)
 
@@ -165,9 +165,12 @@ def _parse_all(rows: Iterable[str | None]) -> dict[str, Quote]:
 
 
 def _read(what: str, otherwise: T, ask: Callable[[], Any]) -> T:
+    if redis_resting():
+        return otherwise
     try:
         answer: T = ask()
     except RedisError:
+        redis_failed()
         logger.warning("quote_store_away", extra={"call": what})
         return otherwise
     return answer

@@ -111,6 +111,9 @@ ROOT_URLCONF = "speedtrade.urls"
 WSGI_APPLICATION = "speedtrade.wsgi.application"
 ASGI_APPLICATION = "speedtrade.asgi.application"
 WEB_THREADS = env_int("WEB_THREADS", 8, low=1)  # threads that serve HTTP in one web process
+# From SIGTERM until nobody new is let in: a proxy reads /health/ready and looks elsewhere.
+WEB_DRAIN_WAIT = timedelta(seconds=env_int("WEB_DRAIN_SECONDS", 5 if PRODUCTION else 0))
+WEB_DRAIN_REQUESTS = timedelta(seconds=8)  # and then, for requests in hand to be finished
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -174,6 +177,7 @@ REDIS_URL = env_str(
 if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
     raise BadSetting("REDIS_URL must be a redis://, rediss:// or unix:// address.")
 REDIS_TIMEOUT = timedelta(seconds=2)
+REDIS_PAUSE = timedelta(seconds=2)  # after a failure, in which those who can do without do
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
@@ -258,7 +262,6 @@ RATE_API_PER_USER = env_str("RATE_API_PER_USER", "600/minute;100/second")
 RATE_ORDERS_PER_USER = env_str("RATE_ORDERS_PER_USER", "300/minute;100/second")
 RATE_CONNECT_PER_USER = env_str("RATE_CONNECT_PER_USER", "20/minute;120/hour")
 RATE_FALLBACK_SHARE = Decimal("0.5")  # of each rate, counted per process, while Redis is away
-RATE_REDIS_PAUSE = timedelta(seconds=2)  # after a failure, before the limiter asks Redis again
 
 # ── browsers: cookies, headers, CSP ─────────────────────────────────────────
 SESSION_COOKIE_HTTPONLY = True

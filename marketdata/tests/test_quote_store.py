@@ -1,6 +1,7 @@
 """The last quotes, in Redis."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -70,3 +71,18 @@ def test_numbers_keep_every_digit():
     quote = make_quote("SHIB/USD", "0.00001234", at=NOW)
     quote_store.quotes_put([quote])
     assert quote_store.quote_get("SHIB/USD").last == Decimal("0.00001234")
+
+
+def test_after_a_failure_readers_do_not_ask_for_a_while(redis_away, caplog):
+    assert quote_store.quote_get("AAPL") is None
+    caplog.clear()
+    assert quote_store.quotes_all() == {}
+    assert "quote_store_away" not in caplog.text  # it was not asked
+
+
+def test_the_readers_ask_again_after_the_pause(monkeypatch):
+    quote_store.quotes_put([make_quote("AAPL", "1", at=NOW)])
+    monkeypatch.setattr("speedtrade.lib.redis._rest_until", time.monotonic() + 60)
+    assert quote_store.quote_get("AAPL") is None
+    monkeypatch.setattr("speedtrade.lib.redis._rest_until", time.monotonic())
+    assert quote_store.quote_get("AAPL") is not None

@@ -19,13 +19,12 @@ from django.http import HttpRequest, HttpResponseBase
 from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import MovingWindowRateLimiter
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from speedtrade.lib.errors import DomainError
+from speedtrade.lib.redis import redis_failed, redis_resting, redis_retry
 
 logger = logging.getLogger(__name__)
 PREFIX = "st:limit"
@@ -34,7 +33,6 @@ IPV6_NETWORK = 64  # bits; one household has 2**64 addresses, so they count as o
 # The memory storage of `limits` drops the lock of a key while others wait for it, and so may count
 # two at once as one; all counts of a process behind one lock are exact.
 _local_lock = threading.Lock()
-_ask_redis_after = 0.0  # time.monotonic(); later after a failure, so that an outage costs no waits
 
 
 class RateLimited(DomainError):
@@ -51,9 +49,7 @@ def _shared() -> MovingWindowRateLimiter:
         key_prefix=PREFIX,
         socket_timeout=seconds,
         socket_connect_timeout=seconds,
-        # Once, at once, for a connection that idled; more would keep the request waiting for
-        # seconds, and the local count is at hand.
-        retry=Retry(NoBackoff(), 1),  # type: ignore[arg-type]
+        retry=redis_retry(),  # type: ignore[arg-type]
     )
     return MovingWindowRateLimiter(storage)
 
@@ -83,7 +79,7 @@ def rate_take(*, name: str, who: str, rate: str, detail: str = "") -> None:
     What is refused is not counted, so a limit ends by itself even for who does not stop asking.
     """
     key = _hash(who)
-    if time.monotonic() >= _ask_redis_after:
+    if not redis_resting():
         try:
             wait = _hit(_shared(), _parse(rate), name, key)
         except RedisError:
@@ -97,8 +93,7 @@ def rate_take(*, name: str, who: str, rate: str, detail: str = "") -> None:
 
 
 def _redis_failed(name: str) -> None:
-    global _ask_redis_after
-    _ask_redis_after = time.monotonic() + settings.RATE_REDIS_PAUSE.total_seconds()
+    redis_failed()
     logger.warning("limiter_without_redis", extra={"limit": name})
 
 
@@ -124,7 +119,7 @@ def rate_clear(*, name: str, who: str, rate: str) -> None:
     with _local_lock:
         for item in _parse(rate, settings.RATE_FALLBACK_SHARE):
             _local().clear(item, name, key)
-    if time.monotonic() < _ask_redis_after:
+    if redis_resting():
         return
     try:
         for item in _parse(rate):

@@ -1,5 +1,10 @@
-"""One small pool of Redis connections per process, with time limits on everything."""
+"""One small pool of Redis connections per process, with time limits on everything.
 
+Whoever can do without an answer asks `redis_resting` first and tells of a failure by
+`redis_failed`: then one request waits for a Redis that is silent, and the others do not.
+"""
+
+import time
 from functools import lru_cache
 
 import redis
@@ -9,9 +14,26 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-#: Once, at once: a connection that idled may be dead. More tries would outlast REDIS_TIMEOUT, and
-#: whoever can wait has a loop of its own.
+#: Once, at once, and only where the connection broke: it may have idled. What was silent for
+#: REDIS_TIMEOUT will be silent again, and whoever can wait has a loop of its own.
 RETRIES = 1
+_rest_until = 0.0  # time.monotonic()
+
+
+def redis_failed() -> None:
+    """Redis did not answer just now: leave it alone for REDIS_PAUSE."""
+    global _rest_until
+    _rest_until = time.monotonic() + settings.REDIS_PAUSE.total_seconds()
+
+
+def redis_resting() -> bool:
+    """Whether it failed so lately that asking would only cost time."""
+    return time.monotonic() < _rest_until
+
+
+def redis_retry() -> Retry:
+    """How often the clients of this process try; see RETRIES."""
+    return Retry(NoBackoff(), RETRIES, supported_errors=(redis.ConnectionError,))
 
 
 @lru_cache(maxsize=1)
@@ -24,7 +46,7 @@ def redis_client() -> "redis.Redis[str]":
         socket_timeout=seconds,
         socket_connect_timeout=seconds,
         health_check_interval=15,
-        retry=Retry(NoBackoff(), RETRIES),
+        retry=redis_retry(),
     )
 
 

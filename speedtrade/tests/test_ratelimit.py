@@ -10,7 +10,7 @@ from django.test import RequestFactory
 
 from speedtrade.lib import ratelimit
 from speedtrade.lib.ratelimit import RateLimited, client_address, rate_clear, rate_take
-from speedtrade.lib.redis import redis_client
+from speedtrade.lib.redis import redis_client, redis_resting
 from speedtrade.testing.cast import ApiClient
 
 RATE = "20/minute"
@@ -40,7 +40,6 @@ def granted(times: int, *, threads: int = 1, rate: str = RATE, who: str = "alice
 @pytest.fixture(autouse=True)
 def _fresh_local_count(monkeypatch: pytest.MonkeyPatch) -> None:
     ratelimit._local.cache_clear()
-    monkeypatch.setattr(ratelimit, "_ask_redis_after", 0.0)
 
 
 @pytest.fixture
@@ -131,10 +130,10 @@ def test_without_redis_nobody_waits_for_it_twice(redis_away, monkeypatch):
 @pytest.mark.keep_redis
 def test_when_redis_is_back_it_counts_again(redis_away, settings, monkeypatch):
     granted(1)
-    assert ratelimit._ask_redis_after > time.monotonic()
+    assert redis_resting()
     monkeypatch.undo()
     ratelimit._shared.cache_clear()
-    monkeypatch.setattr(ratelimit, "_ask_redis_after", 0.0)
+    monkeypatch.setattr("speedtrade.lib.redis._rest_until", 0.0)
     settings.REDIS_URL = os.environ["REDIS_URL"]
     redis_client().flushdb()
     assert granted(30, who="carol") == 20
