@@ -27,4 +27,4 @@ COPY --from=build /app /app
 USER 10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=8s --start-period=40s CMD ["python", "-m", "speedtrade.healthcheck"]
-CMD ["python", "-m", "daphne", "-b", "0.0.0.0", "-p", "8000", "-v", "0", "--no-server-name", "--http-timeout=60", "--websocket_timeout=43200", "--websocket-max-message-size=16384", "speedtrade.asgi:application"]
+CMD ["python", "-m", "speedtrade.web", "-b", "0.0.0.0", "-p", "8000", "-v", "0", "--no-server-name", "--http-timeout=60", "--websocket_timeout=43200", "--websocket-max-message-size=16384", "speedtrade.asgi:application"]

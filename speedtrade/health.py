@@ -15,7 +15,7 @@ import redis
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import connections
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from redis.backoff import NoBackoff
@@ -106,6 +106,15 @@ def _age(heartbeat: str | None, now: float, limit: float) -> str:
     return "ok" if age <= limit else f"last seen {age:.0f} s ago"
 
 
+_leaving = False  # this process was told to end
+
+
+def leave_service() -> None:
+    """From now on `/health/ready` says no. For a process that is about to end."""
+    global _leaving
+    _leaving = True
+
+
 _kept: tuple[float, HealthReport] | None = None
 
 
@@ -130,3 +139,17 @@ def health(request: HttpRequest) -> JsonResponse:
         response.status_code = 503
         response["Retry-After"] = str(RETRY_AFTER)
     return response
+
+
+@login_not_required
+@never_cache
+@require_safe
+def ready(request: HttpRequest) -> HttpResponse:
+    """204 where this process may be given requests, 503 while it ends or its database is away.
+
+    For a proxy. Not for anything that stands behind: Redis or a broker being away is no reason to
+    take a process out of service that takes orders.
+    """
+    if _leaving or report_now().status == "down":
+        return HttpResponse(status=503, headers={"Retry-After": str(RETRY_AFTER)})
+    return HttpResponse(status=204)

@@ -20,19 +20,19 @@ class Process:
         return [part.format_map(values) for part in self.argv]
 
 
-_DAPHNE = ("python", "-m", "daphne", "-b", "{bind}", "-p", "{port}", "-v", "0", "--no-server-name")
 _CELERY = ("python", "-m", "celery", "-q", "-A", "speedtrade")
 
 WEB = Process(
     "web",
     (
-        *_DAPHNE,
+        *("python", "-m", "speedtrade.web", "-b", "{bind}", "-p", "{port}", "-v", "0"),
+        "--no-server-name",
         "--http-timeout=60",
         "--websocket_timeout=43200",  # a socket starts afresh twice a day, before its groups expire
         "--websocket-max-message-size=16384",
         "speedtrade.asgi:application",
     ),
-    grace=6,
+    grace=14,  # WEB_DRAIN_WAIT and WEB_DRAIN_REQUESTS, and a little more
 )
 WORKER = Process(
     "worker",

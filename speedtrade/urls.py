@@ -19,6 +19,7 @@ api_v1 = [
 urlpatterns = [
     path("", views.home, name="home"),
     path("health", health.health, name="health"),
+    path("health/ready", health.ready, name="ready"),
     path("offline", views.offline, name="offline"),
     path("sw.js", views.service_worker, name="service-worker"),
     path("status", views.status_page, name="status"),

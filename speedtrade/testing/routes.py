@@ -98,6 +98,7 @@ ROUTES: dict[str, list[Case]] = {
     # ── pages that belong to no app ─────────────────────────────────────────
     "": [open_page("/", GET=IN_ALREADY)],
     "health": [open_page("/health", GET=200)],
+    "health/ready": [open_page("/health/ready", GET=204)],
     "offline": [open_page("/offline", GET=200)],
     "sw.js": [open_page("/sw.js", GET=200)],
     "status": [open_page("/status", GET=200)],

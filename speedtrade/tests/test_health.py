@@ -105,6 +105,26 @@ def test_without_the_database_it_cannot_serve_and_says_when_to_come_back(client:
     assert response.json()["checks"]["database"] == "down"
 
 
+@pytest.mark.usefixtures("no_database")
+def test_without_the_database_no_request_is_wanted(client: Client) -> None:
+    assert client.get("/health/ready").status_code == 503
+
+
+def test_without_redis_and_workers_requests_are_wanted(client: Client, settings: Any) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    health._client.cache_clear()
+    assert client.get("/health/ready").status_code == 204
+
+
+def test_a_process_that_is_told_to_end_wants_no_request(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_leaving", False)
+    assert client.get("/health/ready").status_code == 204
+    health.leave_service()
+    assert client.get("/health/ready").status_code == 503
+
+
 @contextlib.contextmanager
 def silent_port() -> Iterator[int]:
     """A port that takes connections and never answers: a server that hangs."""

@@ -1,0 +1,88 @@
+"""The web process: daphne, which by itself cuts every request off at SIGTERM, ending in order.
+
+SIGTERM takes it out of service first (`/health/ready` says 503 while all is still served, for
+WEB_DRAIN_WAIT, so that a proxy looks elsewhere); then nobody new is let in, sockets are told to
+come back (1012) and requests in hand are finished, within WEB_DRAIN_REQUESTS.
+
+    python -m speedtrade.web -b 127.0.0.1 -p 8000 … speedtrade.asgi:application
+"""
+
+import asyncio
+import logging
+from typing import Any
+
+from daphne.cli import CommandLineInterface  # installs the reactor: before anything of Twisted
+from daphne.server import Server
+from daphne.ws_protocol import WebSocketProtocol
+from django.conf import settings
+from twisted.internet.defer import Deferred
+
+from speedtrade import health
+
+logger = logging.getLogger(__name__)
+SERVICE_RESTART = 1012  # RFC 6455's registry of close codes: come back, perhaps to another process
+LOOK_AGAIN = 0.02  # seconds between two looks at the requests in hand
+
+
+class DrainingServer(Server):
+    """Daphne with an end in order; everything else is daphne's."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._ports: list[Any] = []
+
+    def listen_success(self, port: Any) -> None:
+        self._ports.append(port)
+        super().listen_success(port)
+
+    def kill_all_applications(self) -> "Deferred[None]":
+        """What Twisted waits for before it stops: daphne kills here what we let finish."""
+        return Deferred.fromFuture(asyncio.ensure_future(self._end_in_order()))
+
+    async def _end_in_order(self) -> None:
+        health.leave_service()
+        await asyncio.sleep(settings.WEB_DRAIN_WAIT.total_seconds())
+        for port in self._ports:
+            port.stopListening()
+        for protocol in list(self.connections):
+            if isinstance(protocol, WebSocketProtocol):
+                protocol.sendCloseFrame(
+                    code=SERVICE_RESTART, reasonUtf8=b"restarting", isReply=False
+                )
+        await asyncio.sleep(LOOK_AGAIN)  # and that they hear it
+        deadline = asyncio.get_running_loop().time() + settings.WEB_DRAIN_REQUESTS.total_seconds()
+        while left := self._in_hand():
+            if asyncio.get_running_loop().time() > deadline:
+                logger.error("requests_cut_off", extra={"requests": len(left)})
+                break
+            await asyncio.sleep(LOOK_AGAIN)
+        sockets = [one for one in self._unfinished().values() if one not in left]
+        for application in (*left, *sockets):
+            application.cancel()
+        await asyncio.gather(*left, *sockets, return_exceptions=True)
+
+    def _unfinished(self) -> dict[Any, "asyncio.Future[None]"]:
+        """{connection: what serves it}, of those that are still served."""
+        found = {
+            protocol: details.get("application_instance")
+            for protocol, details in self.connections.items()
+        }
+        return {protocol: one for protocol, one in found.items() if one and not one.done()}
+
+    def _in_hand(self) -> list["asyncio.Future[None]"]:
+        """The requests that have no answer yet."""
+        return [
+            application
+            for protocol, application in self._unfinished().items()
+            if not isinstance(protocol, WebSocketProtocol)
+        ]
+
+
+class Web(CommandLineInterface):
+    """Daphne's own command line, for our server."""
+
+    server_class = DrainingServer
+
+
+if __name__ == "__main__":
+    Web.entrypoint()
