@@ -1,45 +1,25 @@
 """`manage.py up` as a person meets it: refusals in one sentence, and the whole thing alive."""
 
-import contextlib
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import psutil
-import psycopg
 import pytest
 from django.core.management import call_command
 
 from speedtrade import embedded
 from speedtrade.datafolder import PROJECT, CannotStart, FolderLock, data_folder
 from speedtrade.env import read_json
-from speedtrade.healthcheck import ask_health
 from speedtrade.management.commands.up import Run
-from speedtrade.supervisor import MARK
+from speedtrade.testing.product import free_port
+from speedtrade.testing.running import Running, of_folder
 from speedtrade.testing.waiting import wait_until
-
-START = 240  # seconds for a start on a machine that is busy; alone it takes about ten
-
-
-def of_folder(folder: Path) -> list[psutil.Process]:
-    """Every living process of a run on this folder: its children by mark, its servers by place."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            ours = process.environ().get(MARK) == str(folder)
-            if (ours or Path(process.cwd()).is_relative_to(folder)) and (
-                process.status() != psutil.STATUS_ZOMBIE
-            ):
-                found.append(process)
-    return found
 
 
 @pytest.fixture
@@ -51,12 +31,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "JWT_SIGNING_KEY", "FIELD_KEYS"):
         monkeypatch.delenv(name, raising=False)
     return home
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def refusal(port: int) -> str:
@@ -131,68 +105,12 @@ async def test_servers_that_are_set_are_not_started_again(
     assert read_json(folder / "runtime.json").keys() == {"pid"}
 
 
-class Product:
-    """`manage.py up` in a process of its own, its lines collected as they come."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        self.folder, self.port = folder, port
-        self.lines: list[str] = []
-        self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "up", "--port", str(port)],
-            cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout
-        self.lines.extend(iter(self.process.stdout.readline, ""))
-
-    def said(self, pattern: str) -> list[str]:
-        return [line for line in list(self.lines) if re.search(pattern, line)]
-
-    def until(self, pattern: str, seconds: float = START, times: int = 1) -> None:
-        def told_or_over() -> bool:
-            return len(self.said(pattern)) >= times or self.process.poll() is not None
-
-        wait_until(told_or_over, seconds, lambda: f"{pattern!r} in:\n{''.join(self.lines)}")
-        assert len(self.said(pattern)) >= times, "".join(self.lines)
-
-    def until_well(self) -> None:
-        def well() -> bool:
-            return (ask_health("127.0.0.1", self.port) or {}).get("status") == "ok"
-
-        wait_until(well, START, lambda: f"all is well:\n{''.join(self.lines[-40:])}")
-
-    def child(self, part: str) -> psutil.Process:
-        """The eldest process of this run whose command line holds `part`."""
-        found = []
-        for process in of_folder(self.folder):
-            with contextlib.suppress(psutil.NoSuchProcess):  # a connection's process comes and goes
-                if part in " ".join(process.cmdline()):
-                    found.append((process.create_time(), process.pid, process))
-        return min(found)[2]
-
-    def database(self, sql: str) -> Any:
-        address = read_json(self.folder / "runtime.json")["DATABASE_URL"]
-        with psycopg.connect(address, autocommit=True) as connection:
-            cursor = connection.execute(sql)
-            return cursor.fetchone() if cursor.description else None
-
-    def end(self) -> None:
-        for process in (psutil.Process(self.process.pid), *of_folder(self.folder)):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        self.process.wait()
-        self._reader.join(5)
-
-
 @pytest.fixture
 def start(folder: Path) -> Iterator[Any]:
-    begun: list[Product] = []
+    begun: list[Running] = []
 
-    def begin() -> Product:
-        begun.append(Product(folder, free_port()))
+    def begin() -> Running:
+        begun.append(Running(folder, free_port()))
         return begun[-1]
 
     yield begin
@@ -216,7 +134,7 @@ def test_the_whole_product_starts_heals_stops_and_recovers_from_kill_9(start: An
     # Whatever dies comes back, and it is said; the servers too.
     product.database("CREATE TABLE kept AS SELECT 42 AS answer")
     victims = {
-        "web": "daphne",
+        "web": "speedtrade.web",
         "worker": "speedtrade worker",
         "beat": "speedtrade beat",
         "feed": "run_feed",
