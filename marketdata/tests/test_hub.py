@@ -133,6 +133,7 @@ async def test_ten_thousand_ticks_end_with_the_newest_value_at_every_socket():
             assert len(pairs) == len(set(pairs))
 
 
+@pytest.mark.fault("F14")
 async def test_a_slow_socket_delays_nobody():
     async with running_hub() as hub:
         stuck, quick = FakeSocket(pause=60), FakeSocket()

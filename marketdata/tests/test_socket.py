@@ -302,6 +302,7 @@ async def test_bytes_are_read_as_text_would_be(session):
         assert (await socket.hear("error"))["code"] == "invalid"
 
 
+@pytest.mark.fault("F18")
 async def test_a_message_that_is_too_large_closes_the_socket(session, settings):
     settings.WS_MAX_MESSAGE = 100
     async with connected(session=session) as socket:
@@ -355,6 +356,7 @@ async def test_a_browser_that_falls_silent_is_closed_and_a_program_is_not(
         await program.hear("pong")
 
 
+@pytest.mark.fault("F14")
 async def test_a_socket_does_not_live_for_ever(session, settings):
     settings.WS_LIFETIME = timedelta(0)
     settings.PORTFOLIO_PUSH_PERIOD = timedelta(milliseconds=20)

@@ -110,6 +110,7 @@ def test_a_late_fill_takes_its_place_in_time(ledger: Ledger):
     assert ledger.differences() == []
 
 
+@pytest.mark.fault("F15")
 def test_a_clock_that_ran_backwards_stops_no_booking(ledger: Ledger):
     """The venue's clock was set back by a minute between a purchase and its sale."""
     ledger.fill("buy", "2", "100")

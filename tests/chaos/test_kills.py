@@ -138,6 +138,7 @@ def settle(desk: Desk, *healthy: Process) -> None:
     desk.prove()
 
 
+@pytest.mark.fault("F1", "F2", "F3")
 def test_a_worker_killed_at_any_point_loses_and_doubles_nothing(desk: Desk) -> None:
     desk.fleet.start(VENUE)
     for point, nth in itertools.product(WORKER_POINTS, TIMES):

@@ -179,6 +179,7 @@ def test_an_odd_key_is_refused(api: ApiClient, key: str):
         ({"side": "x", "qty": "x", "limit_price": "x"}, {"side", "qty", "limit_price"}),
     ],
 )
+@pytest.mark.fault("F20")
 def test_a_malformed_order_hears_which_fields_are_wrong(
     api: ApiClient, change: dict[str, Any], wrong: set[str]
 ):

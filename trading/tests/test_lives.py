@@ -491,6 +491,7 @@ def test_a_frozen_account_places_nothing_and_cancels_everything(desk: Desk, bob)
     assert desk.trade("buy", "10").state == "filled"
 
 
+@pytest.mark.fault("F23")
 def test_a_halted_symbol_trades_nothing_until_it_resumes(desk: Desk, bob):
     resting = desk.trade("buy", "10", limit="95.00")
     kept = desk.trade("buy", "10", limit="80.00")
@@ -519,6 +520,7 @@ def test_the_kill_switch_stops_orders_and_lets_cancels_pass(desk: Desk, bob):
     assert desk.trade("buy", "10").state == "filled"
 
 
+@pytest.mark.fault("F21")
 def test_a_stale_price_fills_nothing(desk: Desk, settings):
     order = desk.trade("buy", "10", limit="95.00")
     old = desk.quote("94.00", "94.50")
@@ -530,6 +532,7 @@ def test_a_stale_price_fills_nothing(desk: Desk, settings):
     assert refusal.value.code == "quote_stale"
 
 
+@pytest.mark.fault("F22")
 def test_a_closed_market_fills_nothing_and_keeps_the_order(desk: Desk, settings):
     settings.SIMULATED_MARKET_HOURS = "nyse"
     desk.clock.move_to(datetime(2026, 11, 21, 15, 0, tzinfo=UTC))  # a Saturday
@@ -564,6 +567,7 @@ def test_what_the_last_venue_process_matched_but_never_told_is_told(desk: Desk):
     desk.check()
 
 
+@pytest.mark.fault("F8")
 def test_a_fill_that_closed_the_order_and_was_never_told_is_found_by_the_poll(desk: Desk):
     order = desk.send(desk.place("buy", "10"))
     list(desk.venue.look(desk.paper(order).pk, desk.now))

@@ -169,6 +169,7 @@ def without_checks() -> Iterator[None]:
 
 
 # ── cash ─────────────────────────────────────────────────────────────────────
+@pytest.mark.fault("F16")
 def test_a_hundred_dollars_are_granted_a_hundred_times_and_more_without_the_lock(
     floor: Floor, monkeypatch: pytest.MonkeyPatch
 ):
@@ -197,6 +198,7 @@ def test_a_hundred_dollars_are_granted_a_hundred_times_and_more_without_the_lock
     assert {d.invariant for d in ledger_differences()} == {"I3 reserved is what orders hold"}
 
 
+@pytest.mark.fault("F16")
 def test_withdrawals_never_overdraw_and_do_without_the_lock(
     floor: Floor, monkeypatch: pytest.MonkeyPatch
 ):
@@ -255,6 +257,7 @@ def test_a_withdrawal_and_an_order_do_not_spend_the_same_dollar(floor: Floor):
 
 
 # ── keys ─────────────────────────────────────────────────────────────────────
+@pytest.mark.fault("F17")
 def test_a_hundred_posts_of_one_key_make_one_order(floor: Floor):
     """Every caller gets that order; fails without the key (or its unique constraint)."""
     client = ApiClient(floor.user)
@@ -283,6 +286,7 @@ def test_a_hundred_posts_of_one_key_make_one_order(floor: Floor):
     assert floor.pocket.reserved == D(90)
 
 
+@pytest.mark.fault("F17")
 def test_different_bodies_under_one_key_make_one_order(floor: Floor):
     def post(qty: int) -> Callable[[], str]:
         def run() -> str:
@@ -328,6 +332,7 @@ def test_two_workers_with_one_submission_make_one_broker_order(floor: Floor):
 
 
 @pytest.mark.parametrize("attempt", range(4))
+@pytest.mark.fault("F25")
 def test_a_cancel_that_races_a_fill_leaves_consistent_books(floor: Floor, attempt: int):
     """Whoever wins: the order ends, holds nothing, and the books are those of its fills."""
     order = floor.place("10", "95.00")
@@ -371,6 +376,7 @@ def venue_now() -> PaperVenue:
     return venue
 
 
+@pytest.mark.fault("F6")
 def test_one_report_told_by_many_at_once_is_booked_once(floor: Floor):
     """The venue, the poll and a look-up bring the same fills in the same moment."""
     order = floor.place("10", "100.00")

@@ -48,6 +48,7 @@ def test_a_new_limit_takes_the_old_orders_place(desk: Any) -> None:
     desk.check()
 
 
+@pytest.mark.fault("F26")
 def test_what_fills_while_the_change_is_under_way_counts_against_the_new_total(desk: Any) -> None:
     """Fails without the late-fill correction in replacement_settle: 14 shares would be bought."""
     old = desk.trade("buy", "10", limit="99.00", tif="gtc")
@@ -65,6 +66,7 @@ def test_what_fills_while_the_change_is_under_way_counts_against_the_new_total(d
     desk.check()
 
 
+@pytest.mark.fault("F26")
 def test_an_order_that_fills_first_leaves_no_successor(desk: Any) -> None:
     old = desk.trade("buy", "10", limit="99.00", tif="gtc")
 

@@ -219,6 +219,7 @@ def test_an_order_of_before_that_the_list_shows_late_is_taken_in_with_what_came_
         (BrokerKey("AKLIVE00123456789", "x"), "looks like one of a live account"),
     ],
 )
+@pytest.mark.fault("F33")
 def test_a_wrong_key_is_an_error_in_words_and_starts_no_books(
     alice: User, vendor: AlpacaVendor, key: BrokerKey, words: str
 ):
@@ -554,6 +555,7 @@ def test_a_blind_account_takes_no_new_orders_and_says_why(line: Line):
     assert line.place().state == "pending"
 
 
+@pytest.mark.fault("F24")
 def test_the_gate_closes_after_failures_and_one_probe_at_a_time_opens_it(line: Line, settings: Any):
     settings.GATE_FAILURES = 3
     line.vendor.faults.add("list", gateway(502, accept=False), times=50)

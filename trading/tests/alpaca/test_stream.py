@@ -154,6 +154,7 @@ async def test_on_gap_comes_before_what_happens_after_it(vendor, theirs):
     assert order == ["connected", "update"]
 
 
+@pytest.mark.fault("F6", "F7")
 async def test_duplicates_and_reordered_frames_are_told_as_they_are(vendor, theirs):
     async with listening() as heard:
         vendor.stream.silent = True

@@ -291,6 +291,7 @@ def test_a_list_without_an_end_is_no_answer(hand: Any, quick: Any) -> None:
         assert hand.vendor.faults.calls["ClosedOrders"] <= 3
 
 
+@pytest.mark.fault("F15")
 def test_a_clock_ten_seconds_off_is_measured_and_changes_no_order(hand: Any) -> None:
     for offset in (10.0, -10.0):
         hand.vendor.clock_offset = offset
