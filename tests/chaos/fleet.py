@@ -18,6 +18,20 @@ from speedtrade.processes import WORKER, Process
 GRACE = 20  # seconds
 
 
+def surroundings(folder: Path) -> dict[str, str]:
+    """As in real life (wake-ups in the background, no test settings), on the test's servers."""
+    database = connection.settings_dict
+    return {
+        "SPEEDTRADE_ENV": "development",
+        "SPEEDTRADE_DATA_DIR": str(folder),
+        "DATABASE_URL": "postgresql://{}@{}/{}".format(
+            database["USER"], quote(database["HOST"], safe=""), database["NAME"]
+        ),
+        "REDIS_URL": settings.REDIS_URL,
+        "LOG_LEVEL": "WARNING",
+    }
+
+
 class Fleet:
     """Start and end processes by name; each writes to `<folder>/<name>.log`."""
 
@@ -51,18 +65,7 @@ class Fleet:
         return self.running[name]
 
     def environment(self) -> dict[str, str]:
-        """As in real life (wake-ups in the background, no test settings), on the test's servers."""
-        database = connection.settings_dict
-        return {
-            "SPEEDTRADE_ENV": "development",
-            "SPEEDTRADE_DATA_DIR": str(self.folder),
-            "DATABASE_URL": "postgresql://{}@{}/{}".format(
-                database["USER"], quote(database["HOST"], safe=""), database["NAME"]
-            ),
-            "REDIS_URL": settings.REDIS_URL,
-            "LOG_LEVEL": "WARNING",
-            **self.surroundings,
-        }
+        return {**surroundings(self.folder), **self.surroundings}
 
     def finish(self, process: Process) -> None:
         """End one of them, and wait."""
