@@ -54,7 +54,7 @@ VISITS: dict[str, tuple[Visit, ...]] = {
     ),
     "account": (
         Visit("connected", "/settings/brokers/{error}", "This account has an error."),
-        Visit("connected", "/dashboard?account_id={connecting}", "This account is connecting."),
+        Visit("connected", "/portfolio?account_id={error}", "This account has an error."),
     ),
     "frozen": (Visit("frozen", "/dashboard", "This account is frozen. A document is missing."),),
     "halted": (Visit("mixed", "/markets/HYG", "HYG is halted. News is pending."),),

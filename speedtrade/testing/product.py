@@ -96,6 +96,8 @@ def web_at(folder: Path, moment: datetime, **settings: str) -> Iterator[str]:
         [sys.executable, "-m", "speedtrade.testing.elsewhen", moment.isoformat(), *daphne],
         cwd=PROJECT,
         env=inherited | {"SPEEDTRADE_DATA_DIR": str(folder)} | settings,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         wait_until(

@@ -75,6 +75,7 @@ PAGES = [
     ("mixed", "/settings/data"),
     ("mixed", "/markets/NVDA"),
     ("mixed", "/markets/ZOLD"),
+    ("mixed", "/markets/ZOLD/ticket?amount=1"),
     ("mixed", "/markets/HYG"),
     ("mixed", "/markets/BTC-USD"),
     ("mixed", "/markets/BTC-USD/ticket?amount=1"),
@@ -225,7 +226,8 @@ def test_every_state_is_met_and_keeps_them_too(
         page = person.go(visit.address.format(**names))
         shown = page.locator(f"[data-state={state}]", has_text=visit.words)
         expect(shown.filter(visible=True).first).to_be_visible()
-        found = trouble(page)
+        # A state that is there already is on a page of PAGES.
+        found = trouble(page) if visit.lever != "nothing" else []
     assert not found, "\n".join(found)
 
 
