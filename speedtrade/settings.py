@@ -126,6 +126,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "speedtrade.lib.htmx.page_context",
                 "accounts.context.account_context",
+                "trading.context.halt_context",
             ],
             "builtins": ["speedtrade.templatetags.ui"],
         },

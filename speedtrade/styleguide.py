@@ -6,7 +6,7 @@ All of it is made up here: nothing of anybody.
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 from django import forms
 from django.core.paginator import Paginator
@@ -17,8 +17,9 @@ from django.views.decorators.http import require_safe
 from accounts.models import BrokerageAccount
 from accounts.models.users import Palette
 from accounts.requests import user_of
+from marketdata.domain.calendar import Phase
 from marketdata.domain.ranges import RANGES, TODAY
-from marketdata.selectors import instruments_listed
+from marketdata.selectors import MarketState, instruments_listed
 from marketdata.sorting import SortLink
 from portfolio.performance import PERIOD_WORDS
 from speedtrade.lib.columns import HOLDINGS
@@ -48,6 +49,16 @@ ACCOUNTS = [
     BrokerageAccount(pk=2, label="Alpaca paper", broker="alpaca", status="connecting"),
     BrokerageAccount(pk=3, label="Kraken", broker="ccxt", exchange="kraken", mode="live"),
 ]
+#: Shut in each way: an account's own words stand in its banner.
+SHUT = [
+    BrokerageAccount(pk=4, status="connecting"),
+    BrokerageAccount(pk=5, status="error", status_reason="Alpaca refuses the key."),
+    BrokerageAccount(pk=6, status="disconnected"),
+    BrokerageAccount(pk=7, status="frozen", status_reason="A document is missing."),
+    BrokerageAccount(pk=8, stopped_at=NOON),
+]
+DAY = [MarketState(one == "open", one, NOON, NOON, NOON, NOON) for one in get_args(Phase)]
+HALTED = SimpleNamespace(symbol="SMPL", halt_reason="News is pending.")
 SHARES = [D(48), D(27), D(15), D(10)]
 
 
@@ -98,6 +109,10 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "lists": LISTS,
         "column_choices": HOLDINGS.choices({}),
         "account_samples": ACCOUNTS,
+        "shut_accounts": SHUT,
+        "markets": DAY,
+        "halted": HALTED,
+        "gift": D(100_000),
         "charted": instruments_listed().first() or rows[0]["instrument"],
         "ranges": RANGES.items(),
         "range": TODAY,

@@ -146,7 +146,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", help="photograph this copy instead of one of our own")
     parser.add_argument("--data", type=Path, help="the data folder of that copy, for its states")
-    parser.add_argument("--only", default="", help="pages and states whose names hold this")
+    parser.add_argument(
+        "--only", default="", help="pages and states whose names hold this; several with commas"
+    )
     parser.add_argument("--missing", action="store_true", help="only those that are not there yet")
     parser.add_argument("--to", type=Path, default=FOLDER)
     chosen = parser.parse_args()
@@ -154,7 +156,7 @@ def main() -> None:
     with _copy(chosen.url, chosen.data) as (url, folder):
         # The states come last: their instruments would stand in every list.
         _take(_pages(url, chosen.to, chosen.only), chosen.missing)
-        if folder and any(chosen.only in name for name in STATES):
+        if folder and any(_wanted(name, chosen.only) for name in STATES):
             _take(_states(url, world_of(folder), chosen.to, chosen.only), chosen.missing)
 
 
@@ -170,8 +172,12 @@ def _copy(url: str | None, folder: Path | None) -> Iterator[tuple[str, Path | No
             yield product.url, data
 
 
+def _wanted(name: str, only: str) -> bool:
+    return any(part in name for part in only.split(","))
+
+
 def _pages(url: str, to: Path, only: str) -> list[Shot]:
-    wanted = {name: address for name, address in PAGES.items() if only in name}
+    wanted = {name: address for name, address in PAGES.items() if _wanted(name, only)}
     if not wanted:
         return []
     with _browser() as browser:
@@ -200,7 +206,7 @@ def _states(url: str, world: World, to: Path, only: str) -> list[Shot]:
             cookie=cookie_of(world, who, url),
         )
         for name, (who, address) in STATES.items()
-        if only in name
+        if _wanted(name, only)
         for width, theme in sorted(STATE_LOOKS)
     ]
 

@@ -9,11 +9,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from speedtrade.datafolder import PROJECT
 from speedtrade.env import read_json
 from speedtrade.healthcheck import ask_health
+from speedtrade.processes import WEB
 from speedtrade.testing.waiting import wait_until
 
 START = 120  # seconds for a start on a busy machine; alone it takes about ten
@@ -78,6 +80,36 @@ def product_running(folder: Path, **settings: str) -> Iterator[Product]:
             process.send_signal(signal.SIGTERM)  # the second one makes it hurry
             process.wait(STOP)
         reader.join(STOP)
+
+
+@contextmanager
+def web_at(folder: Path, moment: datetime, **settings: str) -> Iterator[str]:
+    """A second web server of the copy that runs on `folder`, whose clock goes on from `moment`.
+
+    Yields its address. Only its pages live in that time: what is stored, and the prices, do not.
+    """
+    port = free_port()
+    inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    values = {"bind": "127.0.0.1", "port": str(port)}
+    daphne = WEB.command(values)[3:]  # without "python -m daphne"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "speedtrade.testing.elsewhen", moment.isoformat(), *daphne],
+        cwd=PROJECT,
+        env=inherited | {"SPEEDTRADE_DATA_DIR": str(folder)} | settings,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(
+            lambda: ask_health("127.0.0.1", port) is not None or process.poll() is not None,
+            START,
+            lambda: "the web server of another time does not answer",
+        )
+        assert process.poll() is None, "the web server of another time has ended"
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()  # it keeps nothing, and its sockets would make a farewell long
+        process.wait(STOP)
 
 
 def _read(process: "subprocess.Popen[str]", lines: list[str]) -> None:

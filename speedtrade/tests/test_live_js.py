@@ -44,7 +44,8 @@ CHART = """{% load static %}<!doctype html><html lang="en" data-theme="dark"><he
 <script type="module" src="{% static 'js/quotes.js' %}"></script>
 <script type="module" src="{% static 'js/chart.js' %}"></script></head><body>
 <p>{% live "AAPL" "107.00" tick="0.01" hero=True %}<span data-hero-when="Today">Today</span></p>
-{% include "components/_price_chart.html" %}</body></html>"""
+{% include "components/_price_chart.html" %}
+<template id="panel-error">{% include "states/_panel_error.html" %}</template></body></html>"""
 QUOTE = {
     "symbol": "AAPL",
     "bid": "101.49",

@@ -1,4 +1,5 @@
 // What both charts share: the canvas in the house's colours, loading, failing, ranges.
+import { failure } from "./page.js";
 import { colors, onThemeChange } from "./theme-colors.js";
 
 export const { createChart, LineSeries, CandlestickSeries, HistogramSeries, BaselineSeries, LineStyle, createSeriesMarkers } =
@@ -83,7 +84,7 @@ export async function load(box, url, signal, retry) {
   } catch (error) {
     if (error.name === "AbortError") return null; // the next one says how it went
     settle(box, skeleton);
-    say(box, `Couldn't load the chart.${id ? ` Request ${id}.` : ""}`, retry);
+    cover(box, failure("the chart", id, retry));
     return null;
   }
 }
@@ -93,17 +94,17 @@ function settle(box, skeleton) {
   if (skeleton) skeleton.hidden = true;
 }
 
-// Words in the place of a chart; with `retry`, a button that does it.
-export function say(box, text, retry = null) {
-  box.querySelector(".chart-message")?.remove();
+// Words in the place of a chart.
+export function say(box, text) {
   const message = document.createElement("div");
-  Object.assign(message, { className: "chart-message", role: "status" });
+  message.role = "status";
   message.append(text);
-  if (retry) {
-    const button = document.createElement("button");
-    Object.assign(button, { type: "button", className: "btn sm", textContent: "Retry", onclick: retry });
-    message.append(button);
-  }
+  cover(box, message);
+}
+
+function cover(box, message) {
+  box.querySelector(".chart-message")?.remove();
+  message.classList.add("chart-message");
   box.append(message);
 }
 

@@ -14,6 +14,14 @@ export function speak(text) {
   requestAnimationFrame(() => { region.textContent = text; });
 }
 
+// What could not be fetched says so in its place (states/_panel_error.html), with a way to try again.
+export function failure(what, id, retry) {
+  const box = document.getElementById("panel-error").content.firstElementChild.cloneNode(true);
+  box.querySelector("[data-text]").textContent = `Couldn't load ${what}.${id ? ` Request ${id}.` : ""}`;
+  box.querySelector("button").onclick = retry;
+  return box;
+}
+
 // A key that is meant for the page: nobody types, no modifier is down, the keys are not switched off.
 export function isShortcut(event) {
   const typing = event.target.closest?.("input, select, textarea, [contenteditable]");

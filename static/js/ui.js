@@ -6,6 +6,7 @@ import { speak } from "./page.js";
 const TOAST_FOR = 5_000;
 const AGE_EVERY = 30_000;
 const REGISTER_AFTER = 3_000; // the first page has other things to do
+const CLOCK = { weekday: "short", hour: "numeric", minute: "2-digit", hourCycle: "h23" };
 const toasts = document.getElementById("toasts");
 
 // ── toasts: server messages, and HX-Trigger: {"st:toast": {"level", "text"}} ──
@@ -49,6 +50,14 @@ document.addEventListener("click", async (event) => {
     event.target.close(); // the backdrop
   }
 });
+
+// ── when a market opens, by the clock of whoever reads it, where that is another one ──
+for (const pill of document.querySelectorAll("[data-opens]")) {
+  const at = new Date(pill.dataset.opens);
+  const here = at.toLocaleString("en-US", CLOCK).replace(",", "");
+  const there = at.toLocaleString("en-US", { ...CLOCK, timeZone: "America/New_York" }).replace(",", "");
+  if (here !== there) pill.append(` (${here} here)`);
+}
 
 // ── forms: one submit each; data-once also shows that it is under way ──
 function hold(button) {

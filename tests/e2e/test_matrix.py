@@ -1,7 +1,8 @@
 """Every page in every state: nothing sticks out sideways, no rule of access is broken.
 
 Two widths, light and dark, and the narrowest window for the overflow alone. To add a page, write a
-line in PAGES: (who of `speedtrade.testing.states`, address). `{names}` are things of that user.
+line in PAGES: (who of `speedtrade.testing.states`, address). `{names}` are things of that user. The
+states of a page stand in `speedtrade.testing.page_states`.
 
 A page is loaded once and then resized and re-coloured. Rules about structure run on the whole page
 once, what depends on the width again in `main`, what depends on colour in both themes.
@@ -9,14 +10,17 @@ once, what depends on the width again in `main`, what depends on colour in both 
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
+from speedtrade.testing.page_states import VISITS, Visit
 from speedtrade.testing.world import World
 from tests.e2e.conftest import Person
+from tests.e2e.levers import LEVERS
 from tests.e2e.live import STICKING_OUT, fake_feed
 
 People = Callable[..., Person]
@@ -71,6 +75,7 @@ PAGES = [
     ("mixed", "/settings/data"),
     ("mixed", "/markets/NVDA"),
     ("mixed", "/markets/ZOLD"),
+    ("mixed", "/markets/ZOLD/ticket?amount=1"),
     ("mixed", "/markets/HYG"),
     ("mixed", "/markets/BTC-USD"),
     ("mixed", "/markets/BTC-USD/ticket?amount=1"),
@@ -203,6 +208,26 @@ def test_every_page_fits_and_keeps_the_rules_of_access(
     for path in paths:
         person.page.set_viewport_size({"width": 390, "height": 844})
         found += trouble(person.go(path.format(**names)))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("state", "visit"),
+    [(state, visit) for state, visits in VISITS.items() for visit in visits],
+    ids=lambda value: value if isinstance(value, str) else value.lever,
+)
+def test_every_state_is_met_and_keeps_them_too(
+    people: People, world: World, product_folder: Path, state: str, visit: Visit
+) -> None:
+    person = people(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
+    person.become(world, visit.who)
+    names = world[visit.who]["orders"] if visit.who in world else {}
+    with LEVERS[visit.lever](person, product_folder):
+        page = person.go(visit.address.format(**names))
+        shown = page.locator(f"[data-state={state}]", has_text=visit.words)
+        expect(shown.filter(visible=True).first).to_be_visible()
+        # A state that is there already is on a page of PAGES.
+        found = trouble(page) if visit.lever != "nothing" else []
     assert not found, "\n".join(found)
 
 

@@ -123,6 +123,31 @@ def test_a_slow_server_gets_one_order_however_often_the_button_is_pressed(
     expect(page.locator("table.orders tbody tr")).to_have_count(1)
 
 
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_a_skeleton_waits_a_moment_and_is_still_for_those_who_want_no_motion(
+    people: People, world: World, motion: str
+) -> None:
+    person = people(reduced_motion=motion).become(world, "mixed")
+    page = person.page
+    page.route("**/bars?*", lambda route: None)  # on their way, for ever
+    person.go("/markets/AAPL")
+    skeleton = page.locator(".chart [data-state=loading]")
+    expect(page.locator(".chart")).to_have_attribute("aria-busy", "true")
+    seen = skeleton.evaluate(
+        """(e) => [149, 151].map((moment) => {
+          for (const one of e.getAnimations()) { one.pause(); one.currentTime = moment; }
+          return getComputedStyle(e).visibility;
+        })"""
+    )
+    assert seen == ["hidden", "visible"]
+    size, chart = skeleton.bounding_box(), page.locator(".chart").bounding_box()
+    assert size == chart
+    endless = skeleton.evaluate(
+        "(e) => e.getAnimations().some((one) => one.effect.getTiming().iterations === Infinity)"
+    )
+    assert endless == (motion == "no-preference")
+
+
 def test_all_core_pages_are_whole_without_javascript(people: People, world: World) -> None:
     person = people(java_script_enabled=False).become(world, "mixed")
     for path, words in CORE:

@@ -7,12 +7,13 @@ import pytest
 import redis
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEvent
 from accounts.services.accounts import account_resume, account_stop
 from speedtrade.lib.errors import DomainError
-from speedtrade.testing.cast import make_user
+from speedtrade.testing.cast import make_user, page_client
 from speedtrade.testing.waiting import wait_until
 from trading.models import Submission, TradingHalt
 from trading.services.halts import trading_halt, trading_resume
@@ -71,6 +72,18 @@ def test_the_switch_is_harmless_twice_and_leaves_one_audit_row_a_turn(desk: Desk
         ("trading.halt", f"halt:{first.pk}", "First."),
         ("trading.resume", f"halt:{first.pk}", "Enough."),
     ]
+
+
+def test_every_page_of_a_user_says_that_trading_is_paused_until_it_is_not(desk: Desk):
+    web, words = page_client(desk.user), "Trading is paused: The feed went mad."
+    pages = ["/dashboard", "/orders", "/settings", "/markets/AAPL", "/learn", "/nowhere"]
+    assert words not in web.get("/dashboard").content.decode()
+    trading_halt(actor=None, reason="The feed went mad.", now=desk.now)
+    for path in pages:
+        assert words in web.get(path).content.decode(), path
+    assert words not in Client().get("/learn").content.decode()
+    trading_resume(actor=None, reason="All is well.", now=desk.now)
+    assert words not in web.get("/dashboard").content.decode()
 
 
 def test_nobody_halts_or_resumes_trading_without_a_reason(desk: Desk):

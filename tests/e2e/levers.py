@@ -1,0 +1,146 @@
+"""What puts the product, or the line to it, into a state: each a context that a test holds open.
+
+A lever takes (person, folder), the data folder of the running product.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Page, Route
+
+from marketdata.domain.calendar import next_session
+from speedtrade.datafolder import PROJECT
+from speedtrade.testing.product import NOT_INHERITED, web_at
+from tests.e2e.conftest import Person
+
+Lever = Callable[[Person, Path], AbstractContextManager[None]]
+
+
+def nothing(person: Person, folder: Path) -> AbstractContextManager[None]:
+    """The state is there already."""
+    return nullcontext()
+
+
+# ── the line ─────────────────────────────────────────────────────────────────
+@contextmanager
+def bars_held(person: Person, folder: Path) -> Iterator[None]:
+    """The chart's bars are on their way, and stay there."""
+    with _routed(person.page, "**/bars?*", lambda route: None):
+        yield
+
+
+@contextmanager
+def bars_refused(person: Person, folder: Path) -> Iterator[None]:
+    with _refused(person, "**/bars?*"):
+        yield
+
+
+@contextmanager
+def book_refused(person: Person, folder: Path) -> Iterator[None]:
+    with _refused(person, "**/book"):
+        yield
+
+
+@contextmanager
+def socket_refused(person: Person, folder: Path) -> Iterator[None]:
+    person.page.route_web_socket(re.compile(r"/ws$"), lambda socket: socket.close())
+    yield
+
+
+@contextmanager
+def _refused(person: Person, address: str) -> Iterator[None]:
+    person.expect_errors("503", "Response Status Error Code")
+    headers = {"X-Request-Id": "abc-12345"}
+    with _routed(
+        person.page, address, lambda route: route.fulfill(status=503, body="{}", headers=headers)
+    ):
+        yield
+
+
+@contextmanager
+def _routed(page: Page, address: str, answer: Callable[[Route], None]) -> Iterator[None]:
+    page.route(address, answer)
+    try:
+        yield
+    finally:
+        page.unroute_all(behavior="ignoreErrors")
+
+
+# ── the clock ────────────────────────────────────────────────────────────────
+@contextmanager
+def before_the_open(person: Person, folder: Path) -> Iterator[None]:
+    with _at(person, folder, next_session(datetime.now(UTC)).open - timedelta(hours=1)):
+        yield
+
+
+@contextmanager
+def after_the_close(person: Person, folder: Path) -> Iterator[None]:
+    with _at(person, folder, next_session(datetime.now(UTC)).close + timedelta(hours=1)):
+        yield
+
+
+@contextmanager
+def at_night(person: Person, folder: Path) -> Iterator[None]:
+    with _at(person, folder, next_session(datetime.now(UTC)).open - timedelta(hours=8)):
+        yield
+
+
+@contextmanager
+def _at(person: Person, folder: Path, moment: datetime) -> Iterator[None]:
+    """The person's pages come from a web server of the same copy, with another clock."""
+    here = person.product
+    with web_at(folder, moment, SIMULATED_MARKET_HOURS="nyse") as url:
+        person.product = replace(here, url=url)
+        person.watch.host = urlsplit(url).netloc
+        try:
+            yield
+        finally:
+            person.page.goto("about:blank")
+            person.product = here
+
+
+# ── the house ────────────────────────────────────────────────────────────────
+@contextmanager
+def trading_paused(person: Person, folder: Path) -> Iterator[None]:
+    """The kill switch is on."""
+    _manage(folder, "halt_trading")
+    try:
+        yield
+    finally:
+        _manage(folder, "resume_trading")
+
+
+def _manage(folder: Path, command: str) -> None:
+    inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    subprocess.run(
+        [sys.executable, "manage.py", command, "A drill."],
+        cwd=PROJECT,
+        env=inherited | {"SPEEDTRADE_DATA_DIR": str(folder)},
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+
+
+LEVERS: dict[str, Lever] = {
+    lever.__name__: lever
+    for lever in (
+        nothing,
+        bars_held,
+        bars_refused,
+        book_refused,
+        socket_refused,
+        before_the_open,
+        after_the_close,
+        at_night,
+        trading_paused,
+    )
+}
