@@ -91,9 +91,9 @@ def web_at(folder: Path, moment: datetime, **settings: str) -> Iterator[str]:
     port = free_port()
     inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
     values = {"bind": "127.0.0.1", "port": str(port)}
-    daphne = WEB.command(values)[3:]  # without "python -m daphne"
+    arguments = WEB.command(values)[3:]  # without "python -m speedtrade.web"
     process = subprocess.Popen(
-        [sys.executable, "-m", "speedtrade.testing.elsewhen", moment.isoformat(), *daphne],
+        [sys.executable, "-m", "speedtrade.testing.elsewhen", moment.isoformat(), *arguments],
         cwd=PROJECT,
         env=inherited | {"SPEEDTRADE_DATA_DIR": str(folder)} | settings,
         stdout=subprocess.DEVNULL,
