@@ -13,7 +13,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import BrokerKind
-from portfolio.services.books import account_lock
 from speedtrade.lib.errors import InvariantBroken
 from speedtrade.lib.live import live_publish
 from trading.brokers.base import Broker, BrokerError, IdScope
@@ -22,7 +21,7 @@ from trading.domain.orders import FINAL_STATES, SENT_STATES, OrderState
 from trading.models import Order, Submission, SubmissionAction
 from trading.selectors import halt_open
 from trading.services.executions import report_apply
-from trading.services.moves import order_move
+from trading.services.moves import order_lock, order_move
 from trading.services.submissions import (
     is_ours,
     order_adopt,
@@ -148,9 +147,8 @@ def _listed_nowhere(broker: Broker, order: Order, submission: Submission) -> boo
 def _move_unsent(order: Order, new: OrderState, reason: str, now: datetime) -> None:
     """Move an order that the broker does not know, unless news of it came in meanwhile."""
     with transaction.atomic():
-        account = account_lock(order.brokerage_account_id)
-        locked = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
-        locked.brokerage_account = account
+        locked = order_lock(order)
+        account = locked.brokerage_account
         if locked.state not in {OrderState.SUBMITTING, OrderState.PENDING_CANCEL}:
             return
         order_move(order=locked, new=new, source="sweep", reason=reason, now=now)

@@ -36,7 +36,7 @@ from trading.domain.orders import FINAL_STATES, OrderState
 from trading.models import Order, Submission, SubmissionAction
 from trading.selectors import OPEN_VALUES, halt_open
 from trading.services.executions import report_apply
-from trading.services.moves import order_move
+from trading.services.moves import order_lock, order_move
 from trading.services.outbox import order_look_soon
 from trading.services.replacements import replacement_give_up
 
@@ -188,9 +188,8 @@ def _give_back(order: Order, submission: Submission, error: str) -> None:
     """Proved unsent: back to pending, to be claimed again soon, while the intent is fresh."""
     now = timezone.now()
     with transaction.atomic():
-        account = account_lock(order.brokerage_account_id)
-        locked = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
-        locked.brokerage_account = account
+        locked = order_lock(order)
+        account = locked.brokerage_account
         if locked.state not in {OrderState.SUBMITTING, OrderState.PENDING_CANCEL}:
             return
         stale = now - locked.created_at >= settings.SUBMIT_FRESH
@@ -244,13 +243,8 @@ def cancel_refused(order: Order, submission: Submission) -> None:
         return
     now = timezone.now()
     with transaction.atomic():
-        account = account_lock(order.brokerage_account_id)
-        locked = (
-            Order.objects.select_for_update(no_key=True, of=("self",))
-            .select_related("instrument")
-            .get(pk=order.pk)
-        )
-        locked.brokerage_account = account
+        locked = order_lock(order)
+        account = locked.brokerage_account
         tries.update(done_at=now)
         if locked.state not in {OrderState.PENDING_CANCEL, OrderState.PENDING_REPLACE}:
             return
