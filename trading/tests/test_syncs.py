@@ -21,6 +21,7 @@ from speedtrade.testing import market
 from speedtrade.testing.vendors.alpaca import AlpacaVendor
 from speedtrade.testing.vendors.alpaca_book import VendorAccount
 from speedtrade.testing.vendors.faults import drop_after, drop_before, gateway
+from trading.brokers.alpaca.adapter import AlpacaBroker
 from trading.cautions import cautions
 from trading.desks import desk_of, judge
 from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
@@ -166,6 +167,19 @@ def test_a_new_account_arrives_with_its_cash_and_positions(line: Line):
     assert summary.net_deposits == 10_450, "what was brought in counts at what it cost"
     line.agree()
     assert Order.objects.count() == 0, "what was final before our books is not in them"
+
+
+def test_books_begin_in_the_currency_that_the_broker_keeps_the_account_in(
+    alice: User, vendor: AlpacaVendor, monkeypatch: pytest.MonkeyPatch
+):
+    """Fails where the currency is written down after the books began: cash would be in dollars."""
+    read = AlpacaBroker.holdings
+    monkeypatch.setattr(AlpacaBroker, "holdings", lambda own: replace(read(own), currency="EUR"))
+    theirs = vendor.open_account(KEY.api_key, KEY.secret_key, cash="10000")
+    line = Line(alice, vendor, theirs, connect(alice))
+    assert line.sync()
+    assert (line.account.status, line.account.currency) == ("active", "EUR")
+    assert line.pocket(asset="EUR").balance == 10_000
 
 
 def test_an_open_order_of_before_is_taken_in_with_what_is_left_of_it(
