@@ -424,7 +424,7 @@ def test_the_cap_of_a_day_is_the_owners(alice):
     script, live = ApiClient(user=alice), connect(alice, mode="live", confirm_live="LIVE")
     path = f"accounts/{live.pk}"
     assert script("PATCH", path, {"day_cap": "250.5"}).json()["day_cap"] == "250.50"
-    for wrong in ("-1", "NaN", "1e5", "", None, "9" * 18, "complex"):
+    for wrong in ("-1", "NaN", "1e5", "", None, "9" * 18, "complex", 250.5):
         answer = script("PATCH", path, {"day_cap": wrong})
         assert answer.status_code == 400, wrong
         assert answer.json()["errors"][0]["field"] == "day_cap"
