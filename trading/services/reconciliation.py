@@ -21,6 +21,7 @@ from trading.domain.orders import FINAL_STATES, SENT_STATES, OrderState
 from trading.models import Order, Submission, SubmissionAction
 from trading.selectors import halt_open
 from trading.services.executions import report_apply
+from trading.services.guard import send_proved_absent
 from trading.services.moves import order_lock, order_move
 from trading.services.submissions import (
     is_ours,
@@ -117,6 +118,7 @@ def _recover(submission: Submission, now: datetime) -> None:
     if broker.caps.lookup_is_proof and broker.caps.id_scope == IdScope.ALL_TIME:
         # It is not there, and the same id cannot be taken twice: it may go, as it was meant to.
         if halt_open() is None:
+            send_proved_absent(submission_id=submission.pk)
             order_submit(order, submission)
         return
     if waited and often and _listed_nowhere(broker, order, submission):
