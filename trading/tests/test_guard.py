@@ -260,6 +260,10 @@ def test_the_count_of_a_day_halts_trading_and_begins_anew_the_next_day(
     assert not halted()
     third = desk.send(desk.place("buy", "1", limit="90.00", tif="gtc"))
     assert (third.state, "in one day" in halted()) == ("pending", True)
+    trading_resume(actor=desk.user, reason="They are meant.", now=desk.now)
+    desk.wait(15)
+    desk.sweep()
+    assert desk.fresh(third).state == "new", "whoever lets trading go on has looked"
 
 
 # ── what is none ─────────────────────────────────────────────────────────────
