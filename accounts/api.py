@@ -1,7 +1,6 @@
 """The JSON doors of users and brokerage accounts."""
 
 from dataclasses import asdict
-from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -46,8 +45,6 @@ from accounts.services.logins import login_check
 from accounts.services.users import user_register
 from accounts.tokens import TokenPair, tokens_issue, tokens_revoke, tokens_rotate
 from speedtrade.lib.api import StrictJSONParser, problems
-from speedtrade.lib.errors import InvalidInput
-from speedtrade.lib.money import NotANumber, parse_decimal
 from speedtrade.lib.ratelimit import limit_address
 
 
@@ -125,15 +122,6 @@ class LogoutView(_Public):
         return Response(status=204)
 
 
-def _amount(text: str | None) -> Decimal | None:
-    if text is None:
-        return None
-    try:
-        return parse_decimal(text)
-    except NotANumber as error:
-        raise InvalidInput.field("day_cap", str(error)) from error
-
-
 def _account(request: Request, account_id: int) -> BrokerageAccount:
     return account_for_user(user=user_of(request), account_id=account_id)
 
@@ -188,7 +176,7 @@ class AccountView(APIView):
             if "day_cap" in given:
                 account_day_cap(
                     account=account,
-                    day_cap=_amount(given.pop("day_cap")),
+                    day_cap=given.pop("day_cap"),
                     actor=user_of(request),
                     now=timezone.now(),
                 )

@@ -9,6 +9,7 @@ from accounts.models import BrokerageAccount, User
 from accounts.services.accounts import LABEL_MAX
 from accounts.services.offers import live_confirmed
 from accounts.tokens import TokenPair
+from speedtrade.lib.api import NumberField
 from speedtrade.lib.money import money
 
 
@@ -81,8 +82,7 @@ class AccountChangeSerializer(serializers.Serializer[Any]):
         max_length=LABEL_MAX, required=False
     )
     is_default = serializers.BooleanField(required=False)
-    day_cap = serializers.CharField(
-        max_length=40,
+    day_cap = NumberField(
         required=False,
         allow_null=True,
         help_text="What orders may come to in a day; null for the limits of the house alone.",

@@ -13,7 +13,6 @@ from marketdata.domain.alerts import AlertState
 from marketdata.services.alerts import alert_create, alert_delete
 from speedtrade.lib.api import NewestFirst, problems
 from speedtrade.lib.errors import InvalidInput
-from speedtrade.lib.money import NotANumber, parse_decimal
 
 FILTERS = [
     OpenApiParameter("symbol", str),
@@ -50,11 +49,7 @@ class AlertsView(APIView):
         given = serializers.AlertInput(data=request.data)
         given.is_valid(raise_exception=True)
         fields: dict[str, Any] = given.validated_data
-        try:
-            price = parse_decimal(fields["price"])
-        except NotANumber as error:
-            raise InvalidInput.field("price", str(error)) from error
-        made = alert_create(user=request.user, now=timezone.now(), **{**fields, "price": price})
+        made = alert_create(user=request.user, now=timezone.now(), **fields)
         return Response(presenters.alert_json(made), status=201)
 
 

@@ -15,6 +15,7 @@ from marketdata.domain.bars import TIMEFRAMES
 from marketdata.models import AssetType
 from marketdata.models.alerts import NOTE_MAX
 from marketdata.selectors import DIRECTIONS
+from speedtrade.lib.api import NumberField
 
 
 class MomentField(serializers.CharField):
@@ -192,7 +193,7 @@ class ClockShape(serializers.Serializer[Any]):
 class AlertInput(serializers.Serializer[Any]):
     symbol = serializers.CharField(max_length=32)
     direction = serializers.ChoiceField(choices=[one.value for one in AlertDirection])
-    price = serializers.CharField(max_length=32, help_text="On the price tick of the symbol.")
+    price = NumberField(help_text="On the price tick of the symbol.")
     repeat = serializers.ChoiceField(
         choices=[one.value for one in AlertRepeat], default=AlertRepeat.ONCE.value
     )

@@ -32,8 +32,7 @@ from portfolio.serializers import (
 )
 from portfolio.services.transfers import transfer_make
 from speedtrade.lib.api import NewestFirst
-from speedtrade.lib.errors import InvalidInput, NotFound
-from speedtrade.lib.money import NotANumber, parse_decimal
+from speedtrade.lib.errors import NotFound
 from speedtrade.lib.requests import idempotency_key, whole_number
 
 ACCOUNT = OpenApiParameter("account_id", int, description="The default account without it.")
@@ -107,14 +106,10 @@ class TransfersView(APIView):
         given = TransferInputSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         fields: dict[str, Any] = given.validated_data
-        try:
-            amount = parse_decimal(fields["amount"])
-        except NotANumber as error:
-            raise InvalidInput.field("amount", str(error)) from error
         transfer, created = transfer_make(
             account=account_for_user(user=user_of(request), account_id=fields.get("account_id")),
             direction=Direction(fields["direction"]),
-            amount=amount,
+            amount=fields["amount"],
             key=idempotency_key(request._request) or uuid.uuid4().hex,
             requested_by=user_of(request),
             now=timezone.now(),

@@ -2,6 +2,8 @@
 
 from rest_framework import serializers
 
+from speedtrade.lib.api import NumberField
+
 
 class PositionSerializer(serializers.Serializer):
     id = serializers.IntegerField()
@@ -70,7 +72,7 @@ class ActivitySerializer(serializers.Serializer):
 
 class TransferInputSerializer(serializers.Serializer):
     direction = serializers.ChoiceField(choices=["deposit", "withdrawal"])
-    amount = serializers.CharField()
+    amount = NumberField()
     account_id = serializers.IntegerField(required=False)
 
 

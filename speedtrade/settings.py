@@ -479,6 +479,10 @@ HOLDINGS_SHOWN = 50  # on one page of the portfolio
 POSITIONS_SHOWN = 10  # on the dashboard, the most valuable
 BENCHMARK = "SPY"  # what a portfolio is compared with
 RISK_WINDOW = timedelta(days=365)  # of daily returns, for volatility and beta
+# The guard halts trading where more is sent than was placed, or more than anybody can have placed.
+GUARD_SENDS_PER_SECOND = env_int("GUARD_SENDS_PER_SECOND", 0, low=0)  # of one account; 0: as below
+GUARD_SENDS_PER_DAY = env_int("GUARD_SENDS_PER_DAY", 0, low=0)  # 0: from RATE_ORDERS_PER_USER
+GUARD_SENDS_ALL = env_int("GUARD_SENDS_ALL", 2000, low=1)  # in one second, of everybody
 GTC_LIFETIME = timedelta(days=90)
 SUBMIT_WAKE_AFTER = timedelta(seconds=2)  # a claimed-by-nobody submission older than this is woken
 SUBMIT_UNKNOWN_AFTER = timedelta(seconds=5)  # sent so long ago with no answer: ask the broker

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Count, Q, Sum
-
 from accounts.models import BrokerageAccount, User
 from accounts.selectors import account_for_user
 from marketdata import quote_store
@@ -18,15 +16,13 @@ from marketdata.models import Instrument
 from marketdata.selectors import MarketState, instrument_get, market_clock
 from portfolio.selectors import cash_free, shares_free
 from speedtrade.lib.errors import title_of
-from speedtrade.lib.money import ZERO
 from trading.domain.estimates import Estimate, estimate, share_in_money, share_in_units
 from trading.domain.matching import Offer
 from trading.domain.orders import OrderIntent, OrderType, Side
 from trading.domain.risk import Denied, Funds, Market, Rules, Switches, Terms, assess
 from trading.models import Order
 from trading.selectors import (
-    DEAD_VALUES,
-    OPEN_VALUES,
+    asked_for,
     limits,
     market_now,
     rules_of,
@@ -132,17 +128,11 @@ def funds_seen(*, account: BrokerageAccount, instrument: Instrument, now: dateti
     """What is free, as `selectors.funds_now` says it, for a page: nothing is locked or written."""
     cash, reserved = cash_free(account=account)
     held, held_reserved = shares_free(account=account, symbol=instrument.symbol)
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    asked = Order.objects.filter(brokerage_account=account).aggregate(
-        day=Sum("risk_notional", filter=Q(created_at__gte=today) & ~Q(state__in=DEAD_VALUES)),
-        open=Count("id", filter=Q(state__in=OPEN_VALUES)),
-    )
     return Funds(
         buying_power=cash - reserved,
         free_qty=held - held_reserved,
         position_qty=held,
-        day_notional=asked["day"] or ZERO,
-        open_orders=asked["open"],
+        **asked_for(Order.objects.filter(brokerage_account=account), instrument, now),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from marketdata.models import Instrument
 from marketdata.selectors import instrument_get
 from speedtrade.lib.errors import FieldError, InvalidInput
-from speedtrade.lib.money import NotANumber, parse_decimal
+from speedtrade.lib.money import NotANumber, parse_given
 from trading.domain.orders import Changes, OrderIntent, OrderType, Side, TimeInForce
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
@@ -134,10 +134,8 @@ class _Reader:
         value = self._data.get(field)
         if value is None or value == "":
             return None
-        if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)
         try:
-            number = parse_decimal(value.strip() if isinstance(value, str) else value)
+            number = parse_given(value)
         except NotANumber:
             self.wrong(field, 'Write a plain number as text, such as "12.5".')
             return None

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypedDict
 
 from django.conf import settings
-from django.db.models import Count, Prefetch, Q, QuerySet, Sum
+from django.db.models import Count, F, Prefetch, Q, QuerySet, Sum
 
 from accounts.models import AccountStatus, BrokerageAccount, BrokerKind, User
 from marketdata.domain.quotes import Quote
@@ -25,6 +25,15 @@ from trading.models import BrokerLink, Difference, Fill, Order, OrderEvent, Subm
 OPEN_VALUES = [state.value for state in OPEN_STATES]
 FINAL_VALUES = [state.value for state in FINAL_STATES]
 DEAD_VALUES = [OrderState.REJECTED.value]
+
+
+class Asked(TypedDict):
+    """The fields of Funds that come from orders."""
+
+    day_notional: Decimal
+    open_orders: int
+    buying_qty: Decimal
+    buying_notional: Decimal
 
 
 def _whole(orders: QuerySet[Order]) -> QuerySet[Order]:
@@ -172,23 +181,42 @@ def funds_now(
     )
     books.load([cash_key, shares_key])
     cash, shares = books.pocket(*cash_key), books.pocket(*shares_key)
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     mine = Order.objects.filter(brokerage_account=account)
     buying = hold if without is not None and without.side == Side.BUY else ZERO
     selling = hold - buying
     if without is not None:
         mine = mine.exclude(pk=without.pk)
-    asked = mine.filter(created_at__gte=today).aggregate(
-        day=Sum("risk_notional", filter=~Q(state__in=DEAD_VALUES))
-    )
     funds = Funds(
         buying_power=cash.balance - cash.reserved + buying,
         free_qty=shares.balance - shares.reserved + selling,
         position_qty=shares.balance,
-        day_notional=asked["day"] or ZERO,
-        open_orders=mine.filter(state__in=OPEN_VALUES).count(),
+        **asked_for(mine, instrument, now),
     )
     return funds, books
+
+
+def asked_for(orders: QuerySet[Order], instrument: Instrument, now: datetime) -> Asked:
+    """What these orders of one account ask for: today's total, and what is open. One query.
+
+    Units of open purchases are those still to come; of a purchase for an amount of money it is the
+    money that is left. An order that is being replaced counts beside its successor, because until
+    the broker answers either may be the one that works on.
+    """
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    is_open = Q(state__in=OPEN_VALUES)
+    buying = is_open & Q(side=Side.BUY, instrument=instrument)
+    total = orders.filter(is_open | Q(created_at__gte=today)).aggregate(
+        day=Sum("risk_notional", filter=Q(created_at__gte=today) & ~Q(state__in=DEAD_VALUES)),
+        open=Count("id", filter=is_open),
+        qty=Sum(F("qty") - F("filled_qty"), filter=buying),
+        notional=Sum(F("notional") - F("filled_notional"), filter=buying),
+    )
+    return Asked(
+        day_notional=total["day"] or ZERO,
+        open_orders=total["open"],
+        buying_qty=max(total["qty"] or ZERO, ZERO),
+        buying_notional=max(total["notional"] or ZERO, ZERO),
+    )
 
 
 def market_now(instrument: Instrument, quote: Quote | None, now: datetime) -> Market:

@@ -13,13 +13,12 @@ from speedtrade.lib.live import live_publish
 _READ = (AccountStatus.CONNECTING, AccountStatus.ACTIVE, AccountStatus.ERROR)
 
 
-def account_activate(*, account_id: int, now: datetime, currency: str = "") -> bool:
+def account_activate(*, account_id: int, now: datetime) -> bool:
     """The broker knows the key and the books hold what is there: the account trades from now on.
 
     False, and nothing is changed, for an account that was frozen, closed or disconnected meanwhile.
-    `currency` is what the broker keeps its cash in, where it is not the one that is known.
     """
-    return _turn(account_id, AccountStatus.ACTIVE, "", now, currency)
+    return _turn(account_id, AccountStatus.ACTIVE, "", now)
 
 
 def account_fail(*, account_id: int, reason: str, now: datetime) -> bool:
@@ -40,20 +39,27 @@ def account_synced(*, account_id: int, now: datetime) -> None:
             live_publish(user_id=user_id, kind="account", thing_id=account_id)
 
 
+def account_keep_in(*, account: BrokerageAccount, currency: str) -> None:
+    """The currency that the broker keeps the cash of a locked account in, before its books begin.
+
+    Nowhere else: pockets carry it, so it never changes under books.
+    """
+    if account.currency != currency:
+        account.currency = currency
+        account.save(update_fields=["currency"])
+
+
 @transaction.atomic
-def _turn(
-    account_id: int, status: AccountStatus, reason: str, now: datetime, currency: str = ""
-) -> bool:
+def _turn(account_id: int, status: AccountStatus, reason: str, now: datetime) -> bool:
     found = BrokerageAccount.objects.select_for_update(no_key=True).filter(pk=account_id)
     account = found.first()
     if account is None or account.is_paper or account.status not in _READ:
         return False
-    before = (account.status, account.status_reason, account.currency)
+    before = (account.status, account.status_reason)
     account.status, account.status_reason = status, reason
-    account.currency = currency or account.currency
-    if (account.status, account.status_reason, account.currency) == before:
+    if (account.status, account.status_reason) == before:
         return True
-    account.save(update_fields=["status", "status_reason", "currency"])
+    account.save(update_fields=["status", "status_reason"])
     if account.status != before[0]:
         audit_record(
             actor=None,

@@ -277,7 +277,9 @@ def test_the_api_refuses_with_the_field_and_the_words(api, stock):
     assert refused.status_code == 400
     [error] = refused.json()["errors"]
     assert (error["field"], error["code"]) == ("price", "wrong_side")
-    assert api.post("alerts", body | {"price": "1e3"}).json()["errors"][0]["field"] == "price"
+    for wrong in ("1e3", 230.5, True):
+        told = api.post("alerts", body | {"price": wrong}).json()
+        assert told["errors"][0]["field"] == "price"
     assert api.post("alerts", body | {"symbol": "NOSUCH"}).json()["code"] == "unknown_symbol"
     assert {one["field"] for one in api.post("alerts", {}).json()["errors"]} == {
         "symbol",

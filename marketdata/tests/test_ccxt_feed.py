@@ -11,8 +11,17 @@ from marketdata.domain.quotes import check_quote
 from marketdata.feeds.base import FeedFailed, VendorFeed
 from marketdata.feeds.ccxt import feed as feed_module
 from marketdata.feeds.ccxt.feed import CcxtFeed
+from speedtrade.testing.vendors.faults import (
+    drop_after,
+    edited,
+    empty_after,
+    gateway,
+    hang_after,
+    html_after,
+    refuse,
+    truncated_after,
+)
 from speedtrade.testing.vendors.kraken import KrakenVendor
-from speedtrade.testing.vendors.kraken_faults import Fault, refuse
 from speedtrade.testing.waiting import wait_until
 
 D = Decimal
@@ -103,15 +112,15 @@ def test_the_vendor_s_pace_is_kept(vendor):
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("drop"),
-        Fault("hang"),
-        Fault("status", status=502),
-        Fault("empty"),
-        Fault("truncated"),
-        Fault("html"),
+        drop_after(),
+        hang_after(),
+        gateway(502),
+        empty_after(),
+        truncated_after(),
+        html_after(),
         refuse("EGeneral:Too many requests"),
-        Fault("change", change=lambda reply: {"error": [], "result": {"XXBTZUSD": {"a": "x"}}}),
-        Fault("change", change=lambda reply: {"error": [], "result": None}),
+        edited(lambda reply: {"error": [], "result": {"XXBTZUSD": {"a": "x"}}}),
+        edited(lambda reply: {"error": [], "result": None}),
     ],
     ids=["drop", "hang", "502", "empty", "truncated", "html", "too many", "odd", "nothing"],
 )
@@ -133,8 +142,8 @@ def test_a_bad_answer_leaves_the_last_good_quote_and_the_next_one_mends_it(vendo
 def test_an_exchange_that_is_away_is_said_and_asked_less_and_less(vendor, hasty):
     with running() as feed:
         wait_for(feed, lambda quote: quote.bid)
-        vendor.faults.add("Ticker", Fault("status", status=503), times=1000)
-        vendor.faults.add("Depth", Fault("status", status=503), times=1000)
+        vendor.faults.add("Ticker", gateway(503), times=1000)
+        vendor.faults.add("Depth", gateway(503), times=1000)
         wait_until(lambda: not feed.state(now()).ok, LIMIT, "it is unwell")
         assert feed.state(now()).words == "Kraken does not answer"
         assert quote_of(feed).age(now()) > timedelta(seconds=2)

@@ -20,8 +20,8 @@ from speedtrade.datafolder import PROJECT
 from speedtrade.health import health_report
 from speedtrade.testing.cast import ApiClient
 from speedtrade.testing.vendors.alpaca_data import KEY, SECRET, AlpacaDataVendor
+from speedtrade.testing.vendors.faults import gateway
 from speedtrade.testing.vendors.kraken import KrakenVendor
-from speedtrade.testing.vendors.kraken_faults import Fault
 from speedtrade.testing.waiting import wait_until
 
 pytestmark = [pytest.mark.serial, pytest.mark.django_db(transaction=True)]
@@ -136,7 +136,7 @@ def test_prices_and_bars_of_three_feeds_reach_the_store_and_the_api(vendors, tmp
 def one_failure_stops_no_other(feed, alpaca, kraken):
     """Kraken goes away: Alpaca's prices move on, and /health says which of them is not well."""
     for endpoint in ("Ticker", "Depth"):
-        kraken.faults.add(endpoint, Fault("status", status=503), times=1000)
+        kraken.faults.add(endpoint, gateway(503), times=1000)
     alpaca.price("AAPL", bid=191.0, ask=191.1)
     wait_until(lambda: quote("AAPL").bid == D("191.0"), BOOT, feed.words)
 

@@ -215,6 +215,8 @@ def test_more_than_is_free_is_not_withdrawn(api: ApiClient, ledger: Ledger):
         ({"direction": "deposit", "amount": "0.000000001"}, "amount"),
         ({"direction": "deposit", "amount": "1000000.01"}, "amount"),
         ({"direction": "deposit", "amount": ["1"]}, "amount"),
+        ({"direction": "deposit", "amount": 250.5}, "amount"),
+        ({"direction": "deposit", "amount": 1.0}, "amount"),
         ({"direction": "deposit", "amount": True}, "amount"),
         ({"direction": "deposit", "amount": "1", "account_id": "x"}, "account_id"),
     ],

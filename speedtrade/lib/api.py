@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -20,6 +21,7 @@ from rest_framework.parsers import JSONParser
 from rest_framework.response import Response
 
 from speedtrade.lib.errors import CATALOGUE, DomainError, FieldError, InvalidInput, title_of
+from speedtrade.lib.money import NotANumber, parse_given
 
 logger = logging.getLogger(__name__)
 PROBLEM_JSON = "application/problem+json"
@@ -60,6 +62,18 @@ class StrictJSONParser(JSONParser):
         if not isinstance(body, dict):
             raise InvalidInput("The body must be a JSON object.")
         return body
+
+
+class NumberField(serializers.CharField):
+    """Money, a price or a quantity: exact text in ("12.5"), a Decimal out. A float is refused."""
+
+    default_error_messages = {"invalid": 'Write a plain number as text, such as "12.5".'}
+
+    def to_internal_value(self, data: Any) -> Decimal:  # type: ignore[override]  # a number, as text
+        try:
+            return parse_given(data)
+        except NotANumber:
+            self.fail("invalid")
 
 
 def problem(

@@ -32,6 +32,16 @@ def parse_decimal(text: object) -> Decimal:
     return Decimal(text)
 
 
+def parse_given(value: object) -> Decimal:
+    """A number as a body or a form gives it: plain text, or a whole JSON number.
+
+    Never a float: 0.1 has been rounded before we could see it. Raises NotANumber.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    return parse_decimal(value.strip() if isinstance(value, str) else value)
+
+
 def plain(value: Decimal, least: int = 0) -> str:
     """Exact text without exponent or trailing zeros, with at least `least` decimal places."""
     text = format(value, "f")

@@ -28,6 +28,7 @@ from speedtrade.lib.redis import redis_failed, redis_resting, redis_retry
 
 logger = logging.getLogger(__name__)
 PREFIX = "st:limit"
+DAY = 24 * 60 * 60  # seconds
 IPV6_NETWORK = 64  # bits; one household has 2**64 addresses, so they count as one
 
 # The memory storage of `limits` drops the lock of a key while others wait for it, and so may count
@@ -66,6 +67,16 @@ def _parse(rate: str, share: Decimal = Decimal(1)) -> tuple[RateLimitItem, ...]:
         type(item)(max(1, math.floor(item.amount * share)), item.multiples)
         for item in parse_many(rate)
     )
+
+
+def rate_burst(rate: str) -> int:
+    """The most that a notation such as "300/minute;100/second" lets pass within one second."""
+    return min(item.amount for item in _parse(rate))
+
+
+def rate_per_day(rate: str) -> int:
+    """The most that a notation lets pass within a day."""
+    return min(item.amount * max(1, DAY // item.get_expiry()) for item in _parse(rate))
 
 
 def _hash(who: str) -> str:

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from django.core.management import call_command
 
 from speedtrade import embedded
 from speedtrade.datafolder import PROJECT, CannotStart, FolderLock, data_folder
 from speedtrade.env import read_json
+from speedtrade.health import HEARTBEAT_FEED, HEARTBEAT_WORKER
+from speedtrade.healthcheck import ask_health
+from speedtrade.management.commands import up
 from speedtrade.management.commands.up import Run
 from speedtrade.testing.product import free_port
 from speedtrade.testing.running import Running, of_folder
@@ -105,6 +109,44 @@ async def test_servers_that_are_set_are_not_started_again(
     assert read_json(folder / "runtime.json").keys() == {"pid"}
 
 
+async def test_it_is_ready_only_once_health_says_ok(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fails where patience ends in "ready": a script that waited for it would find it degraded."""
+    words = [None, "no sign of life", "no sign of life", "ok"]
+
+    def answer(host: str, port: int) -> dict[str, Any] | None:
+        word = words.pop(0)
+        status = "ok" if word == "ok" else "degraded"
+        return word and {"status": status, "checks": {"worker": word, "feed": "ok"}}
+
+    monkeypatch.setattr(up, "ask_health", answer)
+    monkeypatch.setattr(up, "READY_PATIENCE", -1.0)
+    monkeypatch.setattr(up, "READY_ASK", 0.001)
+    run = Run(free_port())
+    await run._until_ready()
+    assert words == []
+    assert capsys.readouterr().out.splitlines() == [
+        f"      up | {run.address} serves, but not all is well yet: worker"
+    ]
+
+
+async def test_signs_of_life_of_the_last_run_are_none_of_this_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails without the forgetting: after a quick restart /health is ok before a worker runs."""
+    monkeypatch.setenv("DATABASE_URL", "postgresql://somebody@db.example/theirs")
+    left: list[int] = []
+    for _ in range(2):
+        run = Run(free_port())
+        await run._start_servers()
+        with redis.Redis.from_url(run.supervisor.environment["REDIS_URL"]) as client:
+            left.append(client.exists(HEARTBEAT_WORKER, HEARTBEAT_FEED, "another"))
+            client.mset({HEARTBEAT_WORKER: "1", HEARTBEAT_FEED: "1", "another": "1"})
+        await run.supervisor.stop()
+    assert left == [0, 1], "what else is in there stays"
+
+
 @pytest.fixture
 def start(folder: Path) -> Iterator[Any]:
     begun: list[Running] = []
@@ -127,9 +169,10 @@ STOPPED_LINE = r"stopped; nothing is left running"
 @pytest.mark.serial
 def test_the_whole_product_starts_heals_stops_and_recovers_from_kill_9(start: Any) -> None:
     product = start()
+    product.until(r"ready after")
+    assert (ask_health("127.0.0.1", product.port) or {}).get("status") == "ok"
     product.until(r"demo login: demo +password: paper-")
     product.until(r"the demo account trades paper money")
-    product.until_well()
 
     # Whatever dies comes back, and it is said; the servers too.
     product.database("CREATE TABLE kept AS SELECT 42 AS answer")

@@ -53,13 +53,19 @@ class Market:
 
 @dataclass(frozen=True, slots=True)
 class Funds:
-    """What the account has free, and what it has already asked for today."""
+    """What the account has free, and what it has already asked for.
+
+    `buying_qty` units and `buying_notional` money are what open purchases of the same instrument
+    may still buy.
+    """
 
     buying_power: Decimal
     free_qty: Decimal
     position_qty: Decimal
     day_notional: Decimal
     open_orders: int
+    buying_qty: Decimal = ZERO
+    buying_notional: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,11 +360,13 @@ def _check_funds(intent: OrderIntent, rules: Rules, funds: Funds, hold: Decimal)
 def _check_position(
     intent: OrderIntent, notional: Decimal, reference: Decimal, funds: Funds, limits: Limits
 ) -> None:
-    if (
-        intent.side == Side.BUY
-        and times(funds.position_qty, reference) + notional > limits.max_position_notional
-    ):
+    """Held, on its way and asked for now: orders that rest must not add up to more than one may."""
+    if intent.side != Side.BUY:
+        return
+    units = funds.position_qty + funds.buying_qty
+    if times(units, reference) + funds.buying_notional + notional > limits.max_position_notional:
+        most = money_text(limits.max_position_notional)
         raise Denied(
-            f"A position may be worth {money_text(limits.max_position_notional)}.",
+            f"A position may be worth {most}, with what open orders may still buy.",
             code="position_limit",
         )

@@ -1,5 +1,5 @@
 from trading.models.executions import Fill
-from trading.models.halts import TradingHalt
+from trading.models.halts import SendTally, TradingHalt
 from trading.models.links import BrokerLink, Difference, DifferenceSighting
 from trading.models.orders import Order, OrderEvent, Submission, SubmissionAction
 from trading.models.paper import PaperFill, PaperOrder
@@ -13,6 +13,7 @@ __all__ = [
     "OrderEvent",
     "PaperFill",
     "PaperOrder",
+    "SendTally",
     "Submission",
     "SubmissionAction",
     "TradingHalt",

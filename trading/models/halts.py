@@ -1,7 +1,9 @@
-"""The kill switch: a row that placing reads, so it needs neither Redis nor a broker."""
+"""The kill switch, and the counts by which the guard pulls it: rows, no Redis and no broker."""
 
 from django.conf import settings
 from django.db import models
+
+from accounts.models import BrokerageAccount
 
 
 class TradingHalt(models.Model):
@@ -16,3 +18,18 @@ class TradingHalt(models.Model):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class SendTally(models.Model):
+    """How many orders of an account left lately: in one second, and on one day (UTC)."""
+
+    brokerage_account = models.OneToOneField(
+        BrokerageAccount, on_delete=models.PROTECT, primary_key=True, related_name="+"
+    )
+    second = models.DateTimeField()
+    in_second = models.PositiveIntegerField()
+    day = models.DateField()
+    in_day = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.in_day} on {self.day}"

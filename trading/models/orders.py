@@ -183,6 +183,10 @@ class Submission(models.Model):
     done_at = models.DateTimeField(null=True)
     lookups = models.PositiveIntegerField(default=0)
     attempts = models.PositiveIntegerField(default=0)
+    sends = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Times that the broker may have been told; the guard's."
+    )
+    sent_at = models.DateTimeField(null=True)
     last_error = models.CharField(max_length=300, blank=True, default="")
 
     class Meta:
@@ -192,7 +196,10 @@ class Submission(models.Model):
                 fields=["available_at"],
                 condition=Q(done_at__isnull=True),
                 name="submission_waiting",
-            )
+            ),
+            models.Index(
+                fields=["sent_at"], condition=Q(sent_at__isnull=False), name="submission_sent"
+            ),
         ]
 
     def __str__(self) -> str:

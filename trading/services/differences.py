@@ -1,7 +1,7 @@
 """Where our books and a broker's disagree: seen, watched, and ended by agreement or by a person."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -18,11 +18,18 @@ from portfolio.services.books import account_lock
 from speedtrade.lib.errors import Conflict, NotFound
 from speedtrade.lib.live import live_publish
 from speedtrade.lib.money import ZERO, plain
-from trading.brokers.base import Holdings
+from trading.brokers.base import BrokerPosition, Holdings
 from trading.models import BrokerLink, Difference, DifferenceSighting, Fill, Order
-from trading.services.externals import UnknownInstrument, instrument_ensure, position_value
+from trading.selectors import OPEN_VALUES
+from trading.services.externals import (
+    UnknownInstrument,
+    instrument_ensure,
+    position_open,
+    position_value,
+)
 
 logger = logging.getLogger(__name__)
+ONE = Decimal(1)
 FLYING = ["submitting", "lost"]  # the broker may have filled what we have not heard of
 
 
@@ -41,13 +48,12 @@ def books_compare(
         fresh = Fill.objects.filter(brokerage_account=account, created_at__gte=since)
         if moving or late.exists() or fresh.exists():
             return None
-        ignored = set(
-            BrokerLink.objects.values_list("ignored", flat=True).get(brokerage_account=account)
-        )
+        left_out = _left_out(account)
+        figures = {(kind, asset): pair for kind, asset, *pair in _figures(account, holdings)}
         found = {
-            (kind, asset): (ours, theirs)
-            for kind, asset, ours, theirs in _figures(account, holdings)
-            if asset not in ignored
+            key: (ours, theirs)
+            for key, (ours, theirs) in figures.items()
+            if key[1] not in left_out or _can_be_valued(account, key[1])
         }
         seen = Difference.objects.filter(brokerage_account=account, ended_at__isnull=True)
         for row in seen:
@@ -56,8 +62,62 @@ def books_compare(
                 row.save(update_fields=["ended_at", "reason"])
         known = {(row.kind, row.asset): row for row in seen if row.ended_at is None}
         for key, (ours, theirs) in found.items():
-            _note(account, known.get(key), key, ours, theirs, now)
+            before = known.get(key)
+            same = before is not None and (before.ours, before.theirs) == (ours, theirs)
+            if before is not None and same and key[1] in left_out:
+                _bring_in(account, before, now)
+            else:
+                _note(account, before, key, ours, theirs, now)
+        _forget(account, {one for one in left_out if " " not in one and _agrees(figures, one)})
     return not found
+
+
+def _left_out(account: BrokerageAccount) -> set[str]:
+    """Holdings of before that are not in our books: nobody could say what they were worth."""
+    return set(BrokerLink.objects.values_list("ignored", flat=True).get(brokerage_account=account))
+
+
+def _can_be_valued(account: BrokerageAccount, symbol: str) -> bool:
+    """Whether a holding that was left out has a price now, and stands still: no order works on it.
+
+    Until then what is there and what is in our books cannot be told apart.
+    """
+    instrument = Instrument.objects.filter(symbol=symbol).first()
+    if instrument is None or not position_value(instrument, ONE):
+        return False
+    working = Order.objects.filter(
+        brokerage_account=account, instrument=instrument, state__in=OPEN_VALUES
+    )
+    return not working.exists()
+
+
+def _bring_in(account: BrokerageAccount, row: Difference, now: datetime) -> None:
+    """Book what a locked account has held since before our books, at today's price.
+
+    Two comparisons in a row showed the same figures, so no fill was on its way at either. Fewer
+    units there than here cannot come from before: a person looks at that.
+    """
+    qty, kind = row.theirs - row.ours, "crypto" if "/" in row.asset else "stock"
+    held = BrokerPosition(row.asset, kind, qty, ZERO)
+    if qty > 0 and not position_open(account=account, position=held, now=now):
+        return
+    if qty > 0:
+        row.ended_at, row.reason = now, "it was there before our books, and has a price now"
+        row.save(update_fields=["ended_at", "reason"])
+        live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
+    _forget(account, {row.asset})
+
+
+def _agrees(figures: Mapping[tuple[str, str], object], symbol: str) -> bool:
+    return ("position", symbol) not in figures
+
+
+def _forget(account: BrokerageAccount, symbols: set[str]) -> None:
+    """These are left out no longer: what differs from now on came later, and a person looks."""
+    if symbols:
+        link = BrokerLink.objects.select_for_update().get(brokerage_account=account)
+        link.ignored = [one for one in link.ignored if one not in symbols]
+        link.save(update_fields=["ignored"])
 
 
 def _figures(

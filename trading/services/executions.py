@@ -12,7 +12,6 @@ from decimal import Decimal
 from django.db import transaction
 
 from portfolio.domain.lots import FillFact
-from portfolio.services.books import account_lock
 from portfolio.services.fills import fill_book
 from speedtrade.lib.crash import crash_point
 from speedtrade.lib.live import live_publish
@@ -21,7 +20,7 @@ from trading.brokers.base import BrokerFill, BrokerOrder
 from trading.domain.fills import Stretch, gaps
 from trading.domain.orders import OrderState, Side, next_state
 from trading.models import Fill, Order, OrderEvent
-from trading.services.moves import order_hold, order_move
+from trading.services.moves import order_hold, order_lock_named, order_move
 from trading.services.outbox import submission_wake
 from trading.services.replacements import replacement_settle
 
@@ -40,7 +39,7 @@ def report_apply(
     """
     wake: int | None = None
     with transaction.atomic():
-        order = _locked(account_id, report.client_order_id)
+        order = order_lock_named(account_id, client_order_id=report.client_order_id)
         if order is None:
             logger.warning(
                 "report_of_unknown_order", extra={"client_order_id": report.client_order_id}
@@ -56,20 +55,6 @@ def report_apply(
             order.save(update_fields=["fills_missing_since"])
     if wake is not None:
         submission_wake(wake)
-    return order
-
-
-def _locked(account_id: int, client_order_id: str) -> Order | None:
-    """The order under the lock of its account and its own, or None where it is not ours."""
-    account = account_lock(account_id)
-    order = (
-        Order.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("instrument")
-        .filter(brokerage_account=account, client_order_id=client_order_id)
-        .first()
-    )
-    if order is not None:
-        order.brokerage_account = account
     return order
 
 
@@ -170,7 +155,7 @@ def fills_make_up(*, account_id: int, report: BrokerOrder, now: datetime) -> boo
     are made of the order and the stretch: the same gap is the same fill whenever it is found.
     """
     with transaction.atomic():
-        order = _locked(account_id, report.client_order_id)
+        order = order_lock_named(account_id, client_order_id=report.client_order_id)
         if order is None or report.avg_price is None:
             return False
         total = report.filled_qty - order.cum_base

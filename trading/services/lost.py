@@ -11,13 +11,13 @@ from django.db import transaction
 from accounts.models import User
 from accounts.services.accounts import reason_required
 from accounts.services.audit import audit_record
-from portfolio.services.books import account_lock
 from speedtrade.lib.errors import Conflict, Unavailable
 from speedtrade.lib.live import live_publish
 from trading.domain.orders import OrderState
 from trading.models import Order, Submission
 from trading.selectors import blind_words, lost_orders
 from trading.services.executions import ABSENT
+from trading.services.moves import order_lock, order_move
 
 ABSENT_WORDS = "The broker never confirmed it and does not know it. It was not sent again."
 
@@ -32,7 +32,7 @@ def lost_release(*, order: Order, actor: User, reason: str, source: str, now: da
     if blind_words(order.brokerage_account, now):
         raise Unavailable("The broker cannot be read now, so nobody knows. Try again later.")
     with transaction.atomic():
-        locked = _locked(order.pk)
+        locked = order_lock(order)
         if locked.state != OrderState.LOST:
             raise Conflict(f"The order is not lost: it is {locked.status}.")
         _give_up(locked, source=source, reason=reason, actor=actor, now=now)
@@ -55,28 +55,14 @@ def lost_give_up(*, now: datetime) -> int:
         brokerage_account__link__orders_at__gte=now - settings.BLIND_AFTER,
     ):
         with transaction.atomic():
-            locked = _locked(order.pk)
+            locked = order_lock(order)
             if locked.state == OrderState.LOST:
                 _give_up(locked, source="sweep", reason="unknown for a day", actor=None, now=now)
                 count += 1
     return count
 
 
-def _locked(order_id: int) -> Order:
-    account_id = Order.objects.values_list("brokerage_account_id", flat=True).get(pk=order_id)
-    account = account_lock(account_id)
-    order = (
-        Order.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("instrument")
-        .get(pk=order_id)
-    )
-    order.brokerage_account = account
-    return order
-
-
 def _give_up(order: Order, *, source: str, reason: str, actor: User | None, now: datetime) -> None:
-    from trading.services.moves import order_move
-
     order.reject_code, order.reject_reason = ABSENT, ABSENT_WORDS
     order_move(
         order=order, new=OrderState.REJECTED, source=source, reason=reason, actor=actor, now=now

@@ -1,4 +1,4 @@
-"""Move an order from state to state, with all that belongs to a move: the event and the hold."""
+"""Lock an order, and move it from state to state with all that belongs to it: event and hold."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,12 +6,40 @@ from decimal import Decimal
 
 from accounts.models import User
 from portfolio.models import LedgerKind
-from portfolio.services.books import Books
+from portfolio.services.books import Books, account_lock
 from portfolio.services.holds import hold_change
+from speedtrade.lib.errors import NotFound
 from speedtrade.lib.money import ZERO
 from trading.domain.orders import FINAL_STATES, OrderState, Side, check_transition
 from trading.domain.risk import Remaining, hold_left
 from trading.models import Order, OrderEvent
+
+
+def order_lock(order: Order) -> Order:
+    """The order read anew, with its account's row and its own locked; as `order_lock_named`."""
+    found = order_lock_named(order.brokerage_account_id, pk=order.pk)
+    if found is None:
+        raise NotFound("There is no such order.")
+    return found
+
+
+def order_lock_named(account_id: int, **names: object) -> Order | None:
+    """The one order of the account that `names` fit, with its instrument; None where none does.
+
+    Always in this sequence, account and then order, so that no two of us wait for each other. Both
+    rows stay locked until the transaction ends. Raises NotFound where there is no such account, and
+    InvariantBroken outside a transaction.
+    """
+    account = account_lock(account_id)
+    order = (
+        Order.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("instrument")
+        .filter(brokerage_account=account, **names)
+        .first()
+    )
+    if order is not None:
+        order.brokerage_account = account
+    return order
 
 
 def order_move(

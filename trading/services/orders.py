@@ -32,7 +32,7 @@ from trading.domain.orders import (
 from trading.domain.risk import Terms, assess
 from trading.models import Order, OrderEvent, Submission, SubmissionAction
 from trading.selectors import funds_now, limits, market_now, rules_of, switches_now
-from trading.services.moves import hold_kind, order_move
+from trading.services.moves import hold_kind, order_lock, order_move
 from trading.services.outbox import submission_add, submission_wake
 
 logger = logging.getLogger(__name__)
@@ -261,13 +261,8 @@ def order_cancel(
     """
     wake = None
     with transaction.atomic(durable=True):
-        account = account_lock(order.brokerage_account_id)
-        locked = (
-            Order.objects.select_for_update(no_key=True, of=("self",))
-            .select_related("instrument")
-            .get(pk=order.pk)
-        )
-        locked.brokerage_account = account
+        locked = order_lock(order)
+        account = locked.brokerage_account
         state = OrderState(locked.state)
         if state in FINAL_STATES:
             raise Conflict(f"The order is {locked.status} already.", code="order_final")

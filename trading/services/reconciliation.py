@@ -13,7 +13,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import BrokerKind
-from portfolio.services.books import account_lock
 from speedtrade.lib.errors import InvariantBroken
 from speedtrade.lib.live import live_publish
 from trading.brokers.base import Broker, BrokerError, IdScope
@@ -22,7 +21,8 @@ from trading.domain.orders import FINAL_STATES, SENT_STATES, OrderState
 from trading.models import Order, Submission, SubmissionAction
 from trading.selectors import halt_open
 from trading.services.executions import report_apply
-from trading.services.moves import order_move
+from trading.services.guard import send_proved_absent
+from trading.services.moves import order_lock, order_move
 from trading.services.submissions import (
     is_ours,
     order_adopt,
@@ -118,6 +118,7 @@ def _recover(submission: Submission, now: datetime) -> None:
     if broker.caps.lookup_is_proof and broker.caps.id_scope == IdScope.ALL_TIME:
         # It is not there, and the same id cannot be taken twice: it may go, as it was meant to.
         if halt_open() is None:
+            send_proved_absent(submission_id=submission.pk)
             order_submit(order, submission)
         return
     if waited and often and _listed_nowhere(broker, order, submission):
@@ -148,9 +149,8 @@ def _listed_nowhere(broker: Broker, order: Order, submission: Submission) -> boo
 def _move_unsent(order: Order, new: OrderState, reason: str, now: datetime) -> None:
     """Move an order that the broker does not know, unless news of it came in meanwhile."""
     with transaction.atomic():
-        account = account_lock(order.brokerage_account_id)
-        locked = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
-        locked.brokerage_account = account
+        locked = order_lock(order)
+        account = locked.brokerage_account
         if locked.state not in {OrderState.SUBMITTING, OrderState.PENDING_CANCEL}:
             return
         order_move(order=locked, new=new, source="sweep", reason=reason, now=now)

@@ -14,7 +14,7 @@ from django.db import transaction
 from accounts.models import User
 from marketdata.domain.quotes import Quote
 from portfolio.selectors import hold_of
-from portfolio.services.books import Books, account_lock
+from portfolio.services.books import Books
 from portfolio.services.holds import hold_change, hold_open
 from speedtrade.lib.errors import Conflict, DomainError, InvalidInput
 from speedtrade.lib.live import live_publish
@@ -31,7 +31,7 @@ from trading.domain.orders import (
 from trading.domain.risk import Terms, assess
 from trading.models import Order, OrderEvent, Submission, SubmissionAction
 from trading.selectors import funds_now, limits, market_now, rules_of, switches_now
-from trading.services.moves import hold_kind, order_hold, order_move
+from trading.services.moves import hold_kind, order_hold, order_lock, order_move
 from trading.services.outbox import submission_add, submission_wake
 
 REPLACEABLE = frozenset({OrderState.ACCEPTED, OrderState.NEW, OrderState.PARTIALLY_FILLED})
@@ -60,13 +60,8 @@ def order_replace(
     InvalidInput (nothing changes, or the total is not above what has filled), and Denied.
     """
     with transaction.atomic(durable=True):
-        account = account_lock(order.brokerage_account_id)
-        old = (
-            Order.objects.select_for_update(no_key=True, of=("self",))
-            .select_related("instrument")
-            .get(pk=order.pk)
-        )
-        old.brokerage_account = account
+        old = order_lock(order)
+        account = old.brokerage_account
         intent_key = f"replace:{old.pk}:{key or uuid.uuid4().hex}"
         known = Order.objects.filter(replaces=old, intent_key=intent_key).first()
         if known is not None:

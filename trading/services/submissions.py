@@ -36,7 +36,8 @@ from trading.domain.orders import FINAL_STATES, OrderState
 from trading.models import Order, Submission, SubmissionAction
 from trading.selectors import OPEN_VALUES, halt_open
 from trading.services.executions import report_apply
-from trading.services.moves import order_move
+from trading.services.guard import Leave, send_admit, send_proved_absent
+from trading.services.moves import order_lock, order_move
 from trading.services.outbox import order_look_soon
 from trading.services.replacements import replacement_give_up
 
@@ -120,11 +121,19 @@ def _held_back(submission: Submission, account: BrokerageAccount) -> bool:
 
 
 def order_submit(order: Order, submission: Submission) -> None:
-    """Send a claimed order once, outside any transaction, and record the answer if there is one."""
-    broker = broker_for(order.brokerage_account)
+    """Send a claimed order once, outside any transaction, and record the answer if there is one.
+
+    The only place that sends, so that nothing passes the guard.
+    """
+    broker, request = broker_for(order.brokerage_account), request_of(order)
+    leave = send_admit(order=order, request=request, now=timezone.now())
+    if leave == Leave.HELD:
+        _give_back(order, submission, "trading is halted", perishes=False)
+    if leave != Leave.GO:
+        return
     crash_point("before_call")
     try:
-        report = broker.submit_order(request_of(order))
+        report = broker.submit_order(request)
     except DuplicateClientOrderId:
         order_adopt(order, submission, broker)
         return
@@ -184,16 +193,19 @@ def _record(order: Order, submission: Submission, report: BrokerOrder, source: s
     crash_point("after_commit_before_ack")
 
 
-def _give_back(order: Order, submission: Submission, error: str) -> None:
-    """Proved unsent: back to pending, to be claimed again soon, while the intent is fresh."""
+def _give_back(order: Order, submission: Submission, error: str, *, perishes: bool = True) -> None:
+    """Proved unsent: back to pending, to be claimed again soon, while the intent is fresh.
+
+    One that does not perish is kept for the end of the halt, however long it has waited.
+    """
     now = timezone.now()
     with transaction.atomic():
-        account = account_lock(order.brokerage_account_id)
-        locked = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
-        locked.brokerage_account = account
+        locked = order_lock(order)
+        account = locked.brokerage_account
         if locked.state not in {OrderState.SUBMITTING, OrderState.PENDING_CANCEL}:
             return
-        stale = now - locked.created_at >= settings.SUBMIT_FRESH
+        send_proved_absent(submission_id=submission.pk)
+        stale = perishes and now - locked.created_at >= settings.SUBMIT_FRESH
         if stale or locked.state == OrderState.PENDING_CANCEL:
             reason = f"it could not be sent: {error}" if stale else "canceled before it was sent"
             order_move(
@@ -244,13 +256,8 @@ def cancel_refused(order: Order, submission: Submission) -> None:
         return
     now = timezone.now()
     with transaction.atomic():
-        account = account_lock(order.brokerage_account_id)
-        locked = (
-            Order.objects.select_for_update(no_key=True, of=("self",))
-            .select_related("instrument")
-            .get(pk=order.pk)
-        )
-        locked.brokerage_account = account
+        locked = order_lock(order)
+        account = locked.brokerage_account
         tries.update(done_at=now)
         if locked.state not in {OrderState.PENDING_CANCEL, OrderState.PENDING_REPLACE}:
             return

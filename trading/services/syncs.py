@@ -18,7 +18,12 @@ from accounts.models import AccountStatus, BrokerageAccount, BrokerKind, User
 from accounts.services.accounts import reason_required
 from accounts.services.audit import audit_record
 from accounts.services.credentials import CredentialUnreadable
-from accounts.services.syncs import account_activate, account_fail, account_synced
+from accounts.services.syncs import (
+    account_activate,
+    account_fail,
+    account_keep_in,
+    account_synced,
+)
 from portfolio.services.adjustments import cash_open
 from portfolio.services.books import account_lock
 from speedtrade.lib.errors import InvariantBroken
@@ -138,9 +143,7 @@ def _open(account: BrokerageAccount, broker: Broker, now: datetime) -> None:
         link = BrokerLink.objects.select_for_update().get(brokerage_account=locked)
         if link.began_at is not None:
             return
-        if locked.currency != holdings.currency:
-            locked.currency = holdings.currency
-            locked.save(update_fields=["currency"])
+        account_keep_in(account=locked, currency=holdings.currency)
         cash_open(account=locked, amount=holdings.cash, now=now)
         ignored = list(holdings.ignored)
         for position in holdings.positions:
@@ -155,7 +158,7 @@ def _open(account: BrokerageAccount, broker: Broker, now: datetime) -> None:
         # With the books, or never: a later reading takes them for orders of before.
         for report in orders:
             _take_in(account, report, now, opening=True)
-    account_activate(account_id=account.pk, now=timezone.now(), currency=holdings.currency)
+    account_activate(account_id=account.pk, now=timezone.now())
     account_synced(account_id=account.pk, now=timezone.now())
     live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
 

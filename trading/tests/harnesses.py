@@ -15,10 +15,10 @@ from speedtrade.testing.vendors.faults import (
     drop_before,
     empty_after,
     gateway,
+    refuse,
     truncated_after,
 )
 from speedtrade.testing.vendors.kraken import API_KEY, SECRET, KrakenVendor
-from speedtrade.testing.vendors.kraken_faults import Fault, refuse
 from trading.brokers.alpaca.adapter import AlpacaBroker
 from trading.brokers.base import Broker, BrokerRequest, OrderRef
 from trading.brokers.ccxt.adapter import CcxtBroker
@@ -201,13 +201,13 @@ class KrakenHarness(Base):
             next(reversed(self.vendor.truth.orders.values())).hidden = 1
             return
         endpoint, made = {
-            "answer_lost": ("AddOrder", Fault("drop")),
-            "request_lost": ("AddOrder", Fault("drop", after=False)),
-            "gateway": ("AddOrder", Fault("status", status=504)),
-            "garbage": ("AddOrder", Fault("truncated")),
-            "empty": ("AddOrder", Fault("empty")),
+            "answer_lost": ("AddOrder", drop_after()),
+            "request_lost": ("AddOrder", drop_before()),
+            "gateway": ("AddOrder", gateway(504)),
+            "garbage": ("AddOrder", truncated_after()),
+            "empty": ("AddOrder", empty_after()),
             "too_many": ("AddOrder", refuse("EAPI:Rate limit exceeded")),
-            "read_broken": ("OpenOrders", Fault("status", status=502)),
+            "read_broken": ("OpenOrders", gateway(502)),
         }[name]
         self.vendor.faults.add(endpoint, made)
 

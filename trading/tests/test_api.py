@@ -5,6 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from speedtrade.testing.cast import ApiClient, account_of
 from trading.models import Order, OrderEvent
@@ -317,6 +319,15 @@ def test_a_list_costs_the_same_for_one_order_and_for_many(
         desk.trade("buy", "1")
     with django_assert_max_num_queries(8):
         assert len(api.get("orders").json()["results"]) == 6
+
+
+def test_placing_an_order_takes_no_more_statements_than_it_did(api: ApiClient, desk: Desk):
+    """Each costs a round trip under the account's lock: one more needs a reason."""
+    api.post("orders", LIMIT)  # pockets are made once
+    with CaptureQueriesContext(connection) as queries:
+        assert api.post("orders", LIMIT).status_code == 201
+    asked = [query["sql"] for query in queries if "SAVEPOINT" not in query["sql"]]
+    assert len(asked) <= 17, asked
 
 
 # ── canceling ────────────────────────────────────────────────────────────────

@@ -33,6 +33,7 @@ PARTS = min(10, len(SEEDS))  # tests that the runs are cut into, for several wor
 STEPS = 20
 CONVERGED = 60  # seconds after the last fault
 LOST_AFTER = 90  # and so much more where an order was never found
+pytestmark = pytest.mark.lives
 
 
 @contextmanager

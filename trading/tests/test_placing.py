@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from accounts.models import BrokerageAccount
+from marketdata import quote_store
 from portfolio.models import Hold, LedgerAccount
 from speedtrade.lib.errors import DomainError
 from speedtrade.testing.cast import account_of
-from trading.domain.orders import OrderIntent
+from trading.domain.orders import Changes, OrderIntent
 from trading.domain.risk import Denied
 from trading.models import Order, OrderEvent, Submission
 from trading.services.orders import ClientOrderIdTaken, KeyReused, order_place
+from trading.services.replacements import order_replace
 from trading.tests.desk import Desk
 
 D = Decimal
@@ -201,6 +203,30 @@ def test_the_open_orders_are_counted_under_the_lock(desk: Desk, settings):
     assert refusal.value.code == "too_many_open_orders"
     desk.cancel(resting, send=False)
     desk.place("buy", "1", limit="90.00")
+
+
+def test_purchases_that_rest_count_towards_the_most_that_a_position_may_be_worth(
+    desk: Desk, settings
+):
+    """Fails where only what is held counts: many small orders would buy what one may not."""
+    settings.RISK_MAX_POSITION_NOTIONAL = D(10_000)
+    first = desk.place("buy", "60", limit="99.00")  # at the ask of 100 they would be worth 6,000
+    desk.trade("buy", notional="2000")  # in part: the 5 that are offered come to 500
+    desk.instrument("MSFT")
+    desk.quote("99.99", "100.00", symbol="MSFT")
+    desk.place("buy", "40", limit="99.00", symbol="MSFT")  # another symbol does not count
+    with pytest.raises(Denied) as refusal:
+        desk.place("buy", "21", limit="99.00")
+    assert refusal.value.code == "position_limit"
+    changed = order_replace(
+        order=desk.work(first),
+        changes=Changes(qty=D(80)),
+        quote=quote_store.quote_get("AAPL"),
+        actor=desk.user,
+        source="api",
+        now=desk.now,
+    )
+    assert changed.qty == 80, "an order that is replaced does not count beside its own successor"
 
 
 def test_an_account_is_locked_inside_a_transaction_only(transactional_db):

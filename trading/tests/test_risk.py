@@ -270,8 +270,21 @@ def test_the_most_that_a_position_may_be_worth(held: str, expected: str):
     assert code(order(qty="10"), funds__position_qty=D(held)) == expected
 
 
+@pytest.mark.parametrize(
+    "units, money, expected",
+    [("700", "3999.99", "passes"), ("700", "4000", "passes"), ("700", "4000.01", "position_limit")],
+)
+def test_what_open_purchases_may_still_buy_counts_as_a_position(
+    units: str, money: str, expected: str
+):
+    """50 are held: with 700 on their way and this order's 10 they are worth 76,000 of 80,000."""
+    more = {"funds__buying_qty": D(units), "funds__buying_notional": D(money)}
+    assert code(order(qty="10"), **more) == expected
+
+
 def test_a_sale_out_of_a_position_that_is_too_large_passes():
     assert code(order("sell", "10"), funds__position_qty=D(5000)) == "passes"
+    assert code(order("sell", "10"), funds__buying_qty=D(5000)) == "passes"
 
 
 # ── the order of the checks ──────────────────────────────────────────────────

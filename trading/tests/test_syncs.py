@@ -19,8 +19,9 @@ from portfolio.services.rebuild import ledger_differences
 from speedtrade.lib.errors import Conflict, DomainError
 from speedtrade.testing import market
 from speedtrade.testing.vendors.alpaca import AlpacaVendor
-from speedtrade.testing.vendors.alpaca_book import VendorAccount
+from speedtrade.testing.vendors.alpaca_book import VendorAccount, VendorPosition
 from speedtrade.testing.vendors.faults import drop_after, drop_before, gateway
+from trading.brokers.alpaca.adapter import AlpacaBroker
 from trading.cautions import cautions
 from trading.desks import desk_of, judge
 from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
@@ -166,6 +167,19 @@ def test_a_new_account_arrives_with_its_cash_and_positions(line: Line):
     assert summary.net_deposits == 10_450, "what was brought in counts at what it cost"
     line.agree()
     assert Order.objects.count() == 0, "what was final before our books is not in them"
+
+
+def test_books_begin_in_the_currency_that_the_broker_keeps_the_account_in(
+    alice: User, vendor: AlpacaVendor, monkeypatch: pytest.MonkeyPatch
+):
+    """Fails where the currency is written down after the books began: cash would be in dollars."""
+    read = AlpacaBroker.holdings
+    monkeypatch.setattr(AlpacaBroker, "holdings", lambda own: replace(read(own), currency="EUR"))
+    theirs = vendor.open_account(KEY.api_key, KEY.secret_key, cash="10000")
+    line = Line(alice, vendor, theirs, connect(alice))
+    assert line.sync()
+    assert (line.account.status, line.account.currency) == ("active", "EUR")
+    assert line.pocket(asset="EUR").balance == 10_000
 
 
 def test_an_open_order_of_before_is_taken_in_with_what_is_left_of_it(
@@ -474,6 +488,67 @@ def test_deposits_dividends_and_fees_are_booked_once(line: Line):
     ]
     line.agree()
     assert not Difference.objects.exists()
+
+
+@pytest.fixture
+def unpriced(alice: User, vendor: AlpacaVendor) -> Line:
+    """Opened with 4 of a share that nobody prices, and whose cost the vendor does not tell."""
+    theirs = vendor.open_account(KEY.api_key, KEY.secret_key, cash="10000")
+    theirs.positions["NEWCO"] = VendorPosition(D(4), D(0))
+    made = Line(alice, vendor, theirs, connect(alice))
+    assert made.sync()
+    assert BrokerLink.objects.get().ignored == ["NEWCO"]
+    assert not Position.objects.exists()
+    return made
+
+
+def listed() -> None:
+    """The share gets a price."""
+    market.put_quote(market.quote("NEWCO", "49.99", "50.00", now=timezone.now()))
+
+
+def test_a_holding_that_was_left_out_comes_in_once_it_has_a_price(unpriced: Line):
+    """Fails where it is left out for good: it would never be worth anything here."""
+    unpriced.compare()
+    assert not Difference.objects.exists(), "without a price it is left out, and no difference"
+    listed()
+    unpriced.compare()
+    assert not Position.objects.exists(), "one sight may be a fill on its way"
+    unpriced.compare()
+    held = Position.objects.get()
+    assert (held.qty, held.cost_basis, held.realized_pl) == (4, 200, 0)
+    assert BrokerLink.objects.get().ignored == []
+    row = Difference.objects.get()
+    assert row.ended_at is not None and row.accepted_by is None
+    assert row.reason == "it was there before our books, and has a price now"
+    unpriced.agree()
+    # What comes without an order from now on is for a person, as anywhere.
+    unpriced.theirs.positions["NEWCO"].qty += 1
+    unpriced.compare()
+    unpriced.compare()
+    assert Position.objects.get().qty == 4
+    assert Difference.objects.filter(ended_at=None).count() == 1
+
+
+def test_a_holding_that_was_left_out_waits_while_an_order_works_on_it(unpriced: Line):
+    """Fails without the look for orders: what fills would count as brought in, and then again."""
+    bought = unpriced.theirs.external("NEWCO", "buy", "2", limit_price=D(60))
+    listed()
+    unpriced.theirs.fill(bought, "1", "50")
+    for _ in range(3):
+        unpriced.compare()
+    assert Position.objects.get().qty == 1
+    unpriced.theirs.fill(bought, "1", "50")
+    for _ in range(3):
+        unpriced.compare()
+    assert (Position.objects.get().qty, BrokerLink.objects.get().ignored) == (6, [])
+    unpriced.agree()
+
+
+def test_a_holding_that_was_left_out_and_is_gone_is_forgotten(unpriced: Line):
+    del unpriced.theirs.positions["NEWCO"]
+    unpriced.compare()
+    assert BrokerLink.objects.get().ignored == []
 
 
 def test_a_difference_is_seen_watched_and_ended_by_agreement(line: Line):

@@ -7,9 +7,11 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import redis
 from django.core.management.base import BaseCommand, CommandParser
 
 from speedtrade.datafolder import (
@@ -22,12 +24,13 @@ from speedtrade.datafolder import (
 )
 from speedtrade.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
 from speedtrade.env import env_int, env_str
+from speedtrade.health import HEARTBEAT_FEED, HEARTBEAT_WORKER
 from speedtrade.healthcheck import ask_health, reachable
 from speedtrade.processes import PREPARE, STOP_ORDER
 from speedtrade.supervisor import Child, Supervisor
 
 READY_ASK = 0.2  # seconds between two looks at /health
-READY_PATIENCE = 20.0  # seconds after which "it serves, but …" is said instead of waiting on
+READY_PATIENCE = 20.0  # seconds after which "it serves, but …" is said while it waits on
 EMBEDDED: dict[str, type[EmbeddedServer]] = {
     "DATABASE_URL": EmbeddedPostgres,
     "REDIS_URL": EmbeddedValkey,
@@ -127,21 +130,38 @@ class Run:
                 server = kind(self.folder)
                 await self.supervisor.keep_server(server)
                 environment[variable] = addresses[variable] = server.url()
+                if isinstance(server, EmbeddedValkey):
+                    await asyncio.to_thread(forget_signs_of_life, server.url())
         (self.folder / "static").mkdir(exist_ok=True)  # whitenoise warns of a missing one
         # Other shells find the servers here: `manage.py shell`, `manage.py check_ledger`.
         write_private(self.folder / "runtime.json", {**addresses, "pid": os.getpid()})
 
     async def _until_ready(self) -> None:
-        started = time.monotonic()
+        """Until /health says ok, however long; what it waits for is said after READY_PATIENCE."""
+        started, told = time.monotonic(), None
         while True:
             health = await asyncio.to_thread(ask_health, reachable(self.bind), self.port)
-            waited = time.monotonic() - started
             if health and health.get("status") == "ok":
                 return
-            if health and waited > READY_PATIENCE:
-                say("up", f"it serves, but not all is well yet: {health.get('checks')}")
-                return
+            ill = _ill(health) if health else ""
+            if ill and ill != told and time.monotonic() - started > READY_PATIENCE:
+                say("up", f"{self.address} serves, but not all is well yet: {ill}")
+                told = ill
             await asyncio.sleep(READY_ASK)
+
+
+def _ill(health: Mapping[str, Any]) -> str:
+    """Which parts are not well yet, such as "feed, worker"."""
+    return ", ".join(sorted(name for name, word in health["checks"].items() if word != "ok"))
+
+
+def forget_signs_of_life(redis_url: str) -> None:
+    """Drop what the last run left in our own Valkey: its worker's word says nothing of this one's.
+
+    A Valkey that was given to us may serve other copies, whose signs of life are true.
+    """
+    with redis.Redis.from_url(redis_url) as client:
+        client.delete(HEARTBEAT_WORKER, HEARTBEAT_FEED)
 
 
 def refuse_taken_port(bind: str, port: int) -> None:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any, Self
 
-from speedtrade.testing.vendors.kraken_faults import Faults
+from speedtrade.testing.vendors.faults import FaultScript
 from speedtrade.testing.vendors.kraken_http import Loopback, Reply, Request
 
 API_KEY, SECRET = "LOOPBACK-BINANCE-KEY", "the secret of the loopback binance"
@@ -40,7 +40,7 @@ class BinanceVendor:
         return {"public": self.wire.url + ROOT, "private": self.wire.url + ROOT}
 
     @property
-    def faults(self) -> Faults:
+    def faults(self) -> FaultScript:
         return self.wire.faults
 
     def __enter__(self) -> Self:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Self
 
-from speedtrade.testing.vendors.kraken_faults import Faults
+from speedtrade.testing.vendors.faults import FaultScript
 from speedtrade.testing.vendors.kraken_http import Loopback, Reply, Request
 
 API_KEY, SECRET = "LOOPBACK-COINBASE-KEY", "the secret of the loopback coinbase"
@@ -41,7 +41,7 @@ class CoinbaseVendor:
         return {"rest": self.wire.url}
 
     @property
-    def faults(self) -> Faults:
+    def faults(self) -> FaultScript:
         return self.wire.faults
 
     def __enter__(self) -> Self:

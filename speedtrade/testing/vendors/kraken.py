@@ -14,8 +14,8 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
+from speedtrade.testing.vendors.faults import FaultScript
 from speedtrade.testing.vendors.kraken_book import Book, VendorOrder, VendorTrade
-from speedtrade.testing.vendors.kraken_faults import Faults
 from speedtrade.testing.vendors.kraken_http import Loopback, Reply, Request
 from speedtrade.testing.vendors.kraken_market import (
     Level,
@@ -77,7 +77,7 @@ class KrakenVendor(PublicEndpoints):
         return {"public": self.wire.url, "private": self.wire.url}
 
     @property
-    def faults(self) -> Faults:
+    def faults(self) -> FaultScript:
         return self.wire.faults
 
     def start(self) -> Self:

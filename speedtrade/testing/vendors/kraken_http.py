@@ -2,16 +2,17 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from speedtrade.testing.vendors.kraken_faults import Fault, Faults
+from speedtrade.testing.vendors.faults import Fault, FaultScript, Refusal
 
 DRIP_EVERY = 0.2  # seconds
-HANG_MAX = 30.0  # seconds; a test that forgets to free a line does not hold the run
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Loopback:
 
     answer: Callable[[Request, str], Reply]
     name: Callable[[Request], str]
-    faults: Faults = field(default_factory=Faults)
+    faults: FaultScript = field(default_factory=FaultScript)
     requests: list[Request] = field(default_factory=list)
     port: int = 0
     _server: ThreadingHTTPServer | None = None
@@ -61,12 +62,14 @@ class Loopback:
         server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
         server.daemon_threads = True
         self.port = server.server_address[1]
+        self.faults.released.clear()
         self._server = server
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
         """Stop listening; what hangs is let go."""
         self.faults.clear()
+        self.faults.released.set()
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -92,56 +95,44 @@ def _handler(loop: Loopback) -> type[BaseHTTPRequestHandler]:
                 text or parts.query,
             )
             loop.requests.append(request)
-            fault = loop.faults.next(loop.name(request))
-            freed = loop.faults.freed
-            if fault is not None and not fault.after:
-                refusal = fault.text if fault.kind == "error" else "-"
-                reply = loop.answer(request, refusal)
-            else:
+            fault = loop.faults.take(loop.name(request))
+            words = fault.reply.text if fault and isinstance(fault.reply, Refusal) else ""
+            if fault is None or fault.accept:
                 reply = loop.answer(request, "")
-            if fault is None or (fault.kind == "error" and not fault.after):
-                self._send(reply.status, json.dumps(reply.body))
             else:
-                self._spoil(fault, request, reply, freed)
+                reply = loop.answer(request, words or "-")
+            if fault is None or (words and not fault.accept):
+                self._send(reply.status, json.dumps(reply.body).encode())
+            elif words:  # carried out, and yet a refusal is what it says
+                self._send(200, json.dumps(loop.answer(request, words).body).encode())
+            else:
+                self._spoil(fault, reply)
 
         do_GET = do_POST = do_DELETE = do_PUT = _serve
 
-        def _spoil(
-            self, fault: Fault, request: Request, reply: Reply, freed: threading.Event
-        ) -> None:
-            body = json.dumps(reply.body)
-            if fault.kind in {"drop", "hang"}:
-                if fault.kind == "hang":
-                    freed.wait(HANG_MAX)
-                self.close_connection = True
-                return
-            if fault.kind == "drip":
-                self._drip(body.encode(), freed)
-                return
-            html = f"<html><body><h1>{fault.status}</h1></body></html>"
-            if fault.kind == "status":
-                self._send(fault.status, fault.text or html, fault.headers)
-            elif fault.kind == "error":  # carried out, and yet an error is what it says
-                self._send(200, json.dumps(loop.answer(request, fault.text).body))
-            elif fault.kind == "change" and fault.change is not None:
-                self._send(reply.status, json.dumps(fault.change(json.loads(body))))
+        def _spoil(self, fault: Fault, reply: Reply) -> None:
+            good = json.dumps(reply.body).encode()
+            if fault.reply == "drip":
+                self._drip(good)
+            elif fault.reply == "truncated":
+                self._send(200, good[: len(good) * 2 // 3])
+            elif isinstance(fault.reply, bytes):
+                self._send(fault.status or reply.status, fault.reply, fault.headers)
+            elif callable(fault.reply):
+                self._send(reply.status, json.dumps(fault.reply(json.loads(good))).encode())
             else:
-                bodies = {
-                    "empty": "",
-                    "truncated": body[: len(body) * 2 // 3],
-                    "html": html,
-                    "raw": fault.text,
-                }
-                self._send(200, bodies[fault.kind], fault.headers)
+                if fault.reply == "hang":
+                    loop.faults.hang(fault)
+                self.close_connection = True
 
-        def _drip(self, body: bytes, freed: threading.Event) -> None:
+        def _drip(self, body: bytes) -> None:
             self.close_connection = True
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             for byte in body:
-                if freed.wait(DRIP_EVERY):
+                if loop.faults.released.wait(DRIP_EVERY):
                     return
                 try:
                     self.wfile.write(bytes([byte]))
@@ -149,15 +140,14 @@ def _handler(loop: Loopback) -> type[BaseHTTPRequestHandler]:
                 except OSError:
                     return  # whoever waited has gone
 
-        def _send(self, status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
-            raw = text.encode()
+        def _send(self, status: int, body: bytes, headers: Mapping[str, str] = NONE) -> None:
             self.send_response(status)
-            kind = "application/json" if text[:1] in "{[" else "text/html"
+            kind = "application/json" if body[:1] in (b"{", b"[") else "text/html"
             self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(raw)))
-            for name, value in headers:
+            self.send_header("Content-Length", str(len(body)))
+            for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(raw)
+            self.wfile.write(body)
 
     return Handler

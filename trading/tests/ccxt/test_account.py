@@ -9,8 +9,8 @@ import ccxt
 import pytest
 
 from accounts.keys import BrokerKey
+from speedtrade.testing.vendors.faults import drop_after, gateway, hang_after, raw_after, refuse
 from speedtrade.testing.vendors.kraken import API_KEY, SECRET
-from speedtrade.testing.vendors.kraken_faults import Fault, refuse
 from speedtrade.testing.vendors.kraken_private import EVERYTHING
 from trading.brokers.base import AuthFailed, BrokerError, OrderRejected, OutcomeUnknown
 from trading.brokers.ccxt.adapter import CcxtBroker
@@ -60,13 +60,13 @@ def test_money_that_open_orders_hold_is_still_ours(hand: Hand) -> None:
 def test_a_venue_that_takes_no_orders_says_so(hand: Hand) -> None:
     hand.vendor.status = "cancel_only"
     assert hand.broker.holdings().blocked == "Kraken is in cancel_only mode."
-    hand.vendor.faults.add("SystemStatus", Fault("drop"))
+    hand.vendor.faults.add("SystemStatus", drop_after())
     assert hand.broker.holdings().blocked == ""
 
 
 def test_a_balance_that_cannot_be_read_is_no_balance(hand: Hand) -> None:
     for text in ("{}", "[]", '{"error":[],"result":[]}', '{"error":[],"result":{"ZUSD":{}}}'):
-        hand.vendor.faults.add("BalanceEx", Fault("raw", text=text))
+        hand.vendor.faults.add("BalanceEx", raw_after(text))
         with pytest.raises(OutcomeUnknown):
             hand.broker.holdings()
 
@@ -125,7 +125,7 @@ def test_a_venue_that_lacks_a_question_is_asked_another_way(hand: Hand) -> None:
     """What QueryTrades does not tell, TradesHistory does; without a ledger there are no events."""
     request, _ = hand.place()
     hand.vendor.fill(hand.at_vendor(request).txid)
-    for fault in (refuse("EGeneral:Unknown method"), Fault("status", status=404)):
+    for fault in (refuse("EGeneral:Unknown method"), gateway(404)):
         for endpoint in ("QueryTrades", "Ledgers", "GetApiKeyInfo", "SystemStatus"):
             hand.vendor.faults.add(endpoint, fault)
         found = hand.broker.find_order(order_ref(request))
@@ -133,7 +133,7 @@ def test_a_venue_that_lacks_a_question_is_asked_another_way(hand: Hand) -> None:
         assert hand.broker.cash_events(EPOCH) == ()
         assert hand.broker.check().may_trade
         assert hand.broker.holdings().blocked == ""
-    hand.vendor.faults.add("Ledgers", Fault("status", status=502))
+    hand.vendor.faults.add("Ledgers", gateway(502))
     with pytest.raises(OutcomeUnknown):
         hand.broker.cash_events(EPOCH)
 
@@ -210,7 +210,7 @@ def test_the_markets_are_read_once_for_all_accounts_and_anew_after_an_hour(
     quick.CCXT_MARKETS_AGE = timedelta(0)
     hand.broker.check()
     assert hand.vendor.faults.calls["AssetPairs"] == 2
-    hand.vendor.faults.add("AssetPairs", Fault("status", status=502))
+    hand.vendor.faults.add("AssetPairs", gateway(502))
     hand.place()  # an old list is better than none
 
 
@@ -220,7 +220,7 @@ def test_no_key_and_no_signature_reaches_a_log_or_an_error(
     caplog.set_level(logging.DEBUG)
     hand.place()
     told = [str(hand.broker.client), repr(hand.broker.client.key)]
-    for fault in (Fault("hang"), Fault("status", status=502), refuse("EGeneral:New")):
+    for fault in (hang_after(), gateway(502), refuse("EGeneral:New")):
         hand.vendor.faults.add("AddOrder", fault)
         with pytest.raises(BrokerError) as caught:
             hand.place()

@@ -6,8 +6,22 @@ from typing import Any
 import pytest
 
 from accounts.keys import BrokerKey
+from speedtrade.testing.vendors.faults import (
+    Fault,
+    answer,
+    drip_after,
+    drop_after,
+    edited,
+    empty_after,
+    gateway,
+    hang_after,
+    html_after,
+    raw_after,
+    refuse,
+    refuse_after,
+    truncated_after,
+)
 from speedtrade.testing.vendors.kraken import READ_KEY, SECRET
-from speedtrade.testing.vendors.kraken_faults import Fault, refuse
 from trading.brokers.base import (
     AuthFailed,
     BrokerError,
@@ -22,46 +36,42 @@ from trading.domain.orders import OrderState
 from trading.tests.ccxt.hand import EPOCH, changed, order_ref, order_request
 
 AFTER = [  # the order is there, and the answer is none
-    Fault("drop"),
-    Fault("hang"),
-    Fault("drip"),
-    Fault("status", status=500),
-    Fault("status", status=502),
-    Fault("status", status=503),
-    Fault("status", status=504),
-    Fault("status", status=520),
-    Fault("status", status=403),
-    Fault("status", status=404),
-    Fault("status", status=429),
-    Fault("status", status=302, headers=(("Location", "/0/private/AddOrder"),)),
-    Fault("status", status=307, headers=(("Location", "/0/private/AddOrder"),)),
-    Fault("empty"),
-    Fault("truncated"),
-    Fault("html"),
-    Fault("raw", text="null"),
-    Fault("raw", text="{}"),
-    Fault("raw", text='{"error":[]}'),
-    Fault("raw", text='{"error":[],"result":{}}'),
-    Fault("raw", text='{"error":[],"result":{"txid":[]}}'),
-    Fault("raw", text='{"error":[],"result":{"txid":[null]}}'),
-    Fault("raw", text='{"error":"oh","result":null}'),
-    Fault("raw", text='{"error":7}'),
-    Fault("raw", text="[" * 5000),
-    Fault("error", text="EService:Timeout"),
-    Fault("error", text="EService:Busy"),
-    Fault("error", text="EService:Unavailable"),
-    Fault("error", text="EService:Deadline elapsed"),
-    Fault("error", text="EGeneral:Internal error"),
-    Fault("error", text="EOrder:Something nobody has seen"),
-    Fault("error", text="EGeneral:Unknown order"),
+    drop_after(),
+    hang_after(),
+    drip_after(),
+    gateway(500),
+    gateway(502),
+    gateway(503),
+    gateway(504),
+    gateway(520),
+    gateway(403),
+    gateway(404),
+    gateway(429),
+    answer(302, b"moved", accept=True, Location="/0/private/AddOrder"),
+    answer(307, b"moved", accept=True, Location="/0/private/AddOrder"),
+    empty_after(),
+    truncated_after(),
+    html_after(),
+    raw_after("null"),
+    raw_after("{}"),
+    raw_after('{"error":[]}'),
+    raw_after('{"error":[],"result":{}}'),
+    raw_after('{"error":[],"result":{"txid":[]}}'),
+    raw_after('{"error":[],"result":{"txid":[null]}}'),
+    raw_after('{"error":"oh","result":null}'),
+    raw_after('{"error":7}'),
+    raw_after("[" * 5000),
+    refuse_after("EService:Timeout"),
+    refuse_after("EService:Busy"),
+    refuse_after("EService:Unavailable"),
+    refuse_after("EService:Deadline elapsed"),
+    refuse_after("EGeneral:Internal error"),
+    refuse_after("EOrder:Something nobody has seen"),
+    refuse_after("EGeneral:Unknown order"),
 ]
 
 
-def _name(fault: Fault) -> str:
-    return f"{fault.kind}-{fault.status}-{fault.text[:24]}"
-
-
-@pytest.mark.parametrize("fault", AFTER, ids=_name)
+@pytest.mark.parametrize("fault", AFTER, ids=str)
 def test_an_order_whose_answer_is_lost_is_sent_once_and_found_again(
     hand: Any, fault: Fault
 ) -> None:
@@ -110,7 +120,7 @@ def test_a_refusal_in_the_venues_own_words_is_definite(
 
 def test_one_word_that_nobody_knows_makes_a_refusal_doubtful(hand: Any) -> None:
     both = '{"error":["EOrder:Insufficient funds","EOrder:New word"]}'
-    hand.vendor.faults.add("AddOrder", Fault("raw", after=True, text=both))
+    hand.vendor.faults.add("AddOrder", raw_after(both))
     with pytest.raises(OutcomeUnknown):
         hand.place()
 
@@ -121,7 +131,7 @@ def test_a_refusal_left_over_from_the_call_before_is_none(hand: Any) -> None:
     hand.vendor.faults.add("AddOrder", refuse("EOrder:Insufficient funds"))
     with pytest.raises(OrderRejected):
         broker.submit_order(order_request())
-    hand.vendor.faults.add("AddOrder", Fault("hang"))
+    hand.vendor.faults.add("AddOrder", hang_after())
     request = order_request()
     with pytest.raises(OutcomeUnknown):
         broker.submit_order(request)
@@ -149,7 +159,7 @@ def test_a_name_that_nobody_knows_is_one_too(hand: Any, quick: Any) -> None:
 
 
 def test_without_the_list_of_markets_nothing_is_sent(hand: Any) -> None:
-    for fault in (Fault("empty"), Fault("truncated"), Fault("status", status=502), Fault("html")):
+    for fault in (empty_after(), truncated_after(), gateway(502), html_after()):
         hand.vendor.faults.add("AssetPairs", fault)
         with pytest.raises(NotSent, match="markets"):
             hand.place()
@@ -180,22 +190,22 @@ def test_a_key_that_only_reads_and_one_that_is_wrong_are_told_so(hand: Any) -> N
 
 
 LOOKUPS = [
-    Fault("drop"),
-    Fault("hang"),
-    Fault("status", status=502),
-    Fault("empty"),
-    Fault("truncated"),
-    Fault("html"),
-    Fault("raw", text="{}"),
-    Fault("raw", text="[]"),
-    Fault("raw", text='{"error":[],"result":{}}'),
-    Fault("raw", text='{"error":[],"result":{"open":null,"closed":null}}'),
+    drop_after(),
+    hang_after(),
+    gateway(502),
+    empty_after(),
+    truncated_after(),
+    html_after(),
+    raw_after("{}"),
+    raw_after("[]"),
+    raw_after('{"error":[],"result":{}}'),
+    raw_after('{"error":[],"result":{"open":null,"closed":null}}'),
     refuse("EService:Busy"),
     refuse("EGeneral:Something new"),
 ]
 
 
-@pytest.mark.parametrize("fault", LOOKUPS, ids=_name)
+@pytest.mark.parametrize("fault", LOOKUPS, ids=str)
 @pytest.mark.parametrize("endpoint", ["OpenOrders", "ClosedOrders"])
 def test_a_look_up_that_failed_is_no_miss(hand: Any, endpoint: str, fault: Fault) -> None:
     request = order_request()
@@ -217,21 +227,21 @@ def test_an_order_that_shows_late_is_missed_and_then_found(hand: Any) -> None:
 
 def test_a_word_that_we_do_not_know_says_nothing(hand: Any) -> None:
     request, _ = hand.place()
-    hand.vendor.faults.add("OpenOrders", Fault("change", change=changed(status="pondering")))
+    hand.vendor.faults.add("OpenOrders", edited(changed(status="pondering")))
     found = hand.broker.find_order(order_ref(request))
     assert found is not None and (found.state, found.raw_status) == (None, "pondering")
 
 
 def test_more_fields_do_no_harm_and_missing_ones_are_not_guessed(hand: Any) -> None:
     request, _ = hand.place()
-    hand.vendor.faults.add("OpenOrders", Fault("change", change=changed(novel={"a": [1]})))
+    hand.vendor.faults.add("OpenOrders", edited(changed(novel={"a": [1]})))
     assert hand.broker.find_order(order_ref(request)) is not None
     for name in ("status", "vol_exec"):
-        hand.vendor.faults.add("OpenOrders", Fault("change", change=changed(**{name: None})))
+        hand.vendor.faults.add("OpenOrders", edited(changed(**{name: None})))
         with pytest.raises(OutcomeUnknown):
             hand.broker.find_order(order_ref(request))
     for odd in ("NaN", "Infinity", "much", "", [], {}, True):
-        hand.vendor.faults.add("OpenOrders", Fault("change", change=changed(vol_exec=odd)))
+        hand.vendor.faults.add("OpenOrders", edited(changed(vol_exec=odd)))
         with pytest.raises(OutcomeUnknown):
             hand.broker.find_order(order_ref(request))
 
@@ -244,13 +254,13 @@ def test_one_odd_order_does_not_hide_the_others_of_a_list(hand: Any) -> None:
         del body["result"]["open"][hand.at_vendor(first).txid]["vol_exec"]
         return body
 
-    hand.vendor.faults.add("OpenOrders", Fault("change", change=spoil))
+    hand.vendor.faults.add("OpenOrders", edited(spoil))
     told = hand.broker.list_orders([order_ref(first), order_ref(second)])
     assert [one.client_order_id for one in told] == [second.client_order_id]
 
 
 def test_a_cancel_whose_answer_is_lost_is_unknown(hand: Any) -> None:
-    for fault in (Fault("drop"), Fault("status", status=504), Fault("empty")):
+    for fault in (drop_after(), gateway(504), empty_after()):
         request, _ = hand.place()
         hand.vendor.faults.add("CancelOrder", fault)
         with pytest.raises(OutcomeUnknown):
@@ -261,7 +271,7 @@ def test_a_cancel_whose_answer_is_lost_is_unknown(hand: Any) -> None:
     hand.vendor.faults.add("CancelOrder", refuse("EService:Busy"))
     with pytest.raises(OutcomeUnknown):
         hand.broker.cancel_order(order_ref(request))
-    hand.vendor.faults.add("CancelOrder", Fault("raw", text='{"error":[],"result":{"count":0}}'))
+    hand.vendor.faults.add("CancelOrder", raw_after('{"error":[],"result":{"count":0}}'))
     with pytest.raises(NotCancelable):
         hand.broker.cancel_order(order_ref(request))
 
@@ -285,7 +295,7 @@ def test_a_list_without_an_end_is_no_answer(hand: Any, quick: Any) -> None:
     for change in (endless, again):
         hand.vendor.faults.clear()
         hand.vendor.faults.calls.clear()
-        hand.vendor.faults.add("ClosedOrders", Fault("change", change=change), times=99)
+        hand.vendor.faults.add("ClosedOrders", edited(change), times=99)
         with pytest.raises(OutcomeUnknown, match="does not end"):
             hand.broker.find_order(order_ref(order_request()))
         assert hand.vendor.faults.calls["ClosedOrders"] <= 3
@@ -305,6 +315,6 @@ def test_a_clock_ten_seconds_off_is_measured_and_changes_no_order(hand: Any) -> 
 def test_numbers_that_are_not_text_are_taken_as_they_are_written(hand: Any) -> None:
     request, _ = hand.place()
     hand.vendor.fill(hand.at_vendor(request).txid, "0.04")
-    hand.vendor.faults.add("OpenOrders", Fault("change", change=changed(vol_exec=0.04, vol=0.1)))
+    hand.vendor.faults.add("OpenOrders", edited(changed(vol_exec=0.04, vol=0.1)))
     found = hand.broker.find_order(order_ref(request))
     assert found is not None and found.filled_qty == Decimal("0.04")

@@ -14,7 +14,19 @@ from accounts.keys import BrokerKey
 from speedtrade.testing.vendors import binance, coinbase
 from speedtrade.testing.vendors.binance import BinanceVendor
 from speedtrade.testing.vendors.coinbase import V3, CoinbaseVendor
-from speedtrade.testing.vendors.kraken_faults import Fault, refuse
+from speedtrade.testing.vendors.faults import (
+    Fault,
+    Refusal,
+    drop_after,
+    empty_after,
+    gateway,
+    hang_after,
+    html_after,
+    raw_after,
+    refuse,
+    refuse_after,
+    truncated_after,
+)
 from trading.brokers.base import (
     AuthFailed,
     BrokerError,
@@ -149,27 +161,27 @@ def test_binance_codes_mean_what_they_say(
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("drop"),
-        Fault("hang"),
-        Fault("truncated"),
-        Fault("empty"),
-        Fault("status", status=504),
-        Fault("status", status=429),
-        Fault("status", status=418),
-        Fault("raw", text="{}"),
-        Fault("raw", text="[]"),
-        Fault("raw", text='{"orderId":null}'),
-        Fault("raw", text='{"orderId":7,"clientOrderId":"of somebody else","status":"NEW"}'),
-        Fault("error", text="-1007 Timeout waiting for response from backend server."),
+        drop_after(),
+        hang_after(),
+        truncated_after(),
+        empty_after(),
+        gateway(504),
+        gateway(429),
+        gateway(418),
+        raw_after("{}"),
+        raw_after("[]"),
+        raw_after('{"orderId":null}'),
+        raw_after('{"orderId":7,"clientOrderId":"of somebody else","status":"NEW"}'),
+        refuse_after("-1007 Timeout waiting for response from backend server."),
     ],
-    ids=lambda fault: f"{fault.kind}-{fault.status}-{fault.text[:20]}",
+    ids=str,
 )
 def test_binance_s_lost_answers_are_unknown_and_found(bi: BinanceVendor, fault: Fault) -> None:
     request = order_request(**USDT)
     bi.faults.add(ORDER, fault)
     with pytest.raises(OutcomeUnknown):
         at_binance().submit_order(request)
-    assert bi.accepted[request.client_order_id] == 1 or fault.kind == "error"
+    assert bi.accepted[request.client_order_id] == 1 or isinstance(fault.reply, Refusal)
     found = at_binance().find_order(order_ref(request))
     assert found is not None and found.state == S.NEW
 
@@ -185,7 +197,7 @@ def test_binance_refuses_a_clock_that_is_off_and_is_measured_anew(bi: BinanceVen
 
 def test_a_failed_read_at_binance_shows_no_signature(bi: BinanceVendor) -> None:
     """There the signature is in the address, and errors of the transport print addresses."""
-    for fault in (Fault("hang"), Fault("drop"), Fault("status", status=502)):
+    for fault in (hang_after(), drop_after(), gateway(502)):
         bi.faults.add("GET /api/v3/order", fault)
         with pytest.raises(OutcomeUnknown) as caught:
             at_binance().find_order(order_ref(order_request(**USDT)))
@@ -281,17 +293,17 @@ def test_coinbase_words_mean_what_they_say(
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault("drop"),
-        Fault("hang"),
-        Fault("truncated"),
-        Fault("empty"),
-        Fault("html"),
-        Fault("status", status=502),
-        Fault("raw", text="{}"),
-        Fault("raw", text='{"success":true}'),
-        Fault("raw", text='{"success":true,"success_response":{"order_id":null}}'),
+        drop_after(),
+        hang_after(),
+        truncated_after(),
+        empty_after(),
+        html_after(),
+        gateway(502),
+        raw_after("{}"),
+        raw_after('{"success":true}'),
+        raw_after('{"success":true,"success_response":{"order_id":null}}'),
     ],
-    ids=lambda fault: f"{fault.kind}-{fault.status}-{fault.text[:40]}",
+    ids=str,
 )
 def test_coinbase_s_lost_answers_are_unknown_and_found(co: CoinbaseVendor, fault: Fault) -> None:
     request = order_request()

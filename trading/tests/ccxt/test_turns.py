@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from speedtrade.testing.vendors.faults import drop_after
 from speedtrade.testing.vendors.kraken import API_KEY, SECRET, KrakenVendor
-from speedtrade.testing.vendors.kraken_faults import Fault
 from trading.brokers.base import BrokerError, NotSent, OutcomeUnknown, RateLimited
 from trading.brokers.ccxt import client, lease
 from trading.brokers.ccxt.lease import Turn, key_digest, key_turn
@@ -124,7 +124,7 @@ def test_a_clock_that_is_set_back_does_not_set_the_nonce_back(
 
 
 def test_a_call_that_failed_has_used_its_nonce_up(hand: Hand) -> None:
-    hand.vendor.faults.add("AddOrder", Fault("drop"))
+    hand.vendor.faults.add("AddOrder", drop_after())
     with pytest.raises(OutcomeUnknown):
         hand.place()
     with key_turn(DIGEST) as turn:

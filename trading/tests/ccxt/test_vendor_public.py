@@ -7,8 +7,8 @@ from decimal import Decimal
 import ccxt
 import pytest
 
+from speedtrade.testing.vendors.faults import drop_after, gateway, hang_after, refuse
 from speedtrade.testing.vendors.kraken import KrakenVendor
-from speedtrade.testing.vendors.kraken_faults import Fault, refuse
 
 
 @pytest.fixture
@@ -84,10 +84,10 @@ def test_faults_hit_the_call_that_they_were_planned_for(
         kraken.fetch_ticker("BTC/USD")
     kraken.fetch_ticker("BTC/USD")
     for fault, error in (
-        (Fault("drop"), ccxt.NetworkError),
-        (Fault("hang"), ccxt.RequestTimeout),
-        (Fault("status", status=502), ccxt.ExchangeNotAvailable),
-        (Fault("status", status=504), ccxt.RequestTimeout),
+        (drop_after(), ccxt.NetworkError),
+        (hang_after(), ccxt.RequestTimeout),
+        (gateway(502), ccxt.ExchangeNotAvailable),
+        (gateway(504), ccxt.RequestTimeout),
     ):
         vendor.faults.add("Ticker", fault)
         with pytest.raises(error):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from speedtrade.testing.vendors.kraken_faults import Fault
+from speedtrade.testing.vendors.faults import raw_after
 from trading.brokers.base import BrokerError, BrokerOrder, NotSent, OrderRejected, OutcomeUnknown
 from trading.brokers.ccxt.errors import Answer, broker_error, rule_of, said
 from trading.brokers.ccxt.ids import our_id, venue_id
@@ -75,9 +75,7 @@ def test_no_mutation_of_a_good_reply_escapes_the_interface(hand: Hand, reply: An
     hand.vendor.deposit("USD", "100000")
     request = order_request()
     hand.vendor.faults.clear()
-    hand.vendor.faults.add(
-        "AddOrder", Fault("status" if status != 200 else "raw", True, status, text)
-    )
+    hand.vendor.faults.add("AddOrder", raw_after(text, status))
     try:
         told = hand.broker.submit_order(request)
     except BrokerError as error:
@@ -97,12 +95,12 @@ def test_no_mutation_of_a_good_reply_escapes_the_interface(hand: Hand, reply: An
 @given(st.sampled_from(["OpenOrders", "ClosedOrders"]), ODD)
 def test_no_reply_to_a_look_up_escapes_it_either(hand: Hand, endpoint: str, odd: Any) -> None:
     hand.vendor.faults.clear()
-    hand.vendor.faults.add(endpoint, Fault("raw", text=json.dumps(odd)))
+    hand.vendor.faults.add(endpoint, raw_after(json.dumps(odd)))
     ref = order_ref(order_request())
     with pytest.raises(BrokerError):
         hand.broker.find_order(ref)
     hand.vendor.faults.clear()
-    hand.vendor.faults.add(endpoint, Fault("raw", text=json.dumps({"error": [], "result": odd})))
+    hand.vendor.faults.add(endpoint, raw_after(json.dumps({"error": [], "result": odd})))
     try:
         assert hand.broker.find_order(ref) is None
     except BrokerError:
@@ -112,11 +110,11 @@ def test_no_reply_to_a_look_up_escapes_it_either(hand: Hand, endpoint: str, odd:
 
 def test_the_recorded_replies_are_read_exactly(hand: Hand) -> None:
     hand.vendor.deposit("USDT", "100000")
-    hand.vendor.faults.add("AddOrder", Fault("raw", text=json.dumps(GOOD)))
+    hand.vendor.faults.add("AddOrder", raw_after(json.dumps(GOOD)))
     _, told = hand.place(symbol="LTC/USDT", order_type="market")
     assert told.broker_order_id == "OL7LNO-R4SAD-6UINEU"
     refused = '{"error":["EOrder:Insufficient funds"],"result":{}}'
-    hand.vendor.faults.add("AddOrder", Fault("raw", text=refused))
+    hand.vendor.faults.add("AddOrder", raw_after(refused))
     with pytest.raises(OrderRejected) as caught:
         hand.place()
     assert caught.value.raw == refused
