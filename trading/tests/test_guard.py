@@ -73,6 +73,7 @@ def refusal(desk: Desk) -> str:
 
 
 # ── F34: the runaway sender ──────────────────────────────────────────────────
+@pytest.mark.fault("F34")
 def test_f34_a_runaway_sender_is_halted_within_a_second_and_ten_orders(
     desk: Desk, vendor: Vendor, resending: None, caplog: pytest.LogCaptureFixture
 ):
@@ -106,6 +107,7 @@ def test_f34_a_runaway_sender_is_halted_within_a_second_and_ten_orders(
     desk.check()
 
 
+@pytest.mark.fault("F34")
 def test_f34_cancels_and_look_ups_pass_while_the_guard_has_halted_trading(
     desk: Desk, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
 ):
@@ -121,6 +123,7 @@ def test_f34_cancels_and_look_ups_pass_while_the_guard_has_halted_trading(
     assert vendor.sent == [resting.client_order_id, unknown.client_order_id]
 
 
+@pytest.mark.fault("F34")
 def test_f34_the_guard_and_the_switch_need_neither_redis_nor_a_broker(
     desk: Desk, vendor: Vendor, resending: None, monkeypatch: pytest.MonkeyPatch
 ):
@@ -146,6 +149,7 @@ def test_f34_the_guard_and_the_switch_need_neither_redis_nor_a_broker(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.serial
+@pytest.mark.fault("F34")
 def test_f34_of_many_workers_with_one_order_one_sends(vendor: Vendor):
     """Fails without the lock of the row: each would read that nobody has sent it."""
     from speedtrade.testing.cast import make_user
