@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 
 from accounts.models import BrokerageAccount
 from accounts.services.syncs import account_fail
 from portfolio.services.books import account_lock
+from speedtrade.lib import clock
 from speedtrade.lib.crash import crash_point
 from speedtrade.lib.live import live_publish
 from trading.brokers.base import (
@@ -133,7 +133,7 @@ def order_submit(order: Order, submission: Submission) -> None:
     except AuthFailed as error:
         # The broker read the key before the order, and went no further.
         report = _refused(order, "broker_auth", str(error))
-        account_fail(account_id=order.brokerage_account_id, reason=str(error), now=timezone.now())
+        account_fail(account_id=order.brokerage_account_id, reason=str(error), now=clock.now())
     except NotSent as error:
         _give_back(order, submission, str(error))
         return
@@ -170,7 +170,7 @@ def _refused(order: Order, code: str, detail: str) -> BrokerOrder:
         OrderState.REJECTED,
         order.filled_qty,
         (),
-        timezone.now(),
+        clock.now(),
         reason=detail,
         code=code,
     )
@@ -178,15 +178,15 @@ def _refused(order: Order, code: str, detail: str) -> BrokerOrder:
 
 def _record(order: Order, submission: Submission, report: BrokerOrder, source: str) -> None:
     report_apply(
-        account_id=order.brokerage_account_id, report=report, source=source, now=timezone.now()
+        account_id=order.brokerage_account_id, report=report, source=source, now=clock.now()
     )
-    Submission.objects.filter(pk=submission.pk, done_at__isnull=True).update(done_at=timezone.now())
+    Submission.objects.filter(pk=submission.pk, done_at__isnull=True).update(done_at=clock.now())
     crash_point("after_commit_before_ack")
 
 
 def _give_back(order: Order, submission: Submission, error: str) -> None:
     """Proved unsent: back to pending, to be claimed again soon, while the intent is fresh."""
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         account = account_lock(order.brokerage_account_id)
         locked = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
@@ -242,7 +242,7 @@ def cancel_refused(order: Order, submission: Submission) -> None:
     tries.update(lookups=F("lookups") + 1, done_at=None)
     if tries.values_list("lookups", flat=True).get() < settings.CANCEL_TRIES:
         return
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         account = account_lock(order.brokerage_account_id)
         locked = (

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from marketdata.hours import market_hours
 from portfolio.services.transfers import transfer_make
+from speedtrade.lib.crash import Killed
 from speedtrade.lib.errors import DomainError
 from speedtrade.testing.cast import account_of, make_user
 from speedtrade.testing.market import NOON
-from speedtrade.testing.vendor import Killed
 from trading.brokers.paper.adapter import PaperBroker
 from trading.brokers.paper.venue import PaperVenue
 from trading.models import Fill, Order, PaperFill, PaperOrder
