@@ -20,6 +20,7 @@ from marketdata.services.instruments import instrument_halt, instrument_resume
 from portfolio.models import Direction
 from portfolio.services.transfers import transfer_make
 from speedtrade.lib.errors import DomainError
+from speedtrade.lib.money import ZERO
 from trading.domain.orders import Changes, OrderIntent, OrderType, Side, TimeInForce
 from trading.models import Order
 from trading.services.cancels import orders_cancel_all
@@ -67,7 +68,7 @@ class Member:
     user: User
     account: BrokerageAccount
     requests: list[Request] = field(default_factory=list)
-    moved: Decimal = D(0)  # net cash of accepted transfers
+    moved: Decimal = ZERO  # net cash of accepted transfers
     transfers: list[tuple[str, Direction, Decimal]] = field(default_factory=list)
 
 
@@ -89,7 +90,11 @@ class People:
     def act(self) -> str:
         luck = self.world.dice["people"]
         name = luck.choices(self._acts, self._weights)[0]
-        member = self.members[luck.choice(list(self.members))]
+        return self.act_as(name, luck.choice(list(self.members)))
+
+    def act_as(self, name: str, who: str) -> str:
+        """One of ACTS or ACTS_RARE, by this member."""
+        member = self.members[who]
         came = self.world.guarded(getattr(self, f"_{name}"), member)
         return f"{name} {member.name}: {came}"
 
@@ -101,9 +106,8 @@ class People:
             self.world.market.move(one, self.world.now)
         number = len(member.requests) + 1
         kind = luck.choices(["key", "id", "both", "neither"], [6, 2, 1, 1])[0]
-        intent = self._intent(
-            member, one, f"{member.name}-{number}" if kind in {"id", "both"} else None
-        )
+        chosen = f"{member.name}-{number}" if kind in {"id", "both"} else None
+        intent = self._intent(member, one, chosen)
         # Keys are the same words for everybody: they are each user's own.
         key = f"monday {number}" if kind in {"key", "both"} else None
         request = Request(f"{member.name}/{number}", intent, key)

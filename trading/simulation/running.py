@@ -91,23 +91,31 @@ def cast_ensure() -> Cast:
     )
 
 
-def run(seed: int, *, days: float, cast: Cast, out: TextIO | None = None) -> Run:
-    """One life of the house. Leaves no row, asks no clock, no Redis and no queue of ours."""
+@contextmanager
+def living(seed: int, *, days: float, cast: Cast, out: TextIO | None = None) -> Iterator[World]:
+    """A house of this seed before its first step. Leaves no row, asks no clock and no Redis."""
     dice = Dice(seed)
     start = dice["start"].choice(STARTS)
-    trace, violation, converged = Trace(seed, start, out), None, 0
     with forgotten(), _installed(settings_of(dice)), _alarmed():
         _number_papers()
-        world = World(dice, cast, start, days, trace)
+        world = World(dice, cast, start, days, Trace(seed, start, out))
         with (
             staged(world),
             adapter_replaced(BrokerKind.PAPER, lambda account: Line(account.pk, world)),
+            connection.execute_wrapper(world.checks.wrote),
         ):
-            try:
-                world.run()
-            except Violation as broken:
-                violation = broken
-        converged = world.converged
+            yield world
+
+
+def run(seed: int, *, days: float, cast: Cast, out: TextIO | None = None) -> Run:
+    """One life of the house, from its first step to its last check."""
+    violation = None
+    with living(seed, days=days, cast=cast, out=out) as world:
+        try:
+            world.run()
+        except Violation as broken:
+            violation = broken
+        trace, converged = world.trace, world.converged
     return Run(seed, days, trace.steps, trace.identity, converged, violation, tuple(trace.story))
 
 

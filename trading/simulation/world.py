@@ -43,9 +43,12 @@ BEAT: Final = 5.0  # seconds: SWEEP_PERIOD and POLL_PERIOD
 BEATS: Final = 14
 GAP_MAX: Final = 1800.0
 BURSTS: Final = 2  # times a day that people come by
+LAST: Final = 15  # seconds before the end
 TICKS: Final = 3  # prices that follow such a burst
 CONVERGED: Final = 60  # seconds after the last fault by which ours is the venue's truth (R4)
 LOST_AFTER: Final = 90  # so much more where a venue's "not here" proves nothing
+#: What goes on after the faults have ended; nobody comes and no price moves any more.
+UNDER_WAY: Final = {"work", "look", "match", "report", "venue_starts"}
 FULL_EVERY: Final = 15  # steps between two checks of the whole ledger
 
 
@@ -109,9 +112,16 @@ class World:
     def run(self) -> None:
         """All of it: the days, then quiet, and then the truth. Raises Violation."""
         self.at(0, "day", 0)
+        # A last visit, so that the faults end while much is under way.
+        self.at(max((self.end - self.start).total_seconds() - LAST, 0), "burst")
         while self._heap and self._heap[0][0] <= self.end:
             self.next()
         self.settle()
+
+    def go_on(self, count: int) -> None:
+        """The next events, as many as there are."""
+        for _ in range(min(count, len(self._heap))):
+            self.next()
 
     def next(self) -> None:
         moment, _, what, args = heappop(self._heap)
@@ -122,14 +132,12 @@ class World:
         """One process does one thing, and everybody's promises are looked at."""
         came = self.guarded(getattr(self, f"_{what}"), *args)
         self._commit()
-        changed = self.checks.look()
+        changed = self.checks.look(late=what in {"beat", "venue_poll"})
         if self.trace.steps % FULL_EVERY == FULL_EVERY - 1:
             self.checks.look_at_all()
         self.trace.add(self.now, what, came, changed)
-        if self.faults.on and not self.checks.idle and what != "beat":
-            if self._beats == 0 or (self._beats > BEATS and changed):
-                self._chain, self._beats = self._chain + 1, 1
-                self.at(BEAT, "beat", self._chain)
+        if self.faults.on:
+            self._beat_on(what, args, changed)
 
     def guarded(self, act: Callable[..., str | None], *args: Any) -> str:
         """Run it as a process of its own: refused, dead or done. Anything else is a violation."""
@@ -176,6 +184,9 @@ class World:
 
     def _person(self) -> str:
         return self.people.act()
+
+    def _person_as(self, name: str, who: str) -> str:
+        return self.people.act_as(name, who)
 
     def _retry(self, name: str, number: int) -> str:
         return self.people.retry(name, number)
@@ -242,13 +253,21 @@ class World:
             self.guarded(lambda: str(orders_poll(now=self.now))),
             self.guarded(self._venue_poll),
         ]
-        self._beats += 1
-        if self.checks.look_idle() or not self.faults.on:
-            self._beats = 0
-        else:
-            gap = BEAT * 2 ** max(min(self._beats - BEATS, 10), 0)
-            self.at(min(gap, GAP_MAX), "beat", chain)
         return " ".join(came)
+
+    def _beat_on(self, what: str, args: tuple[Any, ...], changed: list[str]) -> None:
+        """The beat goes on while somebody waits for something, ever slower while nothing comes."""
+        if what == "beat" and args != (self._chain,):
+            return
+        if self.checks.idle:
+            self._beats = 0 if what == "beat" else self._beats
+        elif what == "beat" and not changed:
+            self._beats += 1
+            gap = BEAT * 2 ** max(min(self._beats - BEATS, 10), 0)
+            self.at(min(gap, GAP_MAX), "beat", self._chain)
+        elif what == "beat" or self._beats == 0 or (self._beats > BEATS and changed):
+            self._chain, self._beats = self._chain + 1, 1
+            self.at(BEAT, "beat", self._chain)
 
     def _sweep(self) -> str:
         return str(
@@ -273,8 +292,7 @@ class World:
             self.step("venue_starts")
         quiet = self.now
         allowed = CONVERGED if self.proof else CONVERGED + LOST_AFTER
-        drained = {"work", "look", "match", "report", "venue_starts"}
-        self._heap = [event for event in self._heap if event[2] in drained]
+        self._heap = [event for event in self._heap if event[2] in UNDER_WAY]
         self._heap.sort()
         while True:
             self.at(BEAT, "beat", self._chain)
@@ -285,7 +303,7 @@ class World:
             if self.checks.absent():
                 self.step("release")
             self.converged = round((self.now - quiet).total_seconds())
-            if self.checks.idle and not self._heap:
+            if self.checks.idle and not any(event[2] in UNDER_WAY for event in self._heap):
                 break
             if self.converged > allowed:
                 raise Violation("I9 liveness", f"after {allowed} s: {self.checks.unsettled()}")
@@ -294,7 +312,7 @@ class World:
 
 
 class Alarms(logging.Handler):
-    """What the house calls an error is one, but for a line that is down: that is a fault of ours."""
+    """What the house calls an error is one, but for a line that is down: that is a die's."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
