@@ -256,7 +256,7 @@ def more_is_withdrawn_than_is_free() -> Iterator[None]:
 # ── holds ────────────────────────────────────────────────────────────────────
 @bug
 def a_hold_outlives_its_order() -> Iterator[None]:
-    real = moves.hold_change
+    real = holds.hold_change
 
     def hold_change(*, amount: Decimal, **rest: Any) -> None:
         if amount:
@@ -268,7 +268,7 @@ def a_hold_outlives_its_order() -> Iterator[None]:
 
 @bug
 def a_replaced_order_keeps_its_hold() -> Iterator[None]:
-    real = moves.hold_change
+    real = holds.hold_change
 
     def hold_change(*, order_ref: int, **rest: Any) -> None:
         if Order.objects.get(pk=order_ref).state != OrderState.PENDING_REPLACE:

@@ -8,27 +8,25 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
-from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.db import connection
 
 from portfolio.services.rebuild import ledger_differences
+from trading.simulation import rows
 from trading.simulation.oracle import Trade, solve
 from trading.simulation.people import Cast
+from trading.simulation.rows import FINAL, UNIT, Seen, Shelf, Tally, owed, up
 from trading.simulation.trace import Violation
 
 if TYPE_CHECKING:
     from trading.simulation.world import World
 
 D = Decimal
-UNIT: Final = Fraction(1, 10**8)  # of money in the books
-FINAL: Final = {"filled", "canceled", "expired", "rejected", "replaced"}
 WORKING: Final = {"accepted", "new", "partially_filled"}
 GRACE: Final = timedelta(seconds=60)  # by when the venue has ended what is over
 #: Which way an order may go, written down apart from the product's own table.
@@ -64,126 +62,6 @@ _OF_ORDERS = {"trading_order", "trading_orderevent", "trading_fill", "trading_su
 _OF_ORDERS |= {"trading_paperorder", "portfolio_hold"}
 _OF_POCKETS = {"portfolio_ledgeraccount", "portfolio_transfer", "portfolio_position"}
 _OF_POCKETS |= {"portfolio_hold", "portfolio_lot", "trading_fill"}
-
-_ORDERS = """
-SELECT o.id, o.brokerage_account_id, i.symbol, i.asset_type, o.state, o.side, o.time_in_force,
-       o.qty, o.notional, o.max_qty, o.price_bound, o.fee_rate, o.filled_qty, o.filled_notional,
-       o.fees, o.replaces_id, o.expires_at, coalesce(h.amount, -1), h.ledger_account_id,
-       p.id, p.status, p.filled_qty,
-       (SELECT count(*) FROM trading_submission s WHERE s.order_id = o.id),
-       (SELECT count(*) FROM trading_submission s WHERE s.order_id = o.id AND s.done_at IS NULL)
-FROM trading_order o
-JOIN marketdata_instrument i ON i.id = o.instrument_id
-LEFT JOIN portfolio_hold h ON h.order_ref = o.id
-LEFT JOIN trading_paperorder p
-  ON p.account_ref = o.brokerage_account_id AND p.client_order_id = o.client_order_id
-WHERE o.brokerage_account_id = ANY(%s) ORDER BY o.id"""
-_EVENTS = """
-SELECT id, order_id, old_state, new_state FROM trading_orderevent WHERE id > %s ORDER BY id"""
-_FILLS = """
-SELECT f.id, f.order_id, f.trade_id, f.qty, f.price, f.fee, f.executed_at,
-       v.id, v.qty, v.price, v.fee, v.executed_at
-FROM trading_fill f JOIN trading_order o ON o.id = f.order_id
-LEFT JOIN trading_paperorder p
-  ON p.account_ref = o.brokerage_account_id AND p.client_order_id = o.client_order_id
-LEFT JOIN trading_paperfill v ON v.order_id = p.id
-  AND f.trade_id = 'P' || p.id || '-' || lpad(v.sequence::text, 6, '0')
-WHERE f.id > %s ORDER BY f.id"""
-_MATCHES = """
-SELECT v.id, i.symbol, i.asset_type, p.side, v.qty, v.price, v.fee, v.executed_at, v.evidence,
-       p.price_bound, i.qty_step, p.client_order_id
-FROM trading_paperfill v JOIN trading_paperorder p ON p.id = v.order_id
-JOIN marketdata_instrument i ON i.id = p.instrument_id WHERE v.id > %s ORDER BY v.id"""
-_PAPERS = """
-SELECT p.time_in_force, p.status, p.filled_qty, p.expires_at, p.received_at, o.id
-FROM trading_paperorder p LEFT JOIN trading_order o
-  ON o.brokerage_account_id = p.account_ref AND o.client_order_id = p.client_order_id
-WHERE p.account_ref = ANY(%s) AND (o.id IS NULL OR p.time_in_force IN ('ioc', 'fok')
-  OR (p.status IN ('accepted', 'new', 'partially_filled') AND p.expires_at IS NOT NULL))"""
-_TRANSFERS = """
-SELECT id, source_id, target_id, amount FROM portfolio_transfer WHERE id > %s ORDER BY id"""
-_POCKETS = """
-SELECT id, brokerage_account_id, kind, asset, balance, reserved FROM portfolio_ledgeraccount
-WHERE brokerage_account_id = ANY(%s)"""
-_POSITIONS = """
-SELECT p.id, p.brokerage_account_id, i.symbol, p.qty, p.cost_basis, p.realized_pl, p.fees
-FROM portfolio_position p JOIN marketdata_instrument i ON i.id = p.instrument_id
-WHERE p.brokerage_account_id = ANY(%s) ORDER BY p.id"""
-
-
-@dataclass(slots=True)
-class Seen:
-    """An order as it was when it was last looked at; `paper` is the venue's row of it."""
-
-    pk: int
-    account: int
-    symbol: str
-    asset_type: str
-    state: str
-    side: str
-    tif: str
-    qty: Decimal | None
-    notional: Decimal | None
-    max_qty: Decimal | None
-    bound: Decimal
-    fee_rate: Decimal
-    filled: Decimal
-    value: Decimal
-    fees: Decimal
-    replaces: int | None
-    expires: datetime | None
-    hold: Decimal
-    pocket: int | None
-    paper: int | None
-    status: str | None
-    there: Decimal | None
-    told: int
-    waiting: int
-
-    @property
-    def over(self) -> bool:
-        return self.state in FINAL
-
-
-@dataclass(slots=True)
-class Tally:
-    """What the fills of one order come to, exactly."""
-
-    qty: Fraction = Fraction(0)
-    value: Fraction = Fraction(0)
-    fees: Fraction = Fraction(0)
-    count: int = 0
-
-
-@dataclass
-class Shelf:
-    """What the fills of one account in one symbol come to, for the oracle."""
-
-    qty: Fraction = Fraction(0)
-    fees: Fraction = Fraction(0)
-    trades: list[Trade] = field(default_factory=list)
-
-
-def up(value: Fraction) -> Fraction:
-    """To 8 decimals, upwards."""
-    return ceil(value / UNIT) * UNIT
-
-
-def owed(order: Seen) -> Fraction:
-    """I3: what an open order may still cost."""
-    if order.over:
-        return Fraction(0)
-    filled = Fraction(order.filled)
-    if order.side == "sell":
-        asked = order.qty if order.qty is not None else order.max_qty or D(0)
-        return max(Fraction(asked) - filled, Fraction(0))
-    if order.notional is not None:
-        left = Fraction(order.notional) - Fraction(order.value)
-    else:
-        left = (Fraction(order.qty or 0) - filled) * Fraction(order.bound)
-    left = max(left, Fraction(0))
-    fee = up((Fraction(order.value) + left) * Fraction(order.fee_rate)) - Fraction(order.fees)
-    return up(left) + max(fee, Fraction(0))
 
 
 class Checks:
@@ -241,11 +119,11 @@ class Checks:
 
     def unsettled(self) -> str:
         """Which orders wait for something, in words."""
-        rows = [one for one in self._orders.values() if self._unsettled(one)]
+        waiting = [one for one in self._orders.values() if self._unsettled(one)]
         return "; ".join(
             f"{self.name(one.pk)} is {one.state} {one.filled}, there {one.status} {one.there}, "
             f"{one.waiting} of {one.told} submissions wait"
-            for one in rows[:3]
+            for one in waiting[:3]
         )
 
     def venue_began(self) -> None:
@@ -282,8 +160,8 @@ class Checks:
     def _look_at_orders(self) -> list[str]:
         changed: list[str] = []
         holds: dict[int, Fraction] = defaultdict(Fraction)
-        rows = self._rows()
-        for one in rows:
+        found = self._rows()
+        for one in found:
             before = self._orders.get(one.pk)
             if before is None:
                 self._first(one)
@@ -298,11 +176,11 @@ class Checks:
                 holds[one.pocket] += Fraction(one.hold)
             self._orders[one.pk] = one
         self._reserved = holds
-        self.idle = not any(self._unsettled(one) for one in rows)
+        self.idle = not any(self._unsettled(one) for one in found)
         return changed
 
     def _rows(self) -> list[Seen]:
-        return [Seen(*row) for row in self._ask(_ORDERS, [self._accounts])]
+        return [Seen(*row) for row in self._ask(rows.ORDERS, [self._accounts])]
 
     def _first(self, one: Seen) -> None:
         number = sum(seen.account == one.account for seen in self._orders.values()) + 1
@@ -358,7 +236,7 @@ class Checks:
 
     def _look_at_events(self) -> None:
         """I10: each move is one that there is, it begins where the last one ended, none is hid."""
-        for _, order, old, new in self._new("events", _EVENTS):
+        for _, order, old, new in self._new("events", rows.EVENTS):
             if old != self._states.get(order, ""):
                 raise Violation("I10 no step without its event", self.name(order))
             if new != old and new not in MAY.get(old, set()):
@@ -371,7 +249,7 @@ class Checks:
     def _look_at_fills(self) -> None:
         """I5, I6: our fills are the venue's, each once; an order is the sum of its fills."""
         touched = set()
-        for _, pk, trade, qty, price, fee, at, theirs, *figures in self._new("fills", _FILLS):
+        for _, pk, trade, qty, price, fee, at, theirs, *figures in self._new("fills", rows.FILLS):
             if theirs is None or [qty, price, fee, at] != figures:
                 raise Violation("I5 no fill that the venue has not", f"{self.name(pk)}: {qty}")
             if theirs in self._booked:
@@ -400,7 +278,7 @@ class Checks:
     def _look_at_matches(self) -> None:
         """What the venue matched was on show, fresh, in the session, not halted, within bounds."""
         for _, symbol, kind, side, qty, price, _, at, text, bound, step, _ in self._new(
-            "matches", _MATCHES
+            "matches", rows.MATCHES
         ):
             evidence = json.loads(text) if isinstance(text, str) else text
             quote = self.world.market.shown.get((symbol, evidence["quote_seq"]))
@@ -420,7 +298,7 @@ class Checks:
 
     def _look_at_papers(self) -> None:
         """At the venue: no order that is not ours, no ioc or fok that rests, none past its end."""
-        for tif, status, filled, expires, _, order in self._ask(_PAPERS, [self._accounts]):
+        for tif, status, filled, expires, _, order in self._ask(rows.PAPERS, [self._accounts]):
             working = status in WORKING
             if order is None:
                 raise Violation("I4 one intent, one order", "the venue has one that is not ours")
@@ -437,12 +315,14 @@ class Checks:
 
     def _look_at_pockets(self) -> None:
         """I1-I3, I11: a balance is its history; what is reserved is what orders hold."""
-        for _, source, target, amount in self._new("transfers", _TRANSFERS):
+        for _, source, target, amount in self._new("transfers", rows.TRANSFERS):
             if amount <= 0 or source == target:
                 raise Violation("I1 a transfer moves something", f"{amount}")
             self._balances[source] -= Fraction(amount)
             self._balances[target] += Fraction(amount)
-        for pk, account, kind, asset, balance, reserved in self._ask(_POCKETS, [self._accounts]):
+        for pk, account, kind, asset, balance, reserved in self._ask(
+            rows.POCKETS, [self._accounts]
+        ):
             where = f"{self._names[account]} {kind} {asset}"
             if Fraction(balance) != self._balances[pk]:
                 raise Violation("I2 a balance is its history", f"{where}: {balance}")
@@ -469,7 +349,7 @@ class Checks:
 
     def _look_at_positions(self) -> None:
         """I7: a position is its pocket and its fills."""
-        for pk, account, symbol, qty, _, _, fees in self._ask(_POSITIONS, [self._accounts]):
+        for pk, account, symbol, qty, _, _, fees in self._ask(rows.POSITIONS, [self._accounts]):
             shelf, where = self._shelves[account, symbol], f"{self._names[account]} {symbol}"
             pocket = self._pockets.get((account, "position", symbol), (0, D(0), D(0)))
             if Fraction(qty) != shelf.qty or qty != pocket[1]:
@@ -487,7 +367,9 @@ class Checks:
         for difference in ledger_differences():
             words = f"{difference.found}, expected {difference.expected}"
             raise Violation(difference.invariant, f"{difference.where}: {words}")
-        for _, account, symbol, qty, cost, realized, _ in self._ask(_POSITIONS, [self._accounts]):
+        for _, account, symbol, qty, cost, realized, _ in self._ask(
+            rows.POSITIONS, [self._accounts]
+        ):
             trades = self._shelves[account, symbol].trades
             answer, where = solve(trades), f"{self._names[account]} {symbol}"
             slack = UNIT * len(trades)
@@ -529,7 +411,9 @@ class Checks:
     # ── tools ────────────────────────────────────────────────────────────────
     def _begin(self) -> None:
         """What is there before the first step."""
-        for pk, account, kind, asset, balance, reserved in self._ask(_POCKETS, [self._accounts]):
+        for pk, account, kind, asset, balance, reserved in self._ask(
+            rows.POCKETS, [self._accounts]
+        ):
             self._balances[pk] = Fraction(balance)
             self._pockets[account, kind, asset] = (pk, balance, reserved)
             if kind == "cash":
@@ -555,10 +439,10 @@ class Checks:
 
     def _new(self, what: str, query: str) -> Iterable[Sequence[Any]]:
         """The rows that came since the last look."""
-        rows = self._ask(query, [self._last[what]])
-        if rows:
-            self._last[what] = rows[-1][0]
-        return rows
+        found = self._ask(query, [self._last[what]])
+        if found:
+            self._last[what] = found[-1][0]
+        return found
 
     def _ask(self, query: str, parameters: list[Any]) -> list[Any]:
         with connection.cursor() as cursor:

@@ -65,7 +65,7 @@ class Run:
 @contextmanager
 def forgotten() -> Iterator[None]:
     """A transaction of which nothing stays. Services that insist on the outermost may nest here."""
-    around = transaction.atomic()
+    around: Any = transaction.atomic()
     around._from_testcase = True
     with around:
         try:

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,7 +69,9 @@ def _manage(arguments: list[str], place: dict[str, str]) -> None:
     subprocess.run([sys.executable, "manage.py", *arguments], cwd=PROJECT, env=place, check=True)
 
 
-def run_all(arguments: list[list[str]], places: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
+def run_all(
+    arguments: list[list[str]], places: list[dict[str, str]]
+) -> Generator[dict[str, Any], None, None]:
     """What the workers say, line by line, as it comes; closing the iterator ends them all."""
     workers = [
         subprocess.Popen(

@@ -154,7 +154,7 @@ class World:
     def _commit(self) -> None:
         """What waits for the commit runs now: the world's transaction itself never commits."""
         waiting, connection.run_on_commit = connection.run_on_commit, []
-        for _, job, _ in waiting:
+        for _, job, *_ in waiting:
             with suppress(Killed):
                 job()
 
