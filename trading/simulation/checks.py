@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import connection
 
 from portfolio.services.rebuild import ledger_differences
+from speedtrade.lib.money import plain
 from trading.simulation import rows
 from trading.simulation.oracle import Trade, solve
 from trading.simulation.people import Cast
@@ -121,7 +122,7 @@ class Checks:
         """Which orders wait for something, in words."""
         waiting = [one for one in self._orders.values() if self._unsettled(one)]
         return "; ".join(
-            f"{self.name(one.pk)} is {one.state} {one.filled}, there {one.status} {one.there}, "
+            f"{self.name(one.pk)} is {one.state} {plain(one.filled)}, there {one.status} {plain(one.there or D(0))}, "
             f"{one.waiting} of {one.told} submissions wait"
             for one in waiting[:3]
         )
@@ -168,7 +169,7 @@ class Checks:
             elif one.filled < before.filled:
                 raise Violation("I10 filled never falls", self.name(one.pk))
             if before is None or (before.state, before.filled) != (one.state, one.filled):
-                changed.append(f"{self.name(one.pk)} {one.state} {one.filled.normalize():f}")
+                changed.append(f"{self.name(one.pk)} {one.state} {plain(one.filled)}")
             self._limits(one)
             self._truthful(one)
             self._holds(one)
@@ -193,13 +194,13 @@ class Checks:
     def _limits(self, one: Seen) -> None:
         """I6: never more than was asked for."""
         if one.qty is not None and one.filled > one.qty:
-            raise Violation("I6 never more than asked", f"{self.name(one.pk)}: {one.filled}")
+            raise Violation("I6 never more than asked", f"{self.name(one.pk)}: {plain(one.filled)}")
         if one.notional is not None and one.value > one.notional:
             raise Violation("I6 never more than asked", f"{self.name(one.pk)}: {one.value}")
 
     def _truthful(self, one: Seen) -> None:
         """What we say of an order is nothing that the venue's book speaks against."""
-        where = f"{self.name(one.pk)} is {one.state} {one.filled}, there {one.status} {one.there}"
+        where = f"{self.name(one.pk)} is {one.state} {plain(one.filled)}, there {one.status} {plain(one.there or D(0))}"
         if one.over and one.status in WORKING:
             raise Violation("I17 what is over here is over there", where)
         if one.state in {"pending", "rejected"} and one.paper is not None:
@@ -217,12 +218,14 @@ class Checks:
         if one.hold < 0:
             raise Violation("I3 an order has a hold", name)
         if one.over and one.hold:
-            raise Violation("I12 what is over holds nothing", f"{name}: {one.hold}")
+            raise Violation("I12 what is over holds nothing", f"{name}: {plain(one.hold)}")
         if one.state == "pending" and one.replaces is not None and not one.told:
             if one.hold > right:  # its predecessor's hold serves both
-                raise Violation("I3 a hold is what it may cost", f"{name}: {one.hold}")
+                raise Violation("I3 a hold is what it may cost", f"{name}: {plain(one.hold)}")
         elif Fraction(one.hold) != right:
-            raise Violation("I3 a hold is what it may cost", f"{name}: {one.hold}, not {right}")
+            raise Violation(
+                "I3 a hold is what it may cost", f"{name}: {plain(one.hold)}, not {float(right)}"
+            )
 
     def _unsettled(self, one: Seen) -> bool:
         """Whether somebody must still do something about it."""
@@ -251,9 +254,11 @@ class Checks:
         touched = set()
         for _, pk, trade, qty, price, fee, at, theirs, *figures in self._new("fills", rows.FILLS):
             if theirs is None or [qty, price, fee, at] != figures:
-                raise Violation("I5 no fill that the venue has not", f"{self.name(pk)}: {qty}")
+                raise Violation(
+                    "I5 no fill that the venue has not", f"{self.name(pk)}: {plain(qty)}"
+                )
             if theirs in self._booked:
-                raise Violation("I5 a fill counts once", f"{self.name(pk)}: {qty}")
+                raise Violation("I5 a fill counts once", f"{self.name(pk)}: {plain(qty)}")
             self._booked.add(theirs)
             one, tally = self._orders[pk], self._tallies[pk]
             q, p, f = Fraction(qty), Fraction(price), Fraction(fee)
@@ -269,7 +274,9 @@ class Checks:
             tally = self._tallies[one.pk]
             off = abs(Fraction(one.value) - tally.value)
             if Fraction(one.filled) != tally.qty or Fraction(one.fees) != tally.fees:
-                raise Violation("I6 an order is its fills", f"{self.name(one.pk)}: {one.filled}")
+                raise Violation(
+                    "I6 an order is its fills", f"{self.name(one.pk)}: {plain(one.filled)}"
+                )
             if off > tally.count * UNIT / 2:
                 raise Violation("I6 an order is its fills", f"{self.name(one.pk)}: {one.value}")
             if one.pk in touched and tally.fees != up(tally.value * Fraction(one.fee_rate)):
@@ -283,18 +290,22 @@ class Checks:
             evidence = json.loads(text) if isinstance(text, str) else text
             quote = self.world.market.shown.get((symbol, evidence["quote_seq"]))
             if quote is None or at - quote.as_of > settings.QUOTE_STALE_AFTER:
-                raise Violation("no match on a stale quote", f"{symbol} {price}")
+                raise Violation("no match on a stale quote", f"{symbol} {plain(price)}")
             levels = quote.asks if side == "buy" else quote.bids
             shown = {level.price: level.size for level in levels}
             self._taken[symbol, quote.seq, side, price] += qty
             if self._taken[symbol, quote.seq, side, price] > shown.get(price, D(0)):
-                raise Violation("no more than is on show", f"{symbol} {qty} at {price}")
+                raise Violation(
+                    "no more than is on show", f"{symbol} {plain(qty)} at {plain(price)}"
+                )
             if price > bound if side == "buy" else price < bound:
-                raise Violation("never worse than the bound", f"{symbol} {price}")
+                raise Violation("never worse than the bound", f"{symbol} {plain(price)}")
             if symbol in self.world.halted or not self.world.hours.is_open(kind, at):
-                raise Violation("no match while closed", f"{symbol} {price}")
+                raise Violation("no match while closed", f"{symbol} {plain(price)}")
             if not price.is_finite() or qty <= 0 or qty % step:
-                raise Violation("I15 numbers on their grid", f"{symbol} {qty} at {price}")
+                raise Violation(
+                    "I15 numbers on their grid", f"{symbol} {plain(qty)} at {plain(price)}"
+                )
 
     def _look_at_papers(self) -> None:
         """At the venue: no order that is not ours, no ioc or fok that rests, none past its end."""
@@ -325,11 +336,13 @@ class Checks:
         ):
             where = f"{self._names[account]} {kind} {asset}"
             if Fraction(balance) != self._balances[pk]:
-                raise Violation("I2 a balance is its history", f"{where}: {balance}")
+                raise Violation("I2 a balance is its history", f"{where}: {plain(balance)}")
             if Fraction(reserved) != self._reserved.get(pk, 0):
-                raise Violation("I3 reserved is what orders hold", f"{where}: {reserved}")
+                raise Violation("I3 reserved is what orders hold", f"{where}: {plain(reserved)}")
             if kind in {"cash", "position"} and not 0 <= reserved <= balance:
-                raise Violation("I11 nothing is overdrawn", f"{where}: {reserved} of {balance}")
+                raise Violation(
+                    "I11 nothing is overdrawn", f"{where}: {plain(reserved)} of {plain(balance)}"
+                )
             self._pockets[account, kind, asset] = (pk, balance, reserved)
         for member in self.world.people.members.values():
             self._cash(member.account.pk, Fraction(member.moved))
@@ -353,7 +366,7 @@ class Checks:
             shelf, where = self._shelves[account, symbol], f"{self._names[account]} {symbol}"
             pocket = self._pockets.get((account, "position", symbol), (0, D(0), D(0)))
             if Fraction(qty) != shelf.qty or qty != pocket[1]:
-                raise Violation("I7 a position is its fills", f"{where}: {qty}")
+                raise Violation("I7 a position is its fills", f"{where}: {plain(qty)}")
             if Fraction(fees) != shelf.fees:
                 raise Violation("I8 fees are those of the fills", f"{where}: {fees}")
             self._positions[account][symbol] = (pk, qty)
@@ -374,7 +387,7 @@ class Checks:
             answer, where = solve(trades), f"{self._names[account]} {symbol}"
             slack = UNIT * len(trades)
             if Fraction(qty) != answer.qty:
-                raise Violation("I7 a position is its fills", f"{where}: {qty}")
+                raise Violation("I7 a position is its fills", f"{where}: {plain(qty)}")
             if abs(Fraction(cost) - answer.cost) > slack:
                 raise Violation("I8 cost is the oracle's", f"{where}: {cost}")
             if abs(Fraction(realized) - answer.realized) > slack:

@@ -28,7 +28,7 @@ from trading.services.closing import position_close
 from trading.services.halts import trading_halt, trading_resume
 from trading.services.orders import order_cancel, order_place
 from trading.services.replacements import order_replace
-from trading.simulation.market import LISTINGS, Listing
+from trading.simulation.market import Listing
 from trading.simulation.trace import Violation
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class People:
     # ── orders ───────────────────────────────────────────────────────────────
     def _place(self, member: Member) -> str:
         luck = self.world.dice["place"]
-        one = luck.choice(LISTINGS)
+        one = luck.choice(self.world.listings)
         if not self.world.faults.strike("stale"):
             self.world.market.move(one, self.world.now)
         number = len(member.requests) + 1
@@ -232,7 +232,9 @@ class People:
             symbol=one.symbol,
             side=side,
             order_type=OrderType.LIMIT if limit else OrderType.MARKET,
-            time_in_force=TimeInForce(luck.choice(["day", "day", "gtc", "gtc", "ioc", "fok"])),
+            time_in_force=TimeInForce(
+                luck.choice(["day", "day", "gtc", "gtc", "ioc", "ioc", "fok"])
+            ),
             qty=qty,
             notional=notional,
             limit_price=limit,
@@ -337,7 +339,7 @@ class People:
         what = luck.choice(["halt", "halt", "kill", "freeze", "stop"])
         minutes = luck.choice([10, 600, 7200])
         if what == "halt":
-            symbol = luck.choice(LISTINGS).symbol
+            symbol = luck.choice(self.world.listings).symbol
             if symbol in self.world.halted:
                 return "halted already"
             instrument_halt(symbol=symbol, actor=self.staff, reason="news", now=now)

@@ -44,7 +44,7 @@ BEATS: Final = 14
 GAP_MAX: Final = 1800.0
 BURSTS: Final = 2  # times a day that people come by
 LAST: Final = 15  # seconds before the end
-TICKS: Final = 3  # prices that follow such a burst
+TICKS: Final = 2  # prices that follow such a burst
 CONVERGED: Final = 60  # seconds after the last fault by which ours is the venue's truth (R4)
 LOST_AFTER: Final = 90  # so much more where a venue's "not here" proves nothing
 #: What goes on after the faults have ended; nobody comes and no price moves any more.
@@ -62,6 +62,8 @@ class World:
         self.start, self.now = start, start
         self.end = start + timedelta(days=days)
         self.redis = MemoryRedis(self._heard)
+        # Few symbols a seed: then orders meet each other's fills, lots and quotes.
+        self.listings = dice["symbols"].sample(LISTINGS, dice["symbols"].choice([1, 1, 2, 3]))
         self.market = Market(dice, self.faults)
         self.hours = market_hours()
         self.venue: PaperVenue | None = PaperVenue(self.hours)
@@ -171,16 +173,16 @@ class World:
             if moment >= self.now:
                 self.at((moment - self.now).total_seconds(), "burst")
         if opened is not None and opened.open >= self.now:
-            for one in LISTINGS:
+            for one in self.listings:
                 self.at((opened.open - self.now).total_seconds() + 1, "price", one)
 
     def _burst(self) -> None:
         """Somebody comes by, does some things, and the market moves on."""
         luck = self.dice["burst"]
-        for _ in range(luck.randint(1, 4)):
+        for _ in range(luck.randint(1, 7)):
             self.at(luck.uniform(0, 20), "person")
         for _ in range(TICKS):
-            self.at(luck.uniform(1, 60), "price", luck.choice(LISTINGS))
+            self.at(luck.uniform(1, 60), "price", luck.choice(self.listings))
 
     def _person(self) -> str:
         return self.people.act()
