@@ -212,7 +212,7 @@ class People:
 
     def _intent(self, member: Member, one: Listing, name: str | None) -> OrderIntent:
         luck = self.world.dice["intent"]
-        held = self.world.checks.held(member.account.pk, one.symbol)
+        held = self.world.checks.books.held(member.account.pk, one.symbol)
         side = Side(luck.choice(["buy", "buy", "sell"] if not held else ["buy", "sell", "sell"]))
         price = one.start * one.tick
         worth = D(luck.choice([20, 333, 5_000, 20_000, 60_000])) + D(luck.randint(0, 9999)) / 100
@@ -258,7 +258,7 @@ class People:
         order_cancel(order=order, actor=member.user, source="api", now=self.world.now)
         if over:
             raise Violation("I10 what is over stays over", "the cancel of a final order was taken")
-        return self.world.checks.name(order.pk)
+        return self.world.checks.orders.name(order.pk)
 
     def _cancel_all(self, member: Member) -> str:
         done = orders_cancel_all(account=member.account, actor=member.user, now=self.world.now)
@@ -288,7 +288,7 @@ class People:
             source="api",
             now=self.world.now,
         )
-        return self.world.checks.name(order.pk)
+        return self.world.checks.orders.name(order.pk)
 
     def _close(self, member: Member) -> str:
         row = self.world.checks.position_of(member.account.pk)

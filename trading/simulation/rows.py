@@ -5,7 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from math import ceil
-from typing import Final
+from typing import Any, Final
+
+from django.db import connection
 
 from trading.simulation.oracle import Trade
 
@@ -132,3 +134,35 @@ def owed(order: Seen) -> Fraction:
     left = max(left, Fraction(0))
     fee = up((Fraction(order.value) + left) * Fraction(order.fee_rate)) - Fraction(order.fees)
     return up(left) + max(fee, Fraction(0))
+
+
+#: What only grows, and is read on from where the last look ended.
+GROWS: Final = {
+    "events": "trading_orderevent",
+    "fills": "trading_fill",
+    "matches": "trading_paperfill",
+    "transfers": "portfolio_transfer",
+}
+
+
+class Reader:
+    """Asks the database; remembers what it has seen of that which only grows."""
+
+    def __init__(self) -> None:
+        self._last = {what: self.newest(table) for what, table in GROWS.items()}
+
+    def ask(self, query: str, *parameters: Any) -> list[Any]:
+        with connection.cursor() as cursor:
+            cursor.execute(query, parameters)
+            return cursor.fetchall()
+
+    def new(self, what: str, query: str) -> list[Any]:
+        """The rows that came since the last look."""
+        found = self.ask(query, self._last[what])
+        if found:
+            self._last[what] = found[-1][0]
+        return found
+
+    def newest(self, table: str) -> int:
+        [[newest]] = self.ask(f"SELECT coalesce(max(id), 0) FROM {table}")  # noqa: S608
+        return int(newest)

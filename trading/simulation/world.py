@@ -136,7 +136,7 @@ class World:
         self._commit()
         changed = self.checks.look(late=what in {"beat", "venue_poll"})
         if self.trace.steps % FULL_EVERY == FULL_EVERY - 1:
-            self.checks.look_at_all()
+            self.checks.books.look_at_all()
         self.trace.add(self.now, what, came, changed)
         if self.faults.on:
             self._beat_on(what, args, changed)
@@ -220,7 +220,7 @@ class World:
 
     def _venue_starts(self) -> None:
         self.venue = PaperVenue(self.hours)
-        self.checks.venue_began()
+        self.checks.venue.began()
         self._venue_does(self.venue.load(self.now))
 
     def _venue_does(self, reports: Iterable[BrokerReport]) -> None:
@@ -309,7 +309,7 @@ class World:
                 break
             if self.converged > allowed:
                 raise Violation("I9 liveness", f"after {allowed} s: {self.checks.unsettled()}")
-        self.checks.look_at_all()
+        self.checks.books.look_at_all()
         self.checks.truth()
 
 
