@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Final
 from django.conf import settings
 
 from accounts.models import BrokerageAccount, User
-from accounts.services.accounts import (
-    account_freeze,
-    account_resume,
-    account_stop,
-    account_unfreeze,
-)
 from marketdata import quote_store
 from marketdata.models import Instrument
-from marketdata.services.instruments import instrument_halt, instrument_resume
 from portfolio.models import Direction
 from portfolio.services.transfers import transfer_make
 from speedtrade.lib.errors import DomainError
@@ -25,7 +18,6 @@ from trading.domain.orders import Changes, OrderIntent, OrderType, Side, TimeInF
 from trading.models import Order
 from trading.services.cancels import orders_cancel_all
 from trading.services.closing import position_close
-from trading.services.halts import trading_halt, trading_resume
 from trading.services.orders import order_cancel, order_place
 from trading.services.replacements import order_replace
 from trading.simulation.market import Listing
@@ -73,19 +65,16 @@ class Member:
 
 
 class People:
-    """The members and the staff. Each act returns words for the trace."""
+    """The members of the house. Each act returns words for the trace."""
 
     def __init__(self, world: "World", cast: Cast) -> None:
-        self.world, self.staff, self.instruments = world, cast.staff, cast.instruments
+        self.world, self.instruments = world, cast.instruments
         self.members = {name: Member(name, *pair) for name, pair in cast.members.items()}
         luck = world.dice["habits"]
         weights = {name: share * luck.uniform(0.2, 2) for name, share in ACTS.items()}
         rare = {name: share * luck.choice([0, 1, 2]) for name, share in ACTS_RARE.items()}
         self._acts = list(weights | rare)
         self._weights = list((weights | rare).values())
-        self._frozen: set[str] = set()
-        self._stopped: set[str] = set()
-        self._killed = False
 
     def act(self) -> str:
         luck = self.world.dice["people"]
@@ -333,55 +322,8 @@ class People:
             member.moved += amount if way == Direction.DEPOSIT else -amount
         return f"{way} {amount} {'made' if made else 'known'}"
 
-    # ── the staff, and the owners' own switches ──────────────────────────────
     def _switch(self, member: Member) -> str:
-        luck, now = self.world.dice["switch"], self.world.now
-        what = luck.choice(["halt", "halt", "kill", "freeze", "stop"])
-        minutes = luck.choice([10, 600, 7200])
-        if what == "halt":
-            symbol = luck.choice(self.world.listings).symbol
-            if symbol in self.world.halted:
-                return "halted already"
-            instrument_halt(symbol=symbol, actor=self.staff, reason="news", now=now)
-            self.world.halted.add(symbol)
-            self.world.at(minutes, "unhalt", symbol)
-            return f"halt {symbol}"
-        if what == "kill" and not self._killed:
-            trading_halt(actor=self.staff, reason="storm", now=now)
-            self._killed = True
-        elif what == "freeze" and member.name not in self._frozen:
-            account_freeze(account_id=member.account.pk, actor=self.staff, reason="?", now=now)
-            self._frozen.add(member.name)
-        elif what == "stop" and member.name not in self._stopped:
-            account_stop(account=member.account, actor=member.user, now=now)
-            self._stopped.add(member.name)
-        self.world.at(minutes, "resume")
-        return what
-
-    def unhalt(self, symbol: str) -> None:
-        if symbol in self.world.halted:
-            instrument_resume(symbol=symbol, actor=self.staff, reason="over", now=self.world.now)
-            self.world.halted.discard(symbol)
-
-    def resume(self) -> None:
-        """Everything that was switched off goes on."""
-        now = self.world.now
-        if self._killed:
-            trading_resume(actor=self.staff, reason="over", now=now)
-            self._killed = False
-        for name in sorted(self._frozen):
-            pk = self.members[name].account.pk
-            account_unfreeze(account_id=pk, actor=self.staff, reason="over", now=now)
-        for name in sorted(self._stopped):
-            member = self.members[name]
-            account_resume(account=member.account, actor=member.user, now=now)
-        self._frozen.clear()
-        self._stopped.clear()
-
-    def switches_off(self) -> None:
-        for symbol in sorted(self.world.halted):
-            self.unhalt(symbol)
-        self.resume()
+        return self.world.switches.off(member.account, member.user)
 
 
 def _named(request: Request) -> bool:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TextIO
 
 from django.conf import settings
@@ -14,13 +14,14 @@ from accounts.models import BrokerKind, User
 from accounts.selectors import account_for_user
 from accounts.services.users import user_register
 from speedtrade.lib.stage import staged
+from trading.brokers.base import BrokerError
 from trading.brokers.registry import adapter_replaced
 from trading.simulation.dice import Dice
 from trading.simulation.line import Line
 from trading.simulation.market import instruments_ensure
 from trading.simulation.people import Cast
 from trading.simulation.trace import Trace, Violation
-from trading.simulation.world import Alarms, World, settings_of
+from trading.simulation.world import DAY, World
 
 MEMBERS: Final = ("anna", "boris")
 STAFF: Final = "carla"
@@ -154,3 +155,28 @@ def _alarmed() -> Iterator[None]:
         for one in loggers:
             one.removeHandler(alarms)
             one.propagate = True
+
+
+class Alarms(logging.Handler):
+    """What the house calls an error is one, but for a line that is down: that is a die's."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, BrokerError):
+            return
+        why = f" ({error})" if error else ""
+        raise Violation("no alarm is raised", f"{record.getMessage()}{why}".splitlines()[0][:300])
+
+
+def settings_of(dice: Dice) -> dict[str, Any]:
+    """The installation of a seed: its market hours, its fees, how long its orders live."""
+    luck = dice["settings"]
+    return {
+        "SIMULATED_MARKET_HOURS": luck.choice(["nyse", "nyse", "always"]),
+        "STOCK_FEE_RATE": luck.choice([settings.STOCK_FEE_RATE, settings.CRYPTO_FEE_RATE]),
+        "GTC_LIFETIME": luck.choice([DAY * 90, DAY * 2, timedelta(hours=3)]),
+        "RISK_MAX_OPEN_ORDERS": luck.choice([500, 5]),
+    }

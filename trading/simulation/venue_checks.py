@@ -51,7 +51,7 @@ class VenueChecks:
                 )
             if price > bound if side == "buy" else price < bound:
                 raise Violation("never worse than the bound", f"{symbol} {plain(price)}")
-            if symbol in self.world.halted or not self.world.hours.is_open(kind, at):
+            if symbol in self.world.switches.halted or not self.world.hours.is_open(kind, at):
                 raise Violation("no match while closed", f"{symbol} {plain(price)}")
             if not price.is_finite() or qty <= 0 or qty % step:
                 raise Violation(

@@ -6,21 +6,18 @@ strike. After each the promises are looked at, and a line goes into the trace.
 """
 
 import json
-import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import connection
 
 from marketdata import quote_store
 from marketdata.hours import market_hours
 from speedtrade.lib.crash import Killed
 from speedtrade.lib.errors import DomainError
-from trading.brokers.base import BrokerError
 from trading.brokers.paper.adapter import VENUE_CHANNEL
 from trading.brokers.paper.venue import BrokerReport, PaperVenue
 from trading.models import Order
@@ -34,15 +31,16 @@ from trading.simulation.dice import Dice, Faults
 from trading.simulation.market import LISTINGS, Listing, Market
 from trading.simulation.memory import MemoryRedis
 from trading.simulation.people import People
+from trading.simulation.switches import Switches
 from trading.simulation.trace import Trace, Violation
 
 DAY: Final = timedelta(days=1)
 BEAT: Final = 5.0  # seconds: SWEEP_PERIOD and POLL_PERIOD
 #: After so many beats in a row only every other one is played, then every fourth, and so on: what
 #: waits for a resume or for a person is not hurried by a thousand sweeps that find the same.
-BEATS: Final = 14
+BEATS: Final = 6
 GAP_MAX: Final = 1800.0
-BURSTS: Final = 2  # times a day that people come by
+BURSTS: Final = (0, 0, 0, 1, 2)  # how often people come by on a day: mostly it is quiet
 LAST: Final = 15  # seconds before the end
 TICKS: Final = 2  # prices that follow such a burst
 CONVERGED: Final = 60  # seconds after the last fault by which ours is the venue's truth (R4)
@@ -69,10 +67,10 @@ class World:
         self.venue: PaperVenue | None = PaperVenue(self.hours)
         self.told: dict[tuple[int, str], str] = {}  # what the line knows of (account, client id)
         self.arrived: dict[tuple[int, str], datetime] = {}
-        self.halted: set[str] = set()
         self.converged = 0
         self.checks = Checks(self, cast)
         self.people = People(self, cast)
+        self.switches = Switches(self, cast.staff)
         self._heap: list[tuple[datetime, int, str, tuple[Any, ...]]] = []
         self._count = 0
         self._chain = 0  # beats that belong to an older chain are not played
@@ -166,7 +164,7 @@ class World:
         self.at(DAY.total_seconds(), "day", number + 1)
         luck = self.dice["day"]
         opened = self.hours.session_on("stock", self.now.date())
-        for _ in range(BURSTS):
+        for _ in range(luck.choice(BURSTS)):
             moment = self.now + DAY * luck.random()
             if opened is not None and luck.random() < 0.8:
                 moment = opened.open + (opened.close - opened.open) * luck.random()
@@ -194,10 +192,10 @@ class World:
         return self.people.retry(name, number)
 
     def _unhalt(self, symbol: str) -> None:
-        self.people.unhalt(symbol)
+        self.switches.unhalt(symbol)
 
     def _resume(self) -> None:
-        self.people.resume()
+        self.switches.resume()
 
     def _price(self, one: Listing) -> str:
         return f"{one.symbol} {self.market.move(one, self.now)}"
@@ -282,14 +280,14 @@ class World:
         """An operator gives up what the venue does not have."""
         for order in Order.objects.filter(pk__in=self.checks.absent()).order_by("id"):
             lost_release(
-                order=order, actor=self.people.staff, reason="gone", source="admin", now=self.now
+                order=order, actor=self.switches.staff, reason="gone", source="admin", now=self.now
             )
 
     # ── the end ──────────────────────────────────────────────────────────────
     def settle(self) -> None:
         """The faults stop and everybody runs: soon ours is the venue's truth (I9, I12)."""
         self.faults.on = False
-        self.people.switches_off()
+        self.switches.all_on()
         if self.venue is None:
             self.step("venue_starts")
         quiet = self.now
@@ -311,28 +309,3 @@ class World:
                 raise Violation("I9 liveness", f"after {allowed} s: {self.checks.unsettled()}")
         self.checks.books.look_at_all()
         self.checks.truth()
-
-
-class Alarms(logging.Handler):
-    """What the house calls an error is one, but for a line that is down: that is a die's."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, BrokerError):
-            return
-        why = f" ({error})" if error else ""
-        raise Violation("no alarm is raised", f"{record.getMessage()}{why}".splitlines()[0][:300])
-
-
-def settings_of(dice: Dice) -> dict[str, Any]:
-    """The installation of a seed: its market hours, its fees, how long its orders live."""
-    luck = dice["settings"]
-    return {
-        "SIMULATED_MARKET_HOURS": luck.choice(["nyse", "nyse", "always"]),
-        "STOCK_FEE_RATE": luck.choice([settings.STOCK_FEE_RATE, settings.CRYPTO_FEE_RATE]),
-        "GTC_LIFETIME": luck.choice([DAY * 90, DAY * 2, timedelta(hours=3)]),
-        "RISK_MAX_OPEN_ORDERS": luck.choice([500, 5]),
-    }

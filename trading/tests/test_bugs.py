@@ -6,7 +6,7 @@ from speedtrade.testing.bugs import BUGS
 from trading.simulation.running import cast_ensure, run
 
 SEEDS = 30  # a bug that survives so many lives is not caught
-DAYS = 3
+DAYS = 10
 #: Planted in test_races, which shows that threads spend one dollar twice without it.
 IN_RACES = {"the lock is missing": "test_a_hundred_dollars_are_granted_a_hundred_times"}
 
