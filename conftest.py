@@ -47,7 +47,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line(
             "markers", f"{mark}: runs one at a time with its like, on one worker"
         )
-    config.addinivalue_line("markers", "lives: many simulated lives; a step of its own")
+    config.addinivalue_line(
+        "markers", "lives: lived through by dice; `make test` measures no lines"
+    )
     config.addinivalue_line("markers", "keep_redis: does not empty the Redis database first")
     if hasattr(config, "workerinput") or config.getoption("help"):
         return

@@ -127,6 +127,7 @@ class House(RuleBasedStateMachine):
                 self.world.settle()
 
 
+@pytest.mark.lives
 @pytest.mark.django_db
 def test_whatever_happens_the_promises_hold():
     House.cast = cast_ensure()
