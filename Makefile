@@ -36,8 +36,10 @@ test: lint $(SPECS_STAMP) $(CHROMIUM)
 # Half an hour or more: `make test` runs a tenth of it.
 chaos: export CHAOS := 1
 chaos: export LINE_RUNS ?= 5000
+chaos: export SIM_RUNS ?= 10000
 chaos: $(SPECS_STAMP)
-	$(PY) -m pytest -n 2 --dist loadgroup -q trading/tests/test_lines.py tests/chaos
+	$(PY) -m pytest -n 2 --dist loadgroup -q trading/tests/test_lines.py \
+		trading/tests/test_simulation.py tests/chaos
 
 lint: lint-code lint-django
 

@@ -25,7 +25,7 @@ from portfolio.services.holds import InsufficientFunds, InsufficientPosition
 from portfolio.services.rebuild import ledger_differences, positions_rebuild
 from portfolio.tests.ledger import Ledger
 from portfolio.tests.test_lots import assert_agrees, dice_history, trades
-from speedtrade.testing.oracle import solve
+from trading.simulation.oracle import solve
 
 D = Decimal
 

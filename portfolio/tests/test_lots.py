@@ -14,7 +14,7 @@ from portfolio.domain.lots import FillFact, Holding, SoldTooMuch, apply, replay
 from speedtrade.lib.errors import InvariantBroken
 from speedtrade.lib.money import money_round, money_up
 from speedtrade.testing.market import NOON
-from speedtrade.testing.oracle import Answer, Trade, solve
+from trading.simulation.oracle import Answer, Trade, solve
 
 D = Decimal
 BULK = 10_000

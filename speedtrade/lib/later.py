@@ -13,6 +13,8 @@ from typing import Any
 
 from django.conf import settings
 
+from speedtrade.lib.stage import stage
+
 logger = logging.getLogger(__name__)
 QUEUE_LIMIT = 10_000
 
@@ -27,6 +29,10 @@ def later(job: Callable[..., Any], *args: Any) -> None:
 
     In tests it runs at once, so that they can see what it did.
     """
+    here = stage()
+    if here is not None:
+        here.later(job, args)
+        return
     if settings.LATER_INLINE:
         _run(job, args)
         return

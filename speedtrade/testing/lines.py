@@ -19,12 +19,12 @@ from accounts.keys import BrokerKey
 from accounts.models import User
 from accounts.services.connections import account_connect
 from marketdata.models import Instrument
+from speedtrade.lib.crash import Killed
 from speedtrade.lib.errors import DomainError
 from speedtrade.testing import market
 from speedtrade.testing.line_faults import fault_any
 from speedtrade.testing.line_vendor import SYMBOLS, OtherEnd
 from speedtrade.testing.line_wire import Wire
-from speedtrade.testing.vendor import Killed
 from speedtrade.testing.vendors import alpaca_wire
 from speedtrade.testing.vendors.alpaca import AlpacaVendor
 from speedtrade.testing.vendors.alpaca_book import VendorOrder

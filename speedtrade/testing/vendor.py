@@ -35,10 +35,6 @@ CAPS = Capabilities(
 )
 
 
-class Killed(BaseException):
-    """The process that made the call is gone: nothing of ours runs any more."""
-
-
 @dataclass
 class Vendor:
     """One account at a broker. `script` says how the next submits go; then all are accepted.

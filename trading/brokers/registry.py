@@ -3,7 +3,8 @@
 An adapter of a vendor is imported when it is first asked for: the web process never asks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
 
@@ -30,6 +31,19 @@ _ADAPTERS: dict[str, Callable[[BrokerageAccount], Broker]] = {
 def broker_for(account: BrokerageAccount) -> Broker:
     """The adapter of an account; raises KeyError for a kind that has none."""
     return _ADAPTERS[account.broker](account)
+
+
+@contextmanager
+def adapter_replaced(
+    kind: BrokerKind, make: Callable[[BrokerageAccount], Broker]
+) -> Iterator[None]:
+    """For a simulation: accounts of this kind are served by what `make` returns."""
+    real = _ADAPTERS[kind]
+    _ADAPTERS[kind] = make
+    try:
+        yield
+    finally:
+        _ADAPTERS[kind] = real
 
 
 def credential_version(account: BrokerageAccount) -> str:

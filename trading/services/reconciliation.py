@@ -10,9 +10,9 @@ from itertools import groupby, islice
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from accounts.models import BrokerKind
+from speedtrade.lib import clock
 from speedtrade.lib.errors import InvariantBroken
 from speedtrade.lib.live import live_publish
 from trading.brokers.base import Broker, BrokerError, IdScope
@@ -139,9 +139,9 @@ def _listed_nowhere(broker: Broker, order: Order, submission: Submission) -> boo
                 account_id=order.brokerage_account_id,
                 report=report,
                 source="sweep",
-                now=timezone.now(),
+                now=clock.now(),
             )
-            Submission.objects.filter(pk=submission.pk).update(done_at=timezone.now())
+            Submission.objects.filter(pk=submission.pk).update(done_at=clock.now())
             return False
     return True
 
@@ -196,7 +196,7 @@ def _poll_account(account_id: int, orders: Sequence[Order]) -> int:
         if report.filled_qty == order.filled_qty and report.state == order.state:
             continue
         try:
-            report_apply(account_id=account_id, report=report, source="poll", now=timezone.now())
+            report_apply(account_id=account_id, report=report, source="poll", now=clock.now())
         except InvariantBroken:
             # A report that cannot be: support must look at this order, the others go on.
             logger.exception("report_refused", extra={"order": order.pk})

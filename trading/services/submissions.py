@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 
 from accounts.models import BrokerageAccount
 from accounts.services.syncs import account_fail
 from portfolio.services.books import account_lock
+from speedtrade.lib import clock
 from speedtrade.lib.crash import crash_point
 from speedtrade.lib.live import live_publish
 from trading.brokers.base import (
@@ -126,7 +126,7 @@ def order_submit(order: Order, submission: Submission) -> None:
     The only place that sends, so that nothing passes the guard.
     """
     broker, request = broker_for(order.brokerage_account), request_of(order)
-    leave = send_admit(order=order, request=request, now=timezone.now())
+    leave = send_admit(order=order, request=request, now=clock.now())
     if leave == Leave.HELD:
         _give_back(order, submission, "trading is halted", perishes=False)
     if leave != Leave.GO:
@@ -142,7 +142,7 @@ def order_submit(order: Order, submission: Submission) -> None:
     except AuthFailed as error:
         # The broker read the key before the order, and went no further.
         report = _refused(order, "broker_auth", str(error))
-        account_fail(account_id=order.brokerage_account_id, reason=str(error), now=timezone.now())
+        account_fail(account_id=order.brokerage_account_id, reason=str(error), now=clock.now())
     except NotSent as error:
         _give_back(order, submission, str(error))
         return
@@ -179,7 +179,7 @@ def _refused(order: Order, code: str, detail: str) -> BrokerOrder:
         OrderState.REJECTED,
         order.filled_qty,
         (),
-        timezone.now(),
+        clock.now(),
         reason=detail,
         code=code,
     )
@@ -187,9 +187,9 @@ def _refused(order: Order, code: str, detail: str) -> BrokerOrder:
 
 def _record(order: Order, submission: Submission, report: BrokerOrder, source: str) -> None:
     report_apply(
-        account_id=order.brokerage_account_id, report=report, source=source, now=timezone.now()
+        account_id=order.brokerage_account_id, report=report, source=source, now=clock.now()
     )
-    Submission.objects.filter(pk=submission.pk, done_at__isnull=True).update(done_at=timezone.now())
+    Submission.objects.filter(pk=submission.pk, done_at__isnull=True).update(done_at=clock.now())
     crash_point("after_commit_before_ack")
 
 
@@ -198,7 +198,7 @@ def _give_back(order: Order, submission: Submission, error: str, *, perishes: bo
 
     One that does not perish is kept for the end of the halt, however long it has waited.
     """
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         locked = order_lock(order)
         account = locked.brokerage_account
@@ -254,7 +254,7 @@ def cancel_refused(order: Order, submission: Submission) -> None:
     tries.update(lookups=F("lookups") + 1, done_at=None)
     if tries.values_list("lookups", flat=True).get() < settings.CANCEL_TRIES:
         return
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         locked = order_lock(order)
         account = locked.brokerage_account

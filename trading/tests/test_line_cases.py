@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from portfolio.models import Hold, JournalEntry
+from speedtrade.lib.crash import Killed
 from speedtrade.testing import market
-from speedtrade.testing.vendor import Killed
 from speedtrade.testing.vendors.alpaca import AlpacaVendor
 from speedtrade.testing.vendors.alpaca_book import VendorAccount
 from speedtrade.testing.vendors.faults import answer, edited, gateway

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from portfolio.services.books import account_lock
+from speedtrade.lib.crash import Killed
 from speedtrade.lib.errors import Conflict
-from speedtrade.testing.vendor import CAPS, Killed, Vendor
+from speedtrade.testing.vendor import CAPS, Vendor
 from trading.brokers import registry
 from trading.brokers.base import IdScope, NotSent, OrderRejected, OutcomeUnknown
 from trading.domain.orders import OrderState

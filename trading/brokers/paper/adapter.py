@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 from redis.exceptions import RedisError
 
 from marketdata import quote_store
+from speedtrade.lib import clock
 from speedtrade.lib.redis import redis_client
 from trading.brokers.base import (
     BrokerFill,
@@ -45,7 +45,7 @@ class PaperBroker:
 
     def submit_order(self, request: BrokerRequest) -> BrokerOrder:
         """Take the order into the book; raises DuplicateClientOrderId."""
-        now = timezone.now()
+        now = clock.now()
         try:
             with transaction.atomic():
                 order = PaperOrder.objects.create(
@@ -88,7 +88,7 @@ class PaperBroker:
             order.status, order.reason, order.updated_at = (
                 OrderState.CANCELED.value,
                 "canceled by you",
-                timezone.now(),
+                clock.now(),
             )
             order.save(update_fields=["status", "reason", "updated_at"])
         venue_wake(order.pk)
@@ -100,7 +100,7 @@ class PaperBroker:
         return self._orders(received_at__gte=since)
 
     def _orders(self, **which: object) -> list[BrokerOrder]:
-        rows = PaperOrder.objects.filter(account_ref=self.account_id, **which)
+        rows = PaperOrder.objects.filter(account_ref=self.account_id, **which).order_by("id")
         return [broker_order(row, row.fills.all()) for row in rows.prefetch_related("fills")]
 
     def holdings(self) -> Holdings:

@@ -73,17 +73,15 @@ class PaperVenue:
         for row in rows.order_by("id").iterator(chunk_size=500):
             self._rest(row)
         recent = PaperOrder.objects.filter(updated_at__gte=now - RETOLD).prefetch_related("fills")
-        for row in recent.order_by("-updated_at")[:RETOLD_LIMIT]:
+        for row in recent.order_by("-updated_at", "-id")[:RETOLD_LIMIT]:
             yield BrokerReport(row.account_ref, broker_order(row, row.fills.all()))
         self._seen_until = now - timedelta(seconds=5)
 
     def poll(self, now: datetime) -> Iterator[BrokerReport]:
         """Orders that came in unannounced (a lost wake-up), and those whose time has run out."""
         since = (self._seen_until or now) - timedelta(seconds=5)
-        fresh = PaperOrder.objects.filter(updated_at__gte=since, status__in=OPEN).values_list(
-            "pk", flat=True
-        )
-        for pk in list(fresh):
+        fresh = PaperOrder.objects.filter(updated_at__gte=since, status__in=OPEN).order_by("id")
+        for pk in list(fresh.values_list("pk", flat=True)):
             if not self._knows(pk):
                 yield from self.look(pk, now)
         self._seen_until = now
@@ -243,10 +241,10 @@ class PaperVenue:
 
     def _expire(self, now: datetime) -> Iterator[BrokerReport]:
         """End the orders whose time has run out."""
-        due = PaperOrder.objects.filter(status__in=OPEN, expires_at__lte=now).values_list(
-            "pk", flat=True
-        )
-        for pk in list(due[:EXPIRY_BATCH]):
+        due = PaperOrder.objects.filter(status__in=OPEN, expires_at__lte=now)
+        for pk in list(
+            due.order_by("expires_at", "id").values_list("pk", flat=True)[:EXPIRY_BATCH]
+        ):
             with transaction.atomic():
                 order = (
                     PaperOrder.objects.select_for_update(of=("self",))
