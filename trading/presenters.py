@@ -1,5 +1,6 @@
 """One shape for an order outside: the API, the socket and the pages share it."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -9,8 +10,8 @@ from trading.models import Fill, Order
 from trading.selectors import average_price
 
 
-def order_payload(order: Order) -> dict[str, Any]:
-    """The contract's order object, its fills included."""
+def order_payload(order: Order, fills: Iterable[Fill] | None = None) -> dict[str, Any]:
+    """The contract's order object, its fills included; who knows them gives `fills`."""
     average = average_price(order)
     return {
         "id": order.pk,
@@ -40,7 +41,7 @@ def order_payload(order: Order) -> dict[str, Any]:
         "created_at": rfc3339(order.created_at),
         "expires_at": _time(order.expires_at),
         "fees": money(order.fees),
-        "fills": [fill_payload(fill) for fill in order.fills.all()],
+        "fills": [fill_payload(fill) for fill in (order.fills.all() if fills is None else fills)],
     }
 
 

@@ -7,7 +7,9 @@ from decimal import Decimal
 from typing import Final, TypedDict
 
 from django.conf import settings
-from django.db.models import Count, F, Prefetch, Q, QuerySet, Sum
+from django.db.models import Count, F, Prefetch, Q, QuerySet, Subquery, Sum, Value
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce
 
 from accounts.models import AccountStatus, BrokerageAccount, BrokerKind, User
 from marketdata.domain.quotes import Quote
@@ -259,9 +261,14 @@ def limits(account: BrokerageAccount | None = None) -> Limits:
     )
 
 
-def switches_now(account: BrokerageAccount, now: datetime) -> Switches:
-    """Whether trading is stopped, for all or for this account, and what its broker takes."""
-    halt = halt_open()
+def switches_now(account: BrokerageAccount, now: datetime, halted: str | None = None) -> Switches:
+    """Whether trading is stopped, for all or for this account, and what its broker takes.
+
+    `halted` is the reason of the kill switch where the caller has read it (`halt_reason`).
+    """
+    if halted is None:
+        halt = halt_open()
+        halted = halt.reason if halt else ""
     reason = ""
     if account.status != AccountStatus.ACTIVE:
         reason = f"The account is {account.get_status_display().lower()}"
@@ -269,7 +276,7 @@ def switches_now(account: BrokerageAccount, now: datetime) -> Switches:
     elif account.stopped_at:
         reason = "You have stopped this account: let it go on in its settings."
     return Switches(
-        halted=halt.reason if halt else "",
+        halted=halted,
         account=reason,
         blind=blind_words(account, now),
         venue=venue_of(account),
@@ -307,6 +314,12 @@ def venue_of(account: BrokerageAccount) -> Venue | None:
 def halt_open() -> TradingHalt | None:
     """The kill switch that is on, or None. A row: it is read with Redis and brokers away."""
     return TradingHalt.objects.filter(lifted_at__isnull=True).order_by("-id").first()
+
+
+def halt_reason() -> Combinable:
+    """The reason of the kill switch that is on, else "": for a query that reads something else."""
+    reasons = TradingHalt.objects.filter(lifted_at__isnull=True).order_by("-id").values("reason")
+    return Coalesce(Subquery(reasons[:1]), Value(""))
 
 
 def stuck_orders(*, now: datetime, older_than: timedelta) -> QuerySet[Order]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from django.db import connection
+from django.db.models.expressions import Combinable
 
 from accounts.models import BrokerageAccount, BrokerKind
 from portfolio.models import JournalEntry, LedgerAccount, LedgerKind, Transfer
@@ -14,14 +15,16 @@ from speedtrade.lib.money import ZERO
 Pocket = tuple[LedgerKind, str]
 
 
-def account_lock(account_id: int) -> BrokerageAccount:
+def account_lock(account_id: int, **beside: Combinable) -> BrokerageAccount:
     """The account's row, locked until the transaction ends: the first lock of any change of money.
 
+    `beside` is read in the same query, into attributes of the row, as it was before the lock came.
     Raises NotFound, and InvariantBroken outside a transaction, where a lock would protect nothing.
     """
     if not connection.in_atomic_block:
         raise InvariantBroken("an account is locked inside a transaction only")
-    account = BrokerageAccount.objects.select_for_update(no_key=True).filter(pk=account_id).first()
+    rows = BrokerageAccount.objects.select_for_update(no_key=True, of=("self",))
+    account = rows.annotate(**beside).filter(pk=account_id).first()
     if account is None:
         raise NotFound("There is no such account.")
     return account
@@ -94,6 +97,22 @@ class Books:
 
     def save(self) -> None:
         """Write pockets and transfers; raises InvariantBroken before the database has to refuse."""
+        LedgerAccount.objects.bulk_update(self._checked(), ["balance", "reserved", "version"])
+        Transfer.objects.bulk_create(self._transfers)
+        self._touched, self._transfers = {}, []
+
+    def reserved_rows(self) -> list[LedgerAccount]:
+        """The pockets whose `reserved` has changed, for the caller to write; raises as `save`.
+
+        For who writes them in one statement with more; where money has moved there is only `save`.
+        """
+        rows = self._checked()
+        if self._transfers:
+            raise InvariantBroken("books in which money has moved are saved")
+        self._touched = {}
+        return rows
+
+    def _checked(self) -> list[LedgerAccount]:
         for (kind, _), row in self._touched.items():
             owned = kind in (LedgerKind.CASH, LedgerKind.POSITION)
             covered = row.overdraft or row.reserved <= row.balance
@@ -101,8 +120,4 @@ class Books:
                 raise InvariantBroken(
                     f"pocket {row} would have {row.balance} with {row.reserved} reserved"
                 )
-        LedgerAccount.objects.bulk_update(
-            self._touched.values(), ["balance", "reserved", "version"]
-        )
-        Transfer.objects.bulk_create(self._transfers)
-        self._touched, self._transfers = {}, []
+        return list(self._touched.values())

@@ -31,12 +31,29 @@ def hold_open(
     now: datetime,
     asked: bool = True,
 ) -> Hold:
+    """As `hold_new`, for an order that is written already. The caller saves the books."""
+    hold = hold_new(books=books, kind=kind, asset=asset, amount=amount, now=now, asked=asked)
+    hold.order_ref = order_ref
+    hold.save()
+    return hold
+
+
+def hold_new(
+    *,
+    books: Books,
+    kind: LedgerKind,
+    asset: str,
+    amount: Decimal,
+    now: datetime,
+    asked: bool = True,
+) -> Hold:
     """Reserve `amount` for a new order; raises InsufficientFunds or InsufficientPosition.
 
     `asked` False: the order is at the broker already, so it is not asked whether there is enough.
 
-    The caller saves the books. The free amount is read under the account's lock, so of two orders
-    that race for the same cash one is refused.
+    The hold comes back without its order: the caller writes it, and saves the books. The free
+    amount is read under the account's lock, so of two orders that race for the same cash one is
+    refused.
     """
     pocket = books.pocket(kind, asset)
     free = pocket.balance - pocket.reserved
@@ -50,9 +67,7 @@ def hold_open(
             f"The order sells {plain(amount)} {asset}, {plain(free)} is free."
         )
     books.reserve((kind, asset), amount)
-    return Hold.objects.create(
-        ledger_account=pocket, order_ref=order_ref, amount=amount, created_at=now, updated_at=now
-    )
+    return Hold(ledger_account=pocket, amount=amount, created_at=now, updated_at=now)
 
 
 def hold_change(*, books: Books, order_ref: int, amount: Decimal, now: datetime) -> None:

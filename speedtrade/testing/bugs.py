@@ -298,14 +298,14 @@ def money_is_multiplied_as_floats() -> Iterator[None]:
 
 @bug
 def more_is_sold_than_is_held() -> Iterator[None]:
-    real = holds.hold_open
+    real = holds.hold_new
 
-    def hold_open(**rest: Any) -> Any:
+    def hold_new(**rest: Any) -> Any:
         return real(**rest | {"asked": False})
 
     with ExitStack() as stack:
         stack.enter_context(put(risk, "_check_funds", _nothing))
-        stack.enter_context(put(orders, "hold_open", hold_open))
+        stack.enter_context(put(orders, "hold_new", hold_new))
         yield
 
 

@@ -17,11 +17,12 @@ from marketdata.domain.quotes import Quote
 from marketdata.hours import market_hours
 from marketdata.models import Instrument
 from portfolio.services.books import account_lock
-from portfolio.services.holds import hold_open
+from portfolio.services.holds import hold_new
 from speedtrade.lib.crash import crash_point
 from speedtrade.lib.errors import Conflict, DomainError
 from speedtrade.lib.live import live_publish
 from speedtrade.lib.money import plain
+from speedtrade.lib.rows import rows_write
 from trading.domain.orders import (
     FINAL_STATES,
     IMMEDIATE_TIFS,
@@ -31,9 +32,16 @@ from trading.domain.orders import (
 )
 from trading.domain.risk import Terms, assess
 from trading.models import Order, OrderEvent, Submission, SubmissionAction
-from trading.selectors import funds_now, limits, market_now, rules_of, switches_now
+from trading.selectors import (
+    funds_now,
+    halt_reason,
+    limits,
+    market_now,
+    rules_of,
+    switches_now,
+)
 from trading.services.moves import hold_kind, order_lock, order_move
-from trading.services.outbox import submission_add, submission_wake
+from trading.services.outbox import submission_add, submission_new, submission_wake
 
 logger = logging.getLogger(__name__)
 Source = Literal["page", "api", "admin", "command"]
@@ -80,9 +88,6 @@ def order_place(
     """
     intent_key = _intent_key(intent, key)
     digest = intent_digest(account.pk, intent)
-    known = _known(placed_by, intent_key, digest)
-    if known is not None:
-        return Placed(known, False)
     try:
         placed, submission = _place(
             account, instrument, intent, quote, key, (intent_key, digest), placed_by, source, now
@@ -94,7 +99,7 @@ def order_place(
         raise KeyReused() from error
     if submission is not None:
         crash_point("after_commit_before_wakeup")
-        submission_wake(submission.pk)
+        submission_wake(submission.pk, account.broker)
         crash_point("after_wakeup_before_response")
     return placed
 
@@ -113,7 +118,7 @@ def _place(
     """The one transaction of `order_place`; `once` is the key and what makes two requests one."""
     intent_key, digest = once
     with transaction.atomic(durable=True):
-        locked = account_lock(account.pk)
+        locked = account_lock(account.pk, halted=halt_reason())
         known = _known(placed_by, intent_key, digest) or _named(locked, intent, key, digest)
         if known is not None:
             return Placed(known, False), None
@@ -125,18 +130,26 @@ def _place(
             market_now(instrument, quote, now),
             funds,
             limits(locked),
-            switches_now(locked, now),
+            # The switch as it was before the lock came; a worker looks at it again.
+            switches_now(locked, now, halted=locked.halted),  # type: ignore[attr-defined]
         )
-        order = _write(
-            locked, instrument, intent, terms, intent_key, digest, placed_by, source, now
-        )
+        order = _new(locked, instrument, intent, terms, intent_key, digest, placed_by, now)
         kind, asset = hold_kind(order.side, locked.currency, instrument.symbol)
-        hold_open(
-            books=books, kind=kind, asset=asset, order_ref=order.pk, amount=terms.hold, now=now
+        hold = hold_new(books=books, kind=kind, asset=asset, amount=terms.hold, now=now)
+        placed = OrderEvent(
+            at=now,
+            new_state=OrderState.PENDING.value,
+            source=source,
+            actor=placed_by,
+            reason="placed",
         )
-        books.save()
+        submission = submission_new(now)
+        rows_write(
+            order,
+            followers=((placed, "order"), (hold, "order_ref"), (submission, "order")),
+            changed=[(pocket, ("reserved",)) for pocket in books.reserved_rows()],
+        )
         crash_point("after_hold")
-        submission = submission_add(order=order, action=SubmissionAction.SUBMIT, now=now)
         live_publish(user_id=locked.user_id, kind="order", thing_id=order.pk)
         live_publish(user_id=locked.user_id, kind="portfolio", thing_id=locked.pk)
         crash_point("before_commit")
@@ -188,7 +201,7 @@ def _named(
     return order
 
 
-def _write(
+def _new(
     account: BrokerageAccount,
     instrument: Instrument,
     intent: OrderIntent,
@@ -196,10 +209,9 @@ def _write(
     intent_key: str,
     digest: str,
     placed_by: User,
-    source: Source,
     now: datetime,
 ) -> Order:
-    order = Order.objects.create(
+    return Order(
         brokerage_account=account,
         placed_by=placed_by,
         instrument=instrument,
@@ -222,15 +234,6 @@ def _write(
         created_at=now,
         updated_at=now,
     )
-    OrderEvent.objects.create(
-        order=order,
-        at=now,
-        new_state=OrderState.PENDING.value,
-        source=source,
-        actor=placed_by,
-        reason="placed",
-    )
-    return order
 
 
 def expiry(

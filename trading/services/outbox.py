@@ -20,9 +20,10 @@ def submission_add(*, order: Order, action: SubmissionAction, now: datetime) -> 
     A second cancel (the broker refused the first) uses the same row again; a submit never does.
     """
     if action == SubmissionAction.SUBMIT:
-        return Submission.objects.create(
-            order=order, action=action, created_at=now, available_at=now
-        )
+        row = submission_new(now)
+        row.order = order
+        row.save()
+        return row
     row, _ = Submission.objects.update_or_create(
         order=order,
         action=action,
@@ -32,19 +33,28 @@ def submission_add(*, order: Order, action: SubmissionAction, now: datetime) -> 
     return row
 
 
-def submission_wake(submission_id: int) -> None:
+def submission_new(now: datetime) -> Submission:
+    """The submit of an order that is about to be written, for the caller to write with it."""
+    return Submission(action=SubmissionAction.SUBMIT, created_at=now, available_at=now, sends=0)
+
+
+def submission_wake(submission_id: int, broker: str = "") -> None:
     """Hurry a worker, in the background. Lost, it costs one sweep. Call it after the commit."""
-    later(submission_hand_over, submission_id)
+    later(submission_hand_over, submission_id, broker)
 
 
-def submission_hand_over(submission_id: int) -> None:
-    """Give a submission to the workers of its kind: a broker that hangs keeps only its own."""
+def submission_hand_over(submission_id: int, broker: str = "") -> None:
+    """Give a submission to the workers of its kind: a broker that hangs keeps only its own.
+
+    Who knows the `broker` of its account says it.
+    """
     from trading.tasks import submission_send
 
-    broker = (
+    broker = broker or (
         Submission.objects.filter(pk=submission_id)
         .values_list("order__brokerage_account__broker", flat=True)
         .first()
+        or ""
     )
     queue = settings.CELERY_TASK_DEFAULT_QUEUE
     if broker != BrokerKind.PAPER:

@@ -327,7 +327,7 @@ def test_placing_an_order_takes_no_more_statements_than_it_did(api: ApiClient, d
     with CaptureQueriesContext(connection) as queries:
         assert api.post("orders", LIMIT).status_code == 201
     asked = [query["sql"] for query in queries if "SAVEPOINT" not in query["sql"]]
-    assert len(asked) <= 17, asked
+    assert len(asked) <= 8, asked
 
 
 # ── canceling ────────────────────────────────────────────────────────────────

@@ -129,8 +129,8 @@ def grants(
 def without_lock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The account is read, not locked: what the lock protects is protected no more."""
 
-    def read(account_id: int) -> BrokerageAccount:
-        return BrokerageAccount.objects.get(pk=account_id)
+    def read(account_id: int, **beside: Any) -> BrokerageAccount:
+        return BrokerageAccount.objects.annotate(**beside).get(pk=account_id)
 
     with monkeypatch.context() as patch:
         for module in (orders, transfers, books):
