@@ -2,6 +2,8 @@
 # make test              what CI runs: lint, then every test
 # make vendors           brokers on this machine to trade against, Ctrl-C ends them
 # make chaos             accounts at brokers under every fault, ten times as many, and more kills
+# make bench [ONLY=row] [QUICK=1]   every figure about speed beside its floor, ten minutes
+# make load [SECONDS=120]           a market open on this machine, with its goals
 # make lint | fmt | screens | constraints | clean
 
 PORT ?= 8000
@@ -16,9 +18,11 @@ CHROMIUM := /usr/bin/chromium
 RUN_STAMP := .venv/.installed-run
 DEV_STAMP := .venv/.installed-dev
 SPECS_STAMP := .venv/.vendor-specs
+PGBENCH_STAMP := .venv/.pgbench
+PGBENCH_PACKAGES := postgresql-15 libpq5
 COVERAGE_LEAST := 85
 
-.PHONY: run test chaos vendors lint lint-code lint-django fmt screens constraints clean
+.PHONY: run test chaos bench load vendors lint lint-code lint-django fmt screens constraints clean
 .DEFAULT_GOAL := run
 
 run: $(RUN_STAMP)
@@ -36,6 +40,14 @@ chaos: export CHAOS := 1
 chaos: export LINE_RUNS ?= 5000
 chaos: $(SPECS_STAMP)
 	$(PY) -m pytest -n 2 --dist loadgroup -q trading/tests/test_lines.py tests/chaos
+
+# Figures mean something where nothing else runs; docs/benchmarks.md keeps them.
+bench: $(DEV_STAMP) $(PGBENCH_STAMP)
+	$(PY) -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
+
+load: SECONDS ?= 120
+load: $(DEV_STAMP)
+	$(PY) -m tests.bench.load --seconds $(SECONDS)
 
 lint: lint-code lint-django
 
@@ -105,3 +117,10 @@ $(CHROMIUM):
 	@test "$$(id -u)" = 0 || { echo "The browser tests need $(CHROMIUM): install Debian's chromium."; exit 1; }
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium
+
+# pgbench is unpacked and not installed, where there is none: its package would start a server.
+$(PGBENCH_STAMP): | $(DEV_STAMP)
+	command -v pgbench >/dev/null || ( apt-get update -qq && mkdir -p .venv/pgbench/debs && \
+		cd .venv/pgbench/debs && apt-get download -qq $(PGBENCH_PACKAGES) && \
+		for deb in *.deb; do dpkg-deb --extract "$$deb" ..; done )
+	@touch $@
