@@ -139,7 +139,8 @@ def run(bench: Bench, seconds: float, buyer_pause: float) -> list[Goal]:
             Crowd(web.port, Tally(), buyer_pause),
             Crowd(web.port, Tally(), READER_PAUSE),
         )
-        with _publisher(bench, seconds + WARM + 30):
+        # Prices move until the last order has had its time to fill.
+        with _publisher(bench, seconds + WARM + 2 * FILL_PATIENCE):
             buyers.start([world.orders(n, BUYERS, market=True) for n in range(BUYERS)])
             readers.start([pages_of(cookie, n) for n, cookie in enumerate(cookies)])
             time.sleep(WARM)
@@ -202,12 +203,16 @@ def _publisher(bench: Bench, seconds: float):  # type: ignore[no-untyped-def]
 
 def _fate(ids: list[int]) -> dict[str, int]:
     """What the books say of the orders that were answered with 201, once all had time to fill."""
+    from django.db.models import Count
+
     from trading.models import Order
 
     orders = Order.objects.filter(placed_by__username__startswith="bench")
     until = time.monotonic() + FILL_PATIENCE
     while orders.exclude(state="filled").exists() and time.monotonic() < until:
         time.sleep(0.5)
+    states = orders.values_list("state").annotate(number=Count("pk"))
+    print("states of the orders:", dict(states), flush=True)
     known = set(orders.values_list("pk", flat=True))
     return {
         "answered": len(ids),
