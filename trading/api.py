@@ -39,9 +39,10 @@ FILTERS = [
 
 def placed_response(placed: Placed) -> Response:
     """201 for a new order, 200 with the same body for a key that came before."""
+    if placed.created:
+        return Response(order_payload(selectors.order_whole(placed.order)), status=201)
     order = selectors.order_for_user(user=placed.order.placed_by, order_id=placed.order.pk)
-    headers = {} if placed.created else {"Idempotent-Replayed": "true"}
-    return Response(order_payload(order), status=201 if placed.created else 200, headers=headers)
+    return Response(order_payload(order), headers={"Idempotent-Replayed": "true"})
 
 
 def _account_id(value: Any) -> int | None:

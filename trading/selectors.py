@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from django.conf import settings
-from django.db.models import Count, Prefetch, Q, QuerySet, Sum
+from django.db.models import Count, Prefetch, Q, QuerySet, Sum, prefetch_related_objects
 
 from accounts.models import AccountStatus, BrokerageAccount, BrokerKind, User
 from marketdata.domain.quotes import Quote
@@ -38,6 +38,12 @@ def order_for_user(*, user: User, order_id: int) -> Order:
     order = _whole(Order.objects.filter(pk=order_id, brokerage_account__user=user)).first()
     if order is None:
         raise NotFound("There is no such order.")
+    return order
+
+
+def order_whole(order: Order) -> Order:
+    """An order that was written just now, made whole without asking: it has no fills yet."""
+    prefetch_related_objects([order], Prefetch("fills", queryset=Fill.objects.none()))
     return order
 
 
