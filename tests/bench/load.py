@@ -227,7 +227,7 @@ def _goals(
     orders: Tally, pages: Tally, told: Told, fate: dict[str, int], seconds: float
 ) -> list[Goal]:
     mean = statistics.mean(orders.latencies) * 1000 if orders.latencies else float("inf")
-    p95, age = pages.quantile(0.95), (told.sockets["age_p99"] or 99) * 1000
+    p95, age = pages.quantile(0.95), told.sockets["age_p99"] * 1000
     errors = [*orders.errors, *pages.errors]
     if errors:
         print("first error:", errors[0], flush=True)

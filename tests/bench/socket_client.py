@@ -132,6 +132,11 @@ def _after_last(data: bytes) -> bytes:
     return data[end:]
 
 
+def _quantile(ages: list[float], share: float) -> float:
+    """Where none came, the age is as large as it can be told."""
+    return ages[min(len(ages) - 1, int(share * len(ages)))] if ages else HOUR
+
+
 def measured(sockets: Sockets, seconds: float) -> dict[str, Any]:
     """Counts and ages of so many seconds; `share` is what this process used of its core."""
     sockets.pump(1.0)
@@ -140,10 +145,7 @@ def measured(sockets: Sockets, seconds: float) -> dict[str, Any]:
     sockets.pump(seconds)
     wall = time.perf_counter() - began
     ages = sorted(sockets.ages)
-    at = {
-        share: ages[min(len(ages) - 1, int(share * len(ages)))] if ages else None
-        for share in (0.5, 0.99)
-    }
+    at = {share: _quantile(ages, share) for share in (0.5, 0.99)}
     return {
         "frames": sockets.frames / wall,
         "quotes": sockets.quotes / wall,
