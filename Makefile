@@ -3,7 +3,8 @@
 # make vendors           brokers on this machine to trade against, Ctrl-C ends them
 # make chaos             accounts at brokers under every fault, ten times as many, and more kills
 # make bench [ONLY=row] [QUICK=1]   every figure about speed beside its floor, ten minutes
-# make load [SECONDS=120]           a market open on this machine, with its goals
+# make load [SECONDS=120] [PAUSE=2]  a market open on this machine, with its goals
+# make growth [QUICK=1]             the same work with up to a thousand times as many rows
 # make lint | fmt | screens | constraints | clean
 
 PORT ?= 8000
@@ -22,7 +23,7 @@ PGBENCH_STAMP := .venv/.pgbench
 PGBENCH_PACKAGES := postgresql-15 libpq5
 COVERAGE_LEAST := 85
 
-.PHONY: run test chaos bench load vendors lint lint-code lint-django fmt screens constraints clean
+.PHONY: run test chaos bench load growth vendors lint lint-code lint-django fmt screens constraints clean
 .DEFAULT_GOAL := run
 
 run: $(RUN_STAMP)
@@ -47,7 +48,10 @@ bench: $(DEV_STAMP) $(PGBENCH_STAMP)
 
 load: SECONDS ?= 120
 load: $(DEV_STAMP)
-	$(PY) -m tests.bench.load --seconds $(SECONDS)
+	$(PY) -m tests.bench.load --seconds $(SECONDS) $(if $(PAUSE),--pause $(PAUSE))
+
+growth: $(DEV_STAMP)
+	$(PY) -m tests.bench.growth $(if $(QUICK),--quick)
 
 lint: lint-code lint-django
 

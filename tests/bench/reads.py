@@ -111,7 +111,7 @@ def bars(bench: Bench) -> Iterator[Row]:
         stream = iter(lambda: request, None)
         load(web.port, [stream], count=20)
         for _ in range(bench.repetitions):
-            _series_renew(instrument)
+            series_renew(instrument)
             ours.append(load(web.port, [stream], count=40).p50)
             floors.append(_p50(bare, 60))
     yield judge(
@@ -151,7 +151,7 @@ def _bars_make() -> Any:
     return made
 
 
-def _series_renew(instrument: Any) -> None:
+def series_renew(instrument: Any) -> None:
     """Say that the vendor was asked just now: a wait for one is no part of the figure."""
     from marketdata.models import BarSeries
 

@@ -132,7 +132,7 @@ Figures about speed, each beside a floor that was measured in the same run on th
 what no product on these two cores could beat. Ours and the floor take turns, five times or more,
 and medians are compared, so a row reads as a ratio and not as a promise about another machine.
 
-`make bench` writes the first table and fails where a gate is missed, `make load` the second.
-`make bench ONLY=name` measures one row, `QUICK=1` repeats less; both only print. What each floor is
-stands in `tests/bench/`.
+`make bench` writes the first table and fails where a gate is missed, `make load` the second,
+`make growth` the third. `make bench ONLY=name` measures one row, `QUICK=1` repeats less; both only
+print. What each floor is stands in `tests/bench/`.
 """

@@ -75,20 +75,15 @@ def _drain(app: Any, task: Any, arguments: list[tuple[Any, ...]]) -> float:
 # ── the venue ────────────────────────────────────────────────────────────────
 def matching(bench: Bench) -> Iterator[Row]:
     """tick_to_fill_10000: from a published price to the booked fill, in the venue's own steps."""
-    from trading.management.commands.run_brokers import apply
-    from trading.services.matching import VenueRunner
-
     bench.world.fresh()
     few, many = bench.world.stocks[60], bench.world.stocks[61]
-    _rest(few, FEW)
-    _rest(many, MANY)
-    runner = VenueRunner()
-    apply(runner.start(timezone.now()))
-    apply(runner.step())  # subscribed, and its reminders are of this second
+    rest_add(few, 0, FEW)
+    rest_add(many, 0, MANY)
+    ticks = Ticks(bench)
     times: dict[str, list[float]] = {few: [], many: []}
     for number in range(bench.repetitions * 4 + 1):
         for symbol in (few, many):
-            taken = _tick_to_fill(bench, runner, symbol, number)
+            taken = ticks.fill(symbol, number)
             if number:
                 times[symbol].append(taken)
     yield judge(
@@ -101,8 +96,8 @@ def matching(bench: Bench) -> Iterator[Row]:
     )
 
 
-def _rest(symbol: str, count: int) -> None:
-    """So many orders at the venue that no price here reaches."""
+def rest_add(symbol: str, first: int, last: int) -> None:
+    """Orders at the venue that no price here reaches, numbered from `first` up to `last`."""
     from marketdata.models import Instrument
     from trading.models import PaperOrder
 
@@ -126,59 +121,75 @@ def _rest(symbol: str, count: int) -> None:
                 received_at=long_ago,
                 updated_at=long_ago,
             )
-            for n in range(count)
+            for n in range(first, last)
         ),
         batch_size=2000,
     )
 
 
-def _tick_to_fill(bench: Bench, runner: Any, symbol: str, number: int) -> float:
-    """Place an order below the market, let the market come down; seconds from tick to fill."""
-    from marketdata import quote_store
-    from marketdata.models import Instrument
-    from speedtrade.testing.market import quote
-    from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
-    from trading.management.commands.run_brokers import apply
-    from trading.models import Order, PaperOrder
-    from trading.services.orders import order_place
-    from trading.services.submissions import submission_process
+class Ticks:
+    """A venue of our own, as its process runs it, and prices that come down to an order."""
 
-    trader, instrument = bench.world.traders[number], Instrument.objects.get(symbol=symbol)
-    sizes, seq = ("100000000",), int(time.time() * 1000)
-    intent = OrderIntent(
-        symbol=symbol,
-        side=Side.BUY,
-        order_type=OrderType.LIMIT,
-        time_in_force=TimeInForce.GTC,
-        qty=D(1),
-        notional=None,
-        limit_price=D("95.00"),
-        asset_type="stock",
-        extended_hours=False,
-        client_order_id=None,
-    )
-    now = timezone.now()
-    high = quote(symbol, "99.99", "100.00", now=now + FRESH_FOR, sizes=sizes, seq=seq)
-    quote_store.quotes_put([high])
-    placed = order_place(
-        account=trader.account,
-        instrument=instrument,
-        intent=intent,
-        quote=high,
-        key=None,
-        placed_by=trader.user,
-        source="command",
-        now=now,
-    )
-    submission_process(submission_id=placed.order.submissions.get().pk, now=now)
-    paper = PaperOrder.objects.filter(client_order_id=placed.order.client_order_id)
-    while paper.get().status != "new":
-        apply(runner.step())
-    low = quote(symbol, "94.98", "94.99", now=now + FRESH_FOR, sizes=sizes, seq=seq + 1)
-    began = time.perf_counter()
-    quote_store.quotes_put([low])
-    while not Order.objects.filter(pk=placed.order.pk, state="filled").exists():
-        apply(runner.step())
-        if time.perf_counter() - began > 20:
-            raise RuntimeError("the order does not fill")
-    return time.perf_counter() - began
+    def __init__(self, bench: Bench) -> None:
+        from trading.management.commands.run_brokers import apply
+        from trading.services.matching import VenueRunner
+
+        self._bench, self._apply, self._runner = bench, apply, VenueRunner()
+        self._apply(self._runner.start(timezone.now()))
+        self._apply(self._runner.step())  # subscribed, and its reminders are of this second
+
+    def fill(self, symbol: str, number: int) -> float:
+        """Place an order below the market, let the market come down; seconds from tick to fill."""
+        from marketdata import quote_store
+        from speedtrade.testing.market import quote
+        from trading.models import Order, PaperOrder
+
+        sizes, seq, now = ("100000000",), int(time.time() * 1000), timezone.now()
+        high = quote(symbol, "99.99", "100.00", now=now + FRESH_FOR, sizes=sizes, seq=seq)
+        quote_store.quotes_put([high])
+        order = self._placed(symbol, number, high)
+        paper = PaperOrder.objects.filter(client_order_id=order.client_order_id)
+        while paper.get().status != "new":
+            self._apply(self._runner.step())
+        low = quote(symbol, "94.98", "94.99", now=now + FRESH_FOR, sizes=sizes, seq=seq + 1)
+        began = time.perf_counter()
+        quote_store.quotes_put([low])
+        while not Order.objects.filter(pk=order.pk, state="filled").exists():
+            self._apply(self._runner.step())
+            if time.perf_counter() - began > 20:
+                raise RuntimeError("the order does not fill")
+        return time.perf_counter() - began
+
+    def _placed(self, symbol: str, number: int, high: Any) -> Any:
+        """An order for one share at 95, sent to the venue."""
+        from marketdata.models import Instrument
+        from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
+        from trading.services.orders import order_place
+        from trading.services.submissions import submission_process
+
+        trader = self._bench.world.traders[number]
+        intent = OrderIntent(
+            symbol=symbol,
+            side=Side.BUY,
+            order_type=OrderType.LIMIT,
+            time_in_force=TimeInForce.GTC,
+            qty=D(1),
+            notional=None,
+            limit_price=D("95.00"),
+            asset_type="stock",
+            extended_hours=False,
+            client_order_id=None,
+        )
+        now = timezone.now()
+        placed = order_place(
+            account=trader.account,
+            instrument=Instrument.objects.get(symbol=symbol),
+            intent=intent,
+            quote=high,
+            key=None,
+            placed_by=trader.user,
+            source="command",
+            now=now,
+        )
+        submission_process(submission_id=placed.order.submissions.get().pk, now=now)
+        return placed.order
