@@ -2,6 +2,9 @@
 # make test              what CI runs: lint, then every test
 # make vendors           brokers on this machine to trade against, Ctrl-C ends them
 # make chaos             accounts at brokers under every fault, ten times as many, and more kills
+# make bench [ONLY=row] [QUICK=1]   every figure about speed beside its floor, ten minutes
+# make load [SECONDS=120] [PAUSE=2]  a market open on this machine, with its goals
+# make growth [QUICK=1]             the same work with up to a thousand times as many rows
 # make lint | fmt | screens | constraints | clean
 
 PORT ?= 8000
@@ -16,9 +19,11 @@ CHROMIUM := /usr/bin/chromium
 RUN_STAMP := .venv/.installed-run
 DEV_STAMP := .venv/.installed-dev
 SPECS_STAMP := .venv/.vendor-specs
+PGBENCH_STAMP := .venv/.pgbench
+PGBENCH_PACKAGES := postgresql-15 libpq5
 COVERAGE_LEAST := 85
 
-.PHONY: run test chaos vendors lint lint-code lint-django fmt screens constraints clean
+.PHONY: run test chaos bench load growth vendors lint lint-code lint-django fmt screens constraints clean
 .DEFAULT_GOAL := run
 
 run: $(RUN_STAMP)
@@ -40,6 +45,17 @@ chaos: export SIM_RUNS ?= 10000
 chaos: $(SPECS_STAMP)
 	$(PY) -m pytest -n 2 --dist loadgroup -q trading/tests/test_lines.py \
 		trading/tests/test_simulation.py tests/chaos
+
+# Figures mean something where nothing else runs; docs/benchmarks.md keeps them.
+bench: $(DEV_STAMP) $(PGBENCH_STAMP)
+	$(PY) -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
+
+load: SECONDS ?= 120
+load: $(DEV_STAMP)
+	$(PY) -m tests.bench.load --seconds $(SECONDS) $(if $(PAUSE),--pause $(PAUSE))
+
+growth: $(DEV_STAMP)
+	$(PY) -m tests.bench.growth $(if $(QUICK),--quick)
 
 lint: lint-code lint-django
 
@@ -109,3 +125,10 @@ $(CHROMIUM):
 	@test "$$(id -u)" = 0 || { echo "The browser tests need $(CHROMIUM): install Debian's chromium."; exit 1; }
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium
+
+# pgbench is unpacked and not installed, where there is none: its package would start a server.
+$(PGBENCH_STAMP): | $(DEV_STAMP)
+	command -v pgbench >/dev/null || ( apt-get update -qq && mkdir -p .venv/pgbench/debs && \
+		cd .venv/pgbench/debs && apt-get download -qq $(PGBENCH_PACKAGES) && \
+		for deb in *.deb; do dpkg-deb --extract "$$deb" ..; done )
+	@touch $@

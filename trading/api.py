@@ -42,7 +42,7 @@ def placed_response(placed: Placed) -> Response:
     if placed.created:
         return Response(order_payload(placed.order, fills=()), status=201)
     order = selectors.order_for_user(user=placed.order.placed_by, order_id=placed.order.pk)
-    return Response(order_payload(order), status=200, headers={"Idempotent-Replayed": "true"})
+    return Response(order_payload(order), headers={"Idempotent-Replayed": "true"})
 
 
 def _account_id(value: Any) -> int | None:

@@ -30,6 +30,9 @@ PERIODS = {
     "streams": 3.0,
 }  # seconds between the same reminder
 DRAIN = 1000  # messages taken in one step
+#: Seconds, too: where ticks come faster than they are read, the orders taken in must not wait for
+#: the last of them.
+DRAIN_FOR = 0.1
 
 
 class VenueRunner:
@@ -74,7 +77,7 @@ class VenueRunner:
             if self._subscription is None:
                 self._subscription = redis_client().pubsub(ignore_subscribe_messages=True)
                 self._subscription.subscribe(VENUE_CHANNEL, quote_store.TICKS_CHANNEL)
-            wait = WAIT
+            wait, until = WAIT, time.monotonic() + WAIT + DRAIN_FOR
             for _ in range(DRAIN):
                 message = self._subscription.get_message(timeout=wait)
                 if message is None:
@@ -84,6 +87,8 @@ class VenueRunner:
                     wakes.extend(_woken(message["data"]))
                 else:
                     moved.update(dict.fromkeys(self._reached(message["data"])))
+                if time.monotonic() >= until:
+                    break
         except (RedisError, OSError) as error:
             logger.warning("venue_without_redis", extra={"error": str(error)})
             self._subscription = None

@@ -126,6 +126,26 @@ def test_the_same_key_gives_the_same_body(api: ApiClient):
     problem(api.post("orders", LIMIT | {"qty": "11"}, **key), 422, "idempotency_mismatch")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"qty": "10.500000", "limit_price": "95"},
+        {"order_type": "market", "limit_price": None},
+        {"order_type": "market", "limit_price": None, "qty": None, "notional": "33.3"},
+    ],
+)
+def test_a_new_order_is_answered_as_it_will_be_read_without_reading_it(
+    api: ApiClient, changes: dict[str, Any]
+):
+    body = {name: value for name, value in (LIMIT | changes).items() if value is not None}
+    with CaptureQueriesContext(connection) as asked:
+        answer = api.post("orders", body)
+    assert answer.status_code == 201
+    assert not [one["sql"] for one in asked if 'FROM "trading_fill"' in one["sql"]]
+    assert answer.json() == api.get(f"orders/{answer.json()['id']}").json()
+
+
 def test_a_client_order_id_is_a_key_too(api: ApiClient):
     body = LIMIT | {"client_order_id": "bot:2026-11-18.1"}
     first, again = api.post("orders", body), api.post("orders", body)

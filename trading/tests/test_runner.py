@@ -63,6 +63,19 @@ def test_a_burst_of_ticks_is_answered_at_the_newest_price(desk: Desk, runner: Ve
     assert desk.fresh(order).filled_notional == 947
 
 
+def test_ticks_that_come_faster_than_they_are_read_keep_no_order_waiting(
+    desk: Desk, runner: VenueRunner, monkeypatch: pytest.MonkeyPatch
+):
+    """Fails without the limit of time: the fill would come after the last of all ticks."""
+    monkeypatch.setattr(matching, "DRAIN_FOR", -matching.WAIT)  # one message, and time is up
+    desk.send(desk.place("buy", "10", limit="95.00"))
+    assert step(runner) == ["new"]
+    order = desk.send(desk.place("buy", "10"))
+    desk.quote("94.00", "94.50")
+    assert step(runner) == ["filled"] and desk.fresh(order).state == "filled"
+    assert step(runner) == ["filled"]
+
+
 @pytest.mark.parametrize(
     "channel, text",
     [
