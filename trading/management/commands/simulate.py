@@ -25,7 +25,7 @@ class Command(BaseCommand):
         which = parser.add_mutually_exclusive_group(required=True)
         which.add_argument("--seed", type=int, help="one seed; tells its story")
         which.add_argument("--seeds", help="a span such as 0..9999")
-        parser.add_argument("--days", type=float, default=2.0, help="simulated days of each seed")
+        parser.add_argument("--days", type=float, default=3.0, help="simulated days of each seed")
         parser.add_argument("--trace", help="a file for every step, as JSON lines")
         parser.add_argument("--stop-on-fail", action="store_true", help="end at the first failure")
         parser.add_argument("--hashes", action="store_true", help="print the hash of each seed")
