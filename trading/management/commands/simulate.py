@@ -6,6 +6,8 @@ installation. The same seed is the same life everywhere: its hash says so.
 
 import json
 import os
+import signal
+import sys
 import time
 from argparse import SUPPRESS
 from contextlib import closing, nullcontext
@@ -48,6 +50,7 @@ class Command(BaseCommand):
             words += ["--trace", os.path.abspath(options["trace"])]
         each = [[*words, "--of", f"{number}/{workers}"] for number in range(workers)]
         failed, steps, took = 0, 0, []
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # and tidy up
         with scratch(workers) as places:
             began = time.monotonic()
             with closing(run_all(each, places)) as lines:
