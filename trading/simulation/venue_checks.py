@@ -29,10 +29,6 @@ class VenueChecks:
         self._taken: dict[tuple[str, int, str, Decimal], Decimal] = defaultdict(D)
         self._polls: set[int] = set()
 
-    def began(self) -> None:
-        """A venue that starts does not know how much of the newest quotes is taken."""
-        self._taken.clear()
-
     def look_at_matches(self) -> None:
         """What the venue matched was on show, fresh, in the session, not halted, within bounds."""
         for _, symbol, kind, side, qty, price, _, at, text, bound, step, _ in self.reader.new(

@@ -218,7 +218,6 @@ class World:
 
     def _venue_starts(self) -> None:
         self.venue = PaperVenue(self.hours)
-        self.checks.venue.began()
         self._venue_does(self.venue.load(self.now))
 
     def _venue_does(self, reports: Iterable[BrokerReport]) -> None:

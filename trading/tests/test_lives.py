@@ -556,6 +556,17 @@ def test_a_new_venue_process_finds_its_book(desk: Desk):
     desk.check()
 
 
+def test_a_new_venue_process_sells_no_displayed_size_twice(desk: Desk):
+    """A hundred are on show; the last process sold sixty of them a moment ago."""
+    assert desk.trade("buy", "60").state == "filled"
+    desk.venue = PaperVenue(market_hours())
+    desk.apply(desk.venue.load(desk.now))
+    second = desk.trade("buy", "60", limit="100.00")
+    assert (second.state, second.filled_qty) == ("partially_filled", D(40))
+    desk.quote("99.99", "100.00")
+    assert desk.look(second).state == "filled", "a new quote shows new size"
+
+
 def test_what_the_last_venue_process_matched_but_never_told_is_told(desk: Desk):
     """Killed between the match and the report: the next start reports every open order."""
     order = desk.send(desk.place("buy", "250", limit="100.00"))

@@ -31,7 +31,7 @@ from trading.simulation.running import MEMBERS, cast_ensure, living, run
 
 RUNS = int(os.environ.get("SIM_RUNS", "500"))
 PARTS = min(10, RUNS)  # tests that the runs are cut into, for several workers
-DAYS = 3
+DAYS = 1
 TWINS = 100 if RUNS >= 10_000 else 10
 EXAMPLES, STEPS = 40, 25
 

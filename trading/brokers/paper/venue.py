@@ -72,10 +72,22 @@ class PaperVenue:
         rows = PaperOrder.objects.filter(status__in=OPEN).select_related("instrument")
         for row in rows.order_by("id").iterator(chunk_size=500):
             self._rest(row)
+        self._remember_taken(now)
         recent = PaperOrder.objects.filter(updated_at__gte=now - RETOLD).prefetch_related("fills")
         for row in recent.order_by("-updated_at", "-id")[:RETOLD_LIMIT]:
             yield BrokerReport(row.account_ref, broker_order(row, row.fills.all()))
         self._seen_until = now - timedelta(seconds=5)
+
+    def _remember_taken(self, now: datetime) -> None:
+        """What the last run took of quotes that may still be the newest: a size is sold once."""
+        since = now - settings.QUOTE_STALE_AFTER
+        fills = PaperFill.objects.filter(order__updated_at__gte=since, executed_at__gte=since)
+        for fill in fills.select_related("order__instrument").order_by("id"):
+            book, seq = self._book(fill.order), fill.evidence["quote_seq"]
+            if book.seq != seq:
+                book.seq, book.taken = seq, {}
+            key = (fill.order.side, fill.price)
+            book.taken[key] = book.taken.get(key, ZERO) + fill.qty
 
     def poll(self, now: datetime) -> Iterator[BrokerReport]:
         """Orders that came in unannounced (a lost wake-up), and those whose time has run out."""

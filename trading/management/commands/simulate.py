@@ -6,6 +6,8 @@ installation. The same seed is the same life everywhere: its hash says so.
 
 import json
 import os
+import signal
+import sys
 import time
 from argparse import SUPPRESS
 from contextlib import closing, nullcontext
@@ -25,7 +27,7 @@ class Command(BaseCommand):
         which = parser.add_mutually_exclusive_group(required=True)
         which.add_argument("--seed", type=int, help="one seed; tells its story")
         which.add_argument("--seeds", help="a span such as 0..9999")
-        parser.add_argument("--days", type=float, default=2.0, help="simulated days of each seed")
+        parser.add_argument("--days", type=float, default=3.0, help="simulated days of each seed")
         parser.add_argument("--trace", help="a file for every step, as JSON lines")
         parser.add_argument("--stop-on-fail", action="store_true", help="end at the first failure")
         parser.add_argument("--hashes", action="store_true", help="print the hash of each seed")
@@ -48,6 +50,7 @@ class Command(BaseCommand):
             words += ["--trace", os.path.abspath(options["trace"])]
         each = [[*words, "--of", f"{number}/{workers}"] for number in range(workers)]
         failed, steps, took = 0, 0, []
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # and tidy up
         with scratch(workers) as places:
             began = time.monotonic()
             with closing(run_all(each, places)) as lines:
