@@ -1,7 +1,7 @@
 # make run [PORT=8000]   the whole of SpeedTrade on this machine, Ctrl-C ends it
 # make test              what CI runs: lint, then every test
 # make vendors           brokers on this machine to trade against, Ctrl-C ends them
-# make chaos             accounts at brokers under every fault, ten times as many, and more kills
+# make chaos             every fault by dice: ten times the lives, twenty times the kills of make test
 # make bench [ONLY=row] [QUICK=1]   every figure about speed beside its floor, ten minutes
 # make load [SECONDS=120] [PAUSE=2]  a market open on this machine, with its goals
 # make growth [QUICK=1]             the same work with up to a thousand times as many rows
@@ -42,6 +42,7 @@ test: lint $(SPECS_STAMP) $(CHROMIUM)
 chaos: export CHAOS := 1
 chaos: export LINE_RUNS ?= 5000
 chaos: export SIM_RUNS ?= 10000
+chaos: export KILLS ?= 1000
 chaos: $(SPECS_STAMP)
 	$(PY) -m pytest -n 2 --dist loadgroup -q trading/tests/test_lines.py \
 		trading/tests/test_simulation.py tests/chaos

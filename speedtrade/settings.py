@@ -534,8 +534,8 @@ GATE_FAILURES = 5  # failures in a row close the gate of an account
 GATE_PROBE_PERIOD = timedelta(seconds=15)  # then one call passes in so long
 LINK_TICK = timedelta(seconds=5)  # so often it is looked which accounts are due
 ORDERS_SYNC_PERIOD = timedelta(seconds=15)
-# At the next list of orders from then on, and that is 45 seconds; 45 here would often make it 60, and
-# with the tick a difference would be seen after more than a minute.
+# At the next list of orders from then on, so after 45 seconds. A period of 45 would often miss that
+# list by a moment, and a difference would be seen after more than a minute.
 HOLDINGS_SYNC_PERIOD = timedelta(seconds=40)
 LINK_RETRY_PERIOD = timedelta(seconds=60)  # for an account in error, such as a refused key
 SYNC_OVERLAP = timedelta(minutes=1)  # orders are listed from so long before what we know
