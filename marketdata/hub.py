@@ -14,6 +14,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii as json_text
 from typing import Any, Final
 
 from django.conf import settings
@@ -59,8 +60,9 @@ class Latest:
     def text(self) -> str:
         """The JSON object that sockets are sent."""
         if self._text is None:
-            shown: dict[str, Any] = {name: self.wire[name] for name in FIELDS}
-            self._text = json.dumps({**shown, "stale": self.stale}, separators=(",", ":"))
+            # Every field is a text, as _take_wire saw: json.dumps would cost three times as much.
+            parts = [f'"{name}":{json_text(self.wire[name])}' for name in FIELDS]
+            self._text = f'{{{",".join(parts)},"stale":{"true" if self.stale else "false"}}}'
         return self._text
 
     def quote(self) -> Quote:

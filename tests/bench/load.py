@@ -128,7 +128,7 @@ def run(bench: Bench, seconds: float, buyer_pause: float) -> list[Goal]:
     every = SERVER | CLIENT
     with (
         stack.web() as sockets_web,
-        stack.web() as web,
+        stack.web(cores=every) as web,
         stack.worker() as worker,
         stack.venue() as venue,
         stack.child("beat", beat, cores=every),

@@ -162,11 +162,11 @@ class Stack:
                 pipe.close()
 
     @contextlib.contextmanager
-    def web(self, app: str = PRODUCT, **extra: str) -> Iterator[Child]:
-        """One web process of the product, on the core of the servers."""
+    def web(self, app: str = PRODUCT, *, cores: set[int] = SERVER, **extra: str) -> Iterator[Child]:
+        """One web process of the product, on the core of the servers unless told otherwise."""
         port = free_port()
         argv = [*self._command(WEB, port)[:-1], app]
-        with self.child("web", argv, cores=SERVER, ready=_answers, extra=extra, port=port) as web:
+        with self.child("web", argv, cores=cores, ready=_answers, extra=extra, port=port) as web:
             yield web
 
     @contextlib.contextmanager
