@@ -5,8 +5,9 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_ready
+from celery.signals import setup_logging, task_prerun, worker_ready
 from django.conf import settings
+from django.db import close_old_connections
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "speedtrade.settings")
@@ -21,6 +22,15 @@ app.steps["worker"].add(DjangoStructLogInitStep)
 def use_house_logging(**_: object) -> None:
     """Celery must not put its own format over ours."""
     logging.config.dictConfig(settings.LOGGING)
+
+
+@task_prerun.connect
+def connections_look_over(**_: object) -> None:
+    """A task begins as a request does: a connection that broke or grew old is closed and made anew.
+
+    Celery does so itself only every CELERY_DB_REUSE_MAX tasks, and until then each would fail.
+    """
+    close_old_connections()
 
 
 @worker_ready.connect

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from speedtrade.datafolder import PROJECT
@@ -72,11 +72,13 @@ def settled(house: Running, trader: Trader) -> None:
             trader.name,
         )
 
+    began = time.monotonic()
     wait_until(
         lambda: at_the_venue() == (expected, expected),
         BACK,
-        lambda: f"{expected} orders at the venue: {at_the_venue()}",
+        lambda: f"{expected} orders at the venue: {at_the_venue()}\n{told(house, trader)}",
     )
+    print(f"{expected} orders were at the venue after {time.monotonic() - began:.1f} s")
     checked = subprocess.run(
         [sys.executable, "manage.py", "check_ledger"],
         cwd=PROJECT,
@@ -86,6 +88,19 @@ def settled(house: Running, trader: Trader) -> None:
         timeout=120,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def told(house: Running, trader: Trader) -> str:
+    """Where the orders are, for the message of a test that failed, and what the processes said."""
+    states = house.database(
+        "SELECT string_agg(DISTINCT concat_ws(' ', o.state, s.claimed_at, s.done_at, s.attempts,"
+        " s.sends, s.last_error), '; ') FROM trading_order o"
+        " JOIN trading_submission s ON s.order_id = o.id"
+        " JOIN accounts_user u ON u.id = o.placed_by_id"
+        " WHERE u.username = %s AND s.done_at IS NULL",
+        trader.name,
+    )
+    return f"{states}\n{''.join(house.lines[-60:])}"
 
 
 def once_each(traffic: Traffic, *before: str) -> None:
@@ -176,8 +191,8 @@ def test_a_socket_that_comes_back_gets_a_snapshot_at_once(house: Running) -> Non
         try:
             with opened() as socket:
                 assert first_prices(socket) == ["AAPL"]
-        except OSError:
-            return None
+        except (OSError, WebSocketException):
+            return None  # it is starting, or the dying one took the call
         return time.monotonic() - began
 
     assert wait_until(back, BACK, "the web process takes sockets again") < SNAPSHOT_WITHIN
