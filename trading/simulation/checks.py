@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from trading.simulation.world import World
 
 RECENT: Final = 8  # orders that somebody may still think of
-_WRITES = re.compile(r'\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+"?(\w+)', re.IGNORECASE)
+_WRITER = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
+#: One statement may write to several tables (speedtrade/lib/rows.py).
+_WRITES = re.compile(r'\b(?:INSERT INTO|UPDATE|DELETE FROM)\s+"?(\w+)', re.IGNORECASE)
 _OF_ORDERS = {"trading_order", "trading_orderevent", "trading_fill", "trading_submission"}
 _OF_ORDERS |= {"trading_paperorder", "portfolio_hold"}
 _OF_POCKETS = {"portfolio_ledgeraccount", "portfolio_transfer", "portfolio_position"}
@@ -77,8 +79,8 @@ class Checks:
     # ── looking ──────────────────────────────────────────────────────────────
     def wrote(self, execute: Any, sql: str, *args: Any) -> Any:
         """Wraps each statement (`connection.execute_wrapper`): what was written is looked at."""
-        if found := _WRITES.match(sql):
-            self._written.add(found[1])
+        if _WRITER.match(sql):
+            self._written.update(_WRITES.findall(sql))
         return execute(sql, *args)
 
     def look(self, *, late: bool = False) -> list[str]:

@@ -147,12 +147,12 @@ def test_whatever_happens_the_promises_hold():
 def test_a_run_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch):
     cast = cast_ensure()
     before = list(BrokerageAccount.objects.order_by("id").values())
-    first = run(2, days=3, cast=cast)
+    first = run(0, days=DAYS, cast=cast)
     assert first.steps > 10
     assert not Order.objects.exists()
     assert list(BrokerageAccount.objects.order_by("id").values()) == before
     assert quote_store.quotes_all() == {}, "no quote of it is in Redis"
-    assert run(2, days=3, cast=cast) == first, "the second time it is the same life"
+    assert run(0, days=DAYS, cast=cast) == first, "the second time it is the same life"
 
 
 @pytest.mark.django_db
@@ -165,7 +165,7 @@ def test_a_failure_says_how_to_see_it_again_and_its_trace_is_written():
             if (found := run(seed, days=2, cast=cast_ensure(), out=out)).violation
         )
     assert f"manage.py simulate --seed {made.seed} --days 2" in made.told()
-    assert made.violation is not None and made.violation.invariant[:3] in {"I3 ", "I12"}
+    assert made.violation is not None and made.violation.invariant.startswith("I12")
     assert f'{{"seed":{made.seed},' in out.getvalue()
 
 
