@@ -44,6 +44,8 @@ LISTS = [
     for case in cases
     if case.json and case.answer("GET")[1] == 200
 ]
+#: Everything of one user, in the order of its keys: of a small house that may be every second row.
+WHOLE_ON_PURPOSE = {"/settings/export"}
 #: (positions, working orders, orders in all) of somebody else, or one user's rows were all rows.
 CROWD = (10, 5, 3000)
 
@@ -111,7 +113,7 @@ def test_no_list_reads_a_growing_table_from_end_to_end() -> None:
     who = somebody("few", FEW)
     somebody("crowd", CROWD)
     with connection.cursor() as cursor:
-        cursor.execute(f"ANALYZE {', '.join(sorted(GROWING))}")
+        cursor.execute("ANALYZE")  # of small tables too: their sizes decide how others are read
     user = User.objects.get(username="few")
     token = tokens_issue(user=user, now=NOON).access_token
     program = {"client": Client(headers={"Authorization": f"Bearer {token}"})}
@@ -120,7 +122,8 @@ def test_no_list_reads_a_growing_table_from_end_to_end() -> None:
         *((path, who["client"]) for path in PAGES),
         *((path, program["client"]) for path in LISTS),
     ]:
-        if set(re.findall(r"{(\w+)}", path)) - who["names"].keys():
+        missing = set(re.findall(r"{(\w+)}", path)) - who["names"].keys()
+        if missing or path in WHOLE_ON_PURPOSE:
             continue  # of a thing that this user has not got
         explainer.found.clear()
         with connection.execute_wrapper(explainer):
