@@ -45,7 +45,8 @@ class DrainingServer(Server):
         for port in self._ports:
             port.stopListening()
         for protocol in list(self.connections):
-            if isinstance(protocol, WebSocketProtocol):
+            # One that still shakes hands takes no frame, and its error would end the farewell here.
+            if isinstance(protocol, WebSocketProtocol) and protocol.state == protocol.STATE_OPEN:
                 protocol.sendCloseFrame(
                     code=SERVICE_RESTART, reasonUtf8=b"restarting", isReply=False
                 )
