@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.db.models import QuerySet, Value
+from django.db.models import BigIntegerField, QuerySet, Value
 from django.db.models.functions import Lower
 
 from accounts.models import AuditEvent, BrokerageAccount, User
+from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.errors import NotFound
 
 
@@ -27,10 +28,19 @@ def accounts_of(user: User) -> QuerySet[BrokerageAccount]:
     return BrokerageAccount.objects.filter(user=user).order_by("-is_default", "id")
 
 
+_OWN = Given("user_id", BigIntegerField())
+_DEFAULT_ACCOUNT = Compiled(lambda: BrokerageAccount.objects.filter(user=_OWN, is_default=True))
+_ACCOUNT = Compiled(
+    lambda: BrokerageAccount.objects.filter(user=_OWN, pk=Given("account_id", BigIntegerField()))
+)
+
+
 def account_for_user(*, user: User, account_id: int | None = None) -> BrokerageAccount:
     """This user's account, the default one without an id; raises NotFound for all others."""
-    wanted = {"is_default": True} if account_id is None else {"pk": account_id}
-    account = accounts_of(user).filter(**wanted).first()
+    if account_id is None:
+        account = _DEFAULT_ACCOUNT.first(user_id=user.pk)
+    else:
+        account = _ACCOUNT.first(user_id=user.pk, account_id=account_id)
     if account is None:
         raise NotFound("You have no such account.")
     return account

@@ -11,15 +11,19 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import QuerySet, UUIDField
 from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import Token
 
 from accounts.models import TokenFamily, User
+from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.errors import DomainError
 
 logger = structlog.get_logger(__name__)
+_FAMILY = Compiled(
+    lambda: TokenFamily.objects.select_related("user").filter(pk=Given("family_id", UUIDField()))
+)
 
 
 class InvalidToken(DomainError):
@@ -121,8 +125,7 @@ def _alive(family: TokenFamily) -> bool:
 
 
 def _family(claims: Token) -> TokenFamily | None:
-    found = TokenFamily.objects.select_related("user").filter(pk=_family_id(claims))
-    return found.first()
+    return _FAMILY.first(family_id=_family_id(claims))
 
 
 def _family_id(claims: Token) -> uuid.UUID:

@@ -20,7 +20,6 @@ from trading.domain.estimates import Estimate, estimate, share_in_money, share_i
 from trading.domain.matching import Offer
 from trading.domain.orders import OrderIntent, OrderType, Side
 from trading.domain.risk import Denied, Funds, Market, Rules, Switches, Terms, assess
-from trading.models import Order
 from trading.selectors import (
     asked_for,
     limits,
@@ -132,7 +131,7 @@ def funds_seen(*, account: BrokerageAccount, instrument: Instrument, now: dateti
         buying_power=cash - reserved,
         free_qty=held - held_reserved,
         position_qty=held,
-        **asked_for(Order.objects.filter(brokerage_account=account), instrument, now),
+        **asked_for(account, instrument, now),
     )
 
 

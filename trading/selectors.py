@@ -7,7 +7,18 @@ from decimal import Decimal
 from typing import Final, TypedDict
 
 from django.conf import settings
-from django.db.models import Count, F, Prefetch, Q, QuerySet, Subquery, Sum, Value
+from django.db.models import (
+    BigIntegerField,
+    Count,
+    DateTimeField,
+    F,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+)
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
@@ -17,6 +28,7 @@ from marketdata.hours import market_hours
 from marketdata.models import AssetType, Instrument
 from portfolio.models import LedgerKind
 from portfolio.services.books import Books
+from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.errors import InvalidInput, NotFound
 from speedtrade.lib.money import ZERO, times
 from trading.brokers.capabilities import caps_of
@@ -183,41 +195,63 @@ def funds_now(
     )
     books.load([cash_key, shares_key])
     cash, shares = books.pocket(*cash_key), books.pocket(*shares_key)
-    mine = Order.objects.filter(brokerage_account=account)
     buying = hold if without is not None and without.side == Side.BUY else ZERO
     selling = hold - buying
-    if without is not None:
-        mine = mine.exclude(pk=without.pk)
     funds = Funds(
         buying_power=cash.balance - cash.reserved + buying,
         free_qty=shares.balance - shares.reserved + selling,
         position_qty=shares.balance,
-        **asked_for(mine, instrument, now),
+        **asked_for(account, instrument, now, without=without),
     )
     return funds, books
 
 
-def asked_for(orders: QuerySet[Order], instrument: Instrument, now: datetime) -> Asked:
-    """What these orders of one account ask for: today's total, and what is open. One query.
+def _asked() -> QuerySet[Order, tuple[Decimal | None, int, Decimal | None, Decimal | None]]:
+    today = Q(created_at__gte=Given("midnight", DateTimeField()))
+    is_open = Q(state__in=OPEN_VALUES)
+    buying = is_open & Q(side=Side.BUY, instrument=Given("instrument_id", BigIntegerField()))
+    return (
+        Order.objects.filter(
+            is_open | today, brokerage_account=Given("account_id", BigIntegerField())
+        )
+        .exclude(pk=Given("without", BigIntegerField()))
+        .order_by()
+        .values("brokerage_account")
+        .annotate(
+            day=Sum("risk_notional", filter=today & ~Q(state__in=DEAD_VALUES)),
+            open=Count("id", filter=is_open),
+            buying_qty=Sum(F("qty") - F("filled_qty"), filter=buying),
+            buying_notional=Sum(F("notional") - F("filled_notional"), filter=buying),
+        )
+        .values_list("day", "open", "buying_qty", "buying_notional")
+    )
+
+
+_ASKED = Compiled(_asked)
+_NOTHING_ASKED = (None, 0, None, None)
+
+
+def asked_for(
+    account: BrokerageAccount, instrument: Instrument, now: datetime, without: Order | None = None
+) -> Asked:
+    """What the account's orders ask for: today's total, and what is open. One query.
 
     Units of open purchases are those still to come; of a purchase for an amount of money it is the
     money that is left. An order that is being replaced counts beside its successor, because until
-    the broker answers either may be the one that works on.
+    the broker answers either may be the one that works on; `without` is an order that does not.
     """
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    is_open = Q(state__in=OPEN_VALUES)
-    buying = is_open & Q(side=Side.BUY, instrument=instrument)
-    total = orders.filter(is_open | Q(created_at__gte=today)).aggregate(
-        day=Sum("risk_notional", filter=Q(created_at__gte=today) & ~Q(state__in=DEAD_VALUES)),
-        open=Count("id", filter=is_open),
-        qty=Sum(F("qty") - F("filled_qty"), filter=buying),
-        notional=Sum(F("notional") - F("filled_notional"), filter=buying),
+    rows = _ASKED.tuples(
+        account_id=account.pk,
+        instrument_id=instrument.pk,
+        midnight=now.replace(hour=0, minute=0, second=0, microsecond=0),
+        without=without.pk if without else 0,
     )
+    day, count, qty, notional = rows[0] if rows else _NOTHING_ASKED
     return Asked(
-        day_notional=total["day"] or ZERO,
-        open_orders=total["open"],
-        buying_qty=max(total["qty"] or ZERO, ZERO),
-        buying_notional=max(total["notional"] or ZERO, ZERO),
+        day_notional=day or ZERO,
+        open_orders=count,
+        buying_qty=max(qty or ZERO, ZERO),
+        buying_notional=max(notional or ZERO, ZERO),
     )
 
 

@@ -3,28 +3,43 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 
 from django.db import connection
+from django.db.models import BigIntegerField, CharField, QuerySet
 from django.db.models.expressions import Combinable
 
 from accounts.models import BrokerageAccount, BrokerKind
 from portfolio.models import JournalEntry, LedgerAccount, LedgerKind, Transfer
+from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.errors import InvariantBroken, NotFound
 from speedtrade.lib.money import ZERO
 
 Pocket = tuple[LedgerKind, str]
+_ACCOUNT_ID = Given("account_id", BigIntegerField())
 
 
-def account_lock(account_id: int, **beside: Combinable) -> BrokerageAccount:
-    """The account's row, locked until the transaction ends: the first lock of any change of money.
+def account_locked(**beside: Combinable) -> QuerySet[BrokerageAccount]:
+    """The account `account_id`, to be locked by who reads it.
 
     `beside` is read in the same query, into attributes of the row, as it was before the lock came.
+    """
+    rows = BrokerageAccount.objects.select_for_update(no_key=True, of=("self",))
+    return rows.annotate(**beside).filter(pk=_ACCOUNT_ID)
+
+
+_LOCKED = Compiled(account_locked)
+
+
+def account_lock(account_id: int, locked: Compiled[BrokerageAccount] = _LOCKED) -> BrokerageAccount:
+    """The account's row, locked until the transaction ends: the first lock of any change of money.
+
+    `locked` is an `account_locked` with something beside it.
     Raises NotFound, and InvariantBroken outside a transaction, where a lock would protect nothing.
     """
     if not connection.in_atomic_block:
         raise InvariantBroken("an account is locked inside a transaction only")
-    rows = BrokerageAccount.objects.select_for_update(no_key=True, of=("self",))
-    account = rows.annotate(**beside).filter(pk=account_id).first()
+    account = locked.first(account_id=account_id)
     if account is None:
         raise NotFound("There is no such account.")
     return account
@@ -44,10 +59,9 @@ class Books:
         wanted = set(pockets) - self._pockets.keys()
         if not wanted:
             return
-        rows = LedgerAccount.objects.filter(
-            brokerage_account=self.account, asset__in={asset for _, asset in wanted}
-        )
-        for row in rows:
+        assets = sorted({asset for _, asset in wanted})
+        named = {f"asset{number}": asset for number, asset in enumerate(assets)}
+        for row in _pockets(len(assets)).rows(account_id=self.account.pk, **named):
             self._pockets.setdefault((LedgerKind(row.kind), row.asset), row)
         # Only our own paper market asks us before it fills.
         overdraft = self.account.broker != BrokerKind.PAPER
@@ -57,7 +71,7 @@ class Books:
             )
             for kind, asset in sorted(wanted - self._pockets.keys())
         ]
-        for row in LedgerAccount.objects.bulk_create(missing):
+        for row in LedgerAccount.objects.bulk_create(missing) if missing else ():
             self._pockets[LedgerKind(row.kind), row.asset] = row
 
     def pocket(self, kind: LedgerKind, asset: str) -> LedgerAccount:
@@ -121,3 +135,12 @@ class Books:
                     f"pocket {row} would have {row.balance} with {row.reserved} reserved"
                 )
         return list(self._touched.values())
+
+
+@lru_cache(maxsize=16)
+def _pockets(assets: int) -> Compiled[LedgerAccount]:
+    """The pockets of an account in that many assets: `asset0`, `asset1` and so on."""
+    named = [Given(f"asset{number}", CharField()) for number in range(assets)]
+    return Compiled(
+        lambda: LedgerAccount.objects.filter(brokerage_account=_ACCOUNT_ID, asset__in=named)
+    )

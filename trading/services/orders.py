@@ -10,14 +10,16 @@ from typing import Literal
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import BigIntegerField, CharField
 
 from accounts.models import BrokerageAccount, BrokerKind, User
 from accounts.services.audit import audit_record
 from marketdata.domain.quotes import Quote
 from marketdata.hours import market_hours
 from marketdata.models import Instrument
-from portfolio.services.books import account_lock
+from portfolio.services.books import account_lock, account_locked
 from portfolio.services.holds import hold_new
+from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.crash import crash_point
 from speedtrade.lib.errors import Conflict, DomainError
 from speedtrade.lib.live import live_publish
@@ -47,6 +49,13 @@ logger = logging.getLogger(__name__)
 Source = Literal["page", "api", "admin", "command"]
 ONE_INTENT = "order_intent_once"  # the constraint behind the key
 IMMEDIATE_LIFETIME = timedelta(seconds=30)  # an ioc or fok that met no market by then ends
+
+_LOCKED = Compiled(lambda: account_locked(halted=halt_reason()))
+_KNOWN = Compiled(
+    lambda: Order.objects.select_related("instrument", "brokerage_account").filter(
+        placed_by=Given("user_id", BigIntegerField()), intent_key=Given("key", CharField())
+    )
+)
 
 
 class KeyReused(DomainError):
@@ -118,7 +127,7 @@ def _place(
     """The one transaction of `order_place`; `once` is the key and what makes two requests one."""
     intent_key, digest = once
     with transaction.atomic(durable=True):
-        locked = account_lock(account.pk, halted=halt_reason())
+        locked = account_lock(account.pk, _LOCKED)
         known = _known(placed_by, intent_key, digest) or _named(locked, intent, key, digest)
         if known is not None:
             return Placed(known, False), None
@@ -172,11 +181,7 @@ def intent_digest(account_id: int, intent: OrderIntent) -> str:
 
 
 def _known(user: User, intent_key: str, digest: str) -> Order | None:
-    order = (
-        Order.objects.select_related("instrument", "brokerage_account")
-        .filter(placed_by=user, intent_key=intent_key)
-        .first()
-    )
+    order = _KNOWN.first(user_id=user.pk, key=intent_key)
     if order is not None and order.intent_hash != digest:
         raise KeyReused()
     return order
