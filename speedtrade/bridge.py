@@ -1,0 +1,94 @@
+"""From ASGI to sync Django: one hop to a thread that lives on, and one back with the whole answer.
+
+`a2wsgi` hands each piece of an answer to the event loop and waits for it, twice and more a request;
+most answers are one piece. How a scope becomes a WSGI environment is still taken from there.
+"""
+
+import asyncio
+import contextvars
+import tempfile
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO, Any, Final, cast
+
+from a2wsgi.wsgi import build_environ
+from django.conf import settings
+
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+PIECE: Final = 64 * 1024  # bytes of a stream that go out at once; a file comes in blocks of four
+
+
+class Bridge:
+    """An ASGI application for `http` out of a WSGI one that answers in `threads` threads.
+
+    A request that has begun is finished, whether its client still listens or not: what an order
+    does must not depend on a connection that drops.
+    """
+
+    def __init__(self, app: Callable[..., Any], threads: int) -> None:
+        self._app = app
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="WSGI")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+
+        def forward(message: Message) -> None:
+            asyncio.run_coroutine_threadsafe(cast(Any, send(message)), loop).result()
+
+        with tempfile.SpooledTemporaryFile(settings.DATA_UPLOAD_MAX_MEMORY_SIZE) as body:
+            if not await _read(receive, body):
+                return  # they left before they had said all
+            environ = build_environ(cast(Any, scope), cast(Any, body))
+            context = contextvars.copy_context()
+            call = (context.run, self._answer, environ, forward)
+            left = await loop.run_in_executor(self._threads, *call)
+        for message in left:
+            await send(message)
+
+    def _answer(self, environ: Any, forward: Callable[[Message], None]) -> list[Message]:
+        """Run the application in this thread, to its end; gives the messages that are left to send.
+
+        A stream stays in this thread as well: the connection that it reads from is the thread's.
+        """
+        start: Message = {"type": "http.response.start"}
+
+        def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
+            start["status"] = int(status[:3])
+            start["headers"] = [
+                (name.lower().encode("latin1"), value.encode("latin1")) for name, value in headers
+            ]
+
+        response = self._app(environ, start_response)
+        left = [start]
+        kept = bytearray()
+        try:
+            for piece in response:
+                kept += piece
+                if getattr(response, "streaming", False) and len(kept) >= PIECE:
+                    for message in (*left, _body(kept, more=True)):
+                        forward(message)
+                    left, kept = [], bytearray()
+        finally:
+            response.close()
+        return [*left, _body(kept, more=False)]
+
+
+def _body(kept: bytearray, *, more: bool) -> Message:
+    return {"type": "http.response.body", "body": bytes(kept), "more_body": more}
+
+
+async def _read(receive: Receive, body: IO[bytes]) -> bool:
+    """All of the body into a file; False where the client left before its end."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return False
+        body.write(message.get("body", b""))
+        more = message.get("more_body", False)
+    body.seek(0)
+    return True
