@@ -9,6 +9,7 @@ import contextvars
 import tempfile
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import IO, Any, Final, cast
 
 from a2wsgi.wsgi import build_environ
@@ -39,13 +40,13 @@ class Bridge:
         def forward(message: Message) -> None:
             asyncio.run_coroutine_threadsafe(cast(Any, send(message)), loop).result()
 
-        with tempfile.SpooledTemporaryFile(settings.DATA_UPLOAD_MAX_MEMORY_SIZE) as body:
-            if not await _read(receive, body):
-                return  # they left before they had said all
-            environ = build_environ(cast(Any, scope), cast(Any, body))
-            context = contextvars.copy_context()
-            call = (context.run, self._answer, environ, forward)
-            left = await loop.run_in_executor(self._threads, *call)
+        body = tempfile.SpooledTemporaryFile(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)  # noqa: SIM115 - closed in _answer
+        if not await _read(receive, body):
+            return  # they left before they had said all
+        environ = build_environ(cast(Any, scope), cast(Any, body))
+        left: list[Message] = await loop.run_in_executor(
+            self._threads, contextvars.copy_context().run, self._answer, environ, forward
+        )
         for message in left:
             await send(message)
 
@@ -62,18 +63,15 @@ class Bridge:
                 (name.lower().encode("latin1"), value.encode("latin1")) for name, value in headers
             ]
 
-        response = self._app(environ, start_response)
         left = [start]
         kept = bytearray()
-        try:
+        with environ["wsgi.input"], closing(self._app(environ, start_response)) as response:
             for piece in response:
                 kept += piece
                 if getattr(response, "streaming", False) and len(kept) >= PIECE:
                     for message in (*left, _body(kept, more=True)):
                         forward(message)
                     left, kept = [], bytearray()
-        finally:
-            response.close()
         return [*left, _body(kept, more=False)]
 
 

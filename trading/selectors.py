@@ -193,8 +193,8 @@ def funds_now(
         (LedgerKind.CASH, account.currency),
         (LedgerKind.POSITION, instrument.symbol),
     )
-    books.load([cash_key, shares_key])
-    cash, shares = books.pocket(*cash_key), books.pocket(*shares_key)
+    books.load([cash_key, shares_key], make=False)
+    cash, shares = books.seen(*cash_key), books.seen(*shares_key)
     buying = hold if without is not None and without.side == Side.BUY else ZERO
     selling = hold - buying
     funds = Funds(

@@ -54,28 +54,39 @@ class Books:
     _transfers: list[Transfer] = field(default_factory=list)
     _touched: dict[Pocket, LedgerAccount] = field(default_factory=dict)
 
-    def load(self, pockets: Iterable[Pocket]) -> None:
-        """Read these pockets in one query; those that do not exist yet start at zero."""
-        wanted = set(pockets) - self._pockets.keys()
-        if not wanted:
+    def load(self, pockets: Iterable[Pocket], *, make: bool = True) -> None:
+        """Read these pockets in one query; those that do not exist yet start at zero.
+
+        Without `make` they are not written: who only looks leaves nothing behind.
+        """
+        wanted = set(pockets)
+        self._read(wanted - self._pockets.keys())
+        missing = [self._pockets[key] for key in sorted(wanted) if self._pockets[key].pk is None]
+        if make and missing:
+            LedgerAccount.objects.bulk_create(missing)
+
+    def _read(self, unread: set[Pocket]) -> None:
+        if not unread:
             return
-        assets = sorted({asset for _, asset in wanted})
+        assets = sorted({asset for _, asset in unread})
         named = {f"asset{number}": asset for number, asset in enumerate(assets)}
         for row in _pockets(len(assets)).rows(account_id=self.account.pk, **named):
             self._pockets.setdefault((LedgerKind(row.kind), row.asset), row)
         # Only our own paper market asks us before it fills.
         overdraft = self.account.broker != BrokerKind.PAPER
-        missing = [
-            LedgerAccount(
+        for kind, asset in unread - self._pockets.keys():
+            self._pockets[kind, asset] = LedgerAccount(
                 brokerage_account=self.account, kind=kind, asset=asset, overdraft=overdraft
             )
-            for kind, asset in sorted(wanted - self._pockets.keys())
-        ]
-        for row in LedgerAccount.objects.bulk_create(missing) if missing else ():
-            self._pockets[LedgerKind(row.kind), row.asset] = row
 
     def pocket(self, kind: LedgerKind, asset: str) -> LedgerAccount:
+        """The pocket, to be changed."""
         self.load([(kind, asset)])
+        return self._pockets[kind, asset]
+
+    def seen(self, kind: LedgerKind, asset: str) -> LedgerAccount:
+        """The pocket as it is, or at zero where there is none; not to be changed."""
+        self.load([(kind, asset)], make=False)
         return self._pockets[kind, asset]
 
     def move(self, journal: JournalEntry, source: Pocket, target: Pocket, amount: Decimal) -> None:

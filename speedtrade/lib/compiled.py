@@ -8,13 +8,14 @@ written as a queryset, with a `Given` in the place of each value that changes.
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from django.db import connection
 from django.db.models import Expression, Field, Model, QuerySet
 from django.db.models.query import get_related_populators
 
 M = TypeVar("M", bound=Model)
+_populators: Final[Any] = get_related_populators  # its types are those of a later Django
 
 
 class Given(Expression):
@@ -24,8 +25,8 @@ class Given(Expression):
         super().__init__(output_field=output_field)
         self.name = name
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list["Given"]]:
-        return "%s", [self]
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        return "%s", (self,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,5 +111,5 @@ def _write(queryset: QuerySet[Any, Any]) -> _Written:
         start,
         end,
         tuple(column[0].target.attname for column in compiler.select[start:end]),
-        tuple(get_related_populators(compiler.klass_info, compiler.select, connection.alias)),
+        tuple(_populators(compiler.klass_info, compiler.select, connection.alias)),
     )

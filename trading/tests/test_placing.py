@@ -36,7 +36,7 @@ def test_a_new_order_leaves_one_of_each_and_a_hold(desk: Desk):
         "OrderEvent": 1,
         "Submission": 1,
         "Hold": 1,
-        "LedgerAccount": 1,  # the pocket of the shares to come
+        "LedgerAccount": 0,  # the pocket of the shares comes with them
     }
     assert (order.state, order.status) == ("pending", "pending_new")
     assert (desk.hold(order), desk.reserved, desk.cash) == (D(1050), D(1050), D(100_000))
