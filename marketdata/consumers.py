@@ -209,11 +209,16 @@ class MarketConsumer(AsyncWebsocketConsumer):
 
     async def live_event(self, event: dict[str, Any]) -> None:
         """An id from the channel layer; the owning app turns it into a message."""
-        kind = event["kind"]
-        if self._closing:
-            return
-        if kind == "logout":
+        if event["kind"] == "logout" and not self._closing:
             await self.lobby.recheck([self])
+            return
+        await self._hear(event["kind"], event["id"])
+        if event.get("account") is not None:  # one of before a restart has none
+            await self._hear("portfolio", event["account"])
+
+    async def _hear(self, kind: str, thing_id: int) -> None:
+        """Say what has become of a thing of this user's."""
+        if self._closing:
             return
         if self._wants_portfolio and kind in ("order", "portfolio"):
             self._book_is_old = True
@@ -222,7 +227,7 @@ class MarketConsumer(AsyncWebsocketConsumer):
                 return  # the fresh book says it
         try:
             message = await database_sync_to_async(live.render_event)(
-                kind, self.admission.user_id, event["id"]
+                kind, self.admission.user_id, thing_id
             )
             if message is not None:
                 await self._say(message)

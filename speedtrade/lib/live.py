@@ -47,11 +47,12 @@ _here = threading.local()
 
 
 class LiveEvent(TypedDict):
-    """What travels over the channel layer."""
+    """What travels over the channel layer; `account` is one whose portfolio has changed as well."""
 
     type: Literal["live.event"]
     kind: Kind
     id: int
+    account: int | None
 
 
 def user_group(user_id: int) -> str:
@@ -86,13 +87,16 @@ def holdings_value(
     return _PORTFOLIO[0][1](holdings.book, quotes, now) if _PORTFOLIO else None
 
 
-def live_publish(*, user_id: int, kind: Kind, thing_id: int) -> None:
-    """After the commit of the running transaction, tell every socket of this user."""
-    transaction.on_commit(lambda: later(_send, user_id, kind, thing_id), robust=True)
+def live_publish(*, user_id: int, kind: Kind, thing_id: int, account_id: int | None = None) -> None:
+    """After the commit of the running transaction, tell every socket of this user.
+
+    With `account_id` the portfolio of that account has changed too: one event says both.
+    """
+    transaction.on_commit(lambda: later(_send, user_id, kind, thing_id, account_id), robust=True)
 
 
-def _send(user_id: int, kind: Kind, thing_id: int) -> None:
-    event: LiveEvent = {"type": "live.event", "kind": kind, "id": thing_id}
+def _send(user_id: int, kind: Kind, thing_id: int, account_id: int | None) -> None:
+    event: LiveEvent = {"type": "live.event", "kind": kind, "id": thing_id, "account": account_id}
     layer = get_channel_layer()
     if layer is not None:
         _loop().run_until_complete(layer.group_send(user_group(user_id), event))

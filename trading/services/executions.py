@@ -65,8 +65,7 @@ def _told(order: Order, now: datetime) -> None:
     account = order.brokerage_account
     crash_point("after_read_before_commit")
     transaction.on_commit(lambda: crash_point("after_apply_before_broadcast"))
-    live_publish(user_id=account.user_id, kind="order", thing_id=order.pk)
-    live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
+    live_publish(user_id=account.user_id, kind="order", thing_id=order.pk, account_id=account.pk)
 
 
 def _fills_late(order: Order, report: BrokerOrder, source: str, now: datetime) -> bool:

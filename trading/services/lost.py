@@ -70,9 +70,9 @@ def _give_up(order: Order, *, source: str, reason: str, actor: User | None, now:
     order.updated_at = now
     order.save()
     Submission.objects.filter(order=order, done_at__isnull=True).update(done_at=now)
-    live_publish(user_id=order.brokerage_account.user_id, kind="order", thing_id=order.pk)
     live_publish(
         user_id=order.brokerage_account.user_id,
-        kind="portfolio",
-        thing_id=order.brokerage_account_id,
+        kind="order",
+        thing_id=order.pk,
+        account_id=order.brokerage_account_id,
     )

@@ -159,8 +159,7 @@ def _place(
             changed=[(pocket, ("reserved",)) for pocket in books.reserved_rows()],
         )
         crash_point("after_hold")
-        live_publish(user_id=locked.user_id, kind="order", thing_id=order.pk)
-        live_publish(user_id=locked.user_id, kind="portfolio", thing_id=locked.pk)
+        live_publish(user_id=locked.user_id, kind="order", thing_id=order.pk, account_id=locked.pk)
         crash_point("before_commit")
     return Placed(order, True), submission
 
@@ -303,8 +302,9 @@ def order_cancel(
             Submission.objects.filter(order=locked, done_at__isnull=True).update(done_at=now)
         else:
             wake = submission_add(order=locked, action=SubmissionAction.CANCEL, now=now).pk
-        live_publish(user_id=account.user_id, kind="order", thing_id=locked.pk)
-        live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
+        live_publish(
+            user_id=account.user_id, kind="order", thing_id=locked.pk, account_id=account.pk
+        )
     if wake is not None:
         submission_wake(wake)
     return locked

@@ -158,8 +158,9 @@ def _move_unsent(order: Order, new: OrderState, reason: str, now: datetime) -> N
         locked.save()
         if new in FINAL_STATES:
             Submission.objects.filter(order=locked).update(done_at=now)
-        live_publish(user_id=account.user_id, kind="order", thing_id=locked.pk)
-        live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
+        live_publish(
+            user_id=account.user_id, kind="order", thing_id=locked.pk, account_id=account.pk
+        )
 
 
 def orders_poll(*, now: datetime) -> int:
