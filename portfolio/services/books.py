@@ -14,6 +14,7 @@ from portfolio.models import JournalEntry, LedgerAccount, LedgerKind, Transfer
 from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.errors import InvariantBroken, NotFound
 from speedtrade.lib.money import ZERO
+from speedtrade.lib.rows import rows_update
 
 Pocket = tuple[LedgerKind, str]
 _ACCOUNT_ID = Given("account_id", BigIntegerField())
@@ -122,7 +123,7 @@ class Books:
 
     def save(self) -> None:
         """Write pockets and transfers; raises InvariantBroken before the database has to refuse."""
-        LedgerAccount.objects.bulk_update(self._checked(), ["balance", "reserved", "version"])
+        rows_update(self._checked(), ("balance", "reserved", "version"))
         Transfer.objects.bulk_create(self._transfers)
         self._touched, self._transfers = {}, []
 

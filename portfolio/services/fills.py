@@ -3,14 +3,29 @@
 from datetime import datetime
 from decimal import Decimal
 
+from django.db.models import BigIntegerField
+
 from accounts.models import BrokerageAccount
 from marketdata.models import Instrument
 from portfolio.domain.lots import FillFact, Holding, OpenLot, apply, replay
 from portfolio.models import EntryKind, JournalEntry, LedgerKind, Lot, Position
 from portfolio.services.books import Books
 from portfolio.services.holds import hold_change
+from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.errors import InvariantBroken
 from speedtrade.lib.money import ZERO
+
+_POSITION = Compiled(
+    lambda: Position.objects.filter(
+        brokerage_account=Given("account_id", BigIntegerField()),
+        instrument=Given("instrument_id", BigIntegerField()),
+    )
+)
+_OPEN_LOTS = Compiled(
+    lambda: Lot.objects.filter(
+        position=Given("position_id", BigIntegerField()), remaining__gt=0
+    ).order_by("opened_at", "reference")
+)
 
 
 def fill_book(
@@ -70,9 +85,11 @@ def position_add(
     *, account: BrokerageAccount, instrument: Instrument, fact: FillFact, now: datetime
 ) -> Position:
     """Fold one booked fill into lots and position; an older fill than the last rebuilds them."""
-    position, _ = Position.objects.get_or_create(
-        brokerage_account=account, instrument=instrument, defaults={"updated_at": now}
-    )
+    position = _POSITION.first(account_id=account.pk, instrument_id=instrument.pk)
+    if position is None:
+        position = Position.objects.create(
+            brokerage_account=account, instrument=instrument, updated_at=now
+        )
     if position.last_fill_at and fact.key < (position.last_fill_at, position.last_fill_reference):
         return position_rebuild(position=position, now=now)
     before = holding_of(position)
@@ -133,7 +150,7 @@ def fact_of(row: JournalEntry) -> FillFact:
 
 
 def _open_lots(position: Position) -> list[OpenLot]:
-    rows = Lot.objects.filter(position=position, remaining__gt=0).order_by("opened_at", "reference")
+    rows = _OPEN_LOTS.rows(position_id=position.pk)
     return [
         OpenLot(
             row.reference, row.order_ref, row.opened_at, row.qty, row.price, row.remaining, row.cost

@@ -5,8 +5,13 @@ from decimal import Decimal
 
 from portfolio.models import Hold, LedgerKind
 from portfolio.services.books import Books
-from speedtrade.lib.errors import DomainError
+from speedtrade.lib.compiled import Compiled, given
+from speedtrade.lib.errors import DomainError, InvariantBroken
 from speedtrade.lib.money import ZERO, money, plain
+
+_HOLD = Compiled(
+    lambda: Hold.objects.select_related("ledger_account").filter(order_ref=given(Hold, "order_ref"))
+)
 
 
 class InsufficientFunds(DomainError):
@@ -72,7 +77,9 @@ def hold_new(
 
 def hold_change(*, books: Books, order_ref: int, amount: Decimal, now: datetime) -> None:
     """Set what an order still reserves (zero when it is final). The caller saves the books."""
-    hold = Hold.objects.select_related("ledger_account").get(order_ref=order_ref)
+    hold = _HOLD.first(order_ref=order_ref)
+    if hold is None:
+        raise InvariantBroken(f"order {order_ref} has no hold")
     if hold.amount == amount:
         return
     pocket = (LedgerKind(hold.ledger_account.kind), hold.ledger_account.asset)

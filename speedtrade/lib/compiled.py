@@ -8,7 +8,7 @@ written as a queryset, with a `Given` in the place of each value that changes.
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 from django.db import connection
 from django.db.models import Expression, Field, Model, QuerySet
@@ -27,6 +27,12 @@ class Given(Expression):
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         return "%s", (self,)
+
+
+def given(model: type[Model], name: str) -> Given:
+    """A value for the field of this name, or for the key."""
+    field = model._meta.pk if name == "pk" else model._meta.get_field(name)
+    return Given(name, cast("Field[Any, Any]", field))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""Write rows of several tables in one statement: one round trip for what is one act.
+"""Write several rows in one statement whose text is made once: one round trip for one act.
 
-For the one path whose time everybody feels, an order that comes in; elsewhere `save` and `create`
-say the same in words that everybody knows.
+For the path whose time everybody feels, an order from its coming in to its fills; elsewhere `save`,
+`create` and `bulk_update` say the same in words that everybody knows.
 """
 
 from collections.abc import Sequence
@@ -42,6 +42,32 @@ def rows_write(
     for row, link in followers:
         for field in _fields(type(row), [link]):
             setattr(row, field.attname, first.pk)
+
+
+def rows_update(rows: Sequence[Model], names: tuple[str, ...]) -> None:
+    """Write these fields of rows of one table that exist; raises as `save` does."""
+    if not rows:
+        return
+    model = type(rows[0])
+    fields = _fields(model, names)
+    values = [value for row in rows for value in (row.pk, *_values(row, fields))]
+    with connection.cursor() as cursor:
+        cursor.execute(_update(model, names, len(rows)), values)
+
+
+@lru_cache(maxsize=32)
+def _update(model: type[Model], names: tuple[str, ...], rows: int) -> str:
+    quote = connection.ops.quote_name
+    table, fields = quote(model._meta.db_table), _fields(model, names)
+    key: Any = model._meta.pk
+    places = ", ".join(f"%s::{field.rel_db_type(connection)}" for field in (key, *fields))
+    sets = ", ".join(f"{quote(field.column)} = new.{quote(field.column)}" for field in fields)
+    columns = ", ".join(quote(field.column) for field in (key, *fields))
+    values = ", ".join([f"({places})"] * rows)
+    return (
+        f"UPDATE {table} SET {sets} FROM (VALUES {values}) AS new ({columns})"  # noqa: S608
+        f" WHERE {table}.{quote(key.column)} = new.{quote(key.column)}"
+    )
 
 
 @lru_cache(maxsize=16)

@@ -10,9 +10,11 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
+from django.db.models import BigIntegerField
 
 from portfolio.domain.lots import FillFact
 from portfolio.services.fills import fill_book
+from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.crash import crash_point
 from speedtrade.lib.live import live_publish
 from speedtrade.lib.money import ZERO, money_round, plain, times
@@ -28,6 +30,7 @@ logger = logging.getLogger(__name__)
 PRICE_EXACT = Decimal("0.0000000001")
 #: Why an order was given up that its broker did not know: the only refusal that can be taken back.
 ABSENT = "absent_at_broker"
+_FILLS = Compiled(lambda: Fill.objects.filter(order=Given("order_id", BigIntegerField())))
 
 
 def report_apply(
@@ -92,7 +95,7 @@ def _book_new_fills(order: Order, report: BrokerOrder, now: datetime) -> int:
 
 def _fresh(order: Order, report: BrokerOrder) -> list[BrokerFill]:
     """The fills of a report that are not in our books yet, each once."""
-    rows = list(Fill.objects.filter(order=order))
+    rows = _FILLS.rows(order_id=order.pk)
     known = {row.trade_id for row in rows}
     covered = [Stretch(row.cum_qty - row.qty, row.cum_qty) for row in rows if row.cum_qty]
     made_up = any(row.synthetic for row in rows)

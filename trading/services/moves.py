@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
+
+from django.db.models import BigIntegerField
 
 from accounts.models import User
 from portfolio.models import LedgerKind
 from portfolio.services.books import Books, account_lock
 from portfolio.services.holds import hold_change
+from speedtrade.lib.compiled import Compiled, Given, given
 from speedtrade.lib.errors import NotFound
 from speedtrade.lib.money import ZERO
 from trading.domain.orders import FINAL_STATES, OrderState, Side, check_transition
@@ -31,15 +35,23 @@ def order_lock_named(account_id: int, **names: object) -> Order | None:
     InvariantBroken outside a transaction.
     """
     account = account_lock(account_id)
-    order = (
-        Order.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("instrument")
-        .filter(brokerage_account=account, **names)
-        .first()
-    )
+    order = _locked(tuple(names)).first(account_id=account_id, **names)
     if order is not None:
         order.brokerage_account = account
     return order
+
+
+@lru_cache(maxsize=8)
+def _locked(names: tuple[str, ...]) -> Compiled[Order]:
+    wanted = {name: given(Order, name) for name in names}
+    return Compiled(
+        lambda: (
+            Order.objects.select_for_update(no_key=True, of=("self",))
+            .select_related("instrument")
+            .filter(brokerage_account=Given("account_id", BigIntegerField()), **wanted)
+            .order_by("pk")
+        )
+    )
 
 
 def order_move(

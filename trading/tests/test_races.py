@@ -28,6 +28,7 @@ from speedtrade.testing.races import race
 from trading.brokers.paper.venue import PaperVenue
 from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
 from trading.models import Fill, Order, OrderEvent, PaperFill, PaperOrder, Submission
+from trading.selectors import halt_reason
 from trading.services import orders
 from trading.services.executions import report_apply
 from trading.services.orders import order_cancel, order_place
@@ -129,8 +130,8 @@ def grants(
 def without_lock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The account is read, not locked: what the lock protects is protected no more."""
 
-    def read(account_id: int, **beside: Any) -> BrokerageAccount:
-        return BrokerageAccount.objects.annotate(**beside).get(pk=account_id)
+    def read(account_id: int, *_: Any) -> BrokerageAccount:
+        return BrokerageAccount.objects.annotate(halted=halt_reason()).get(pk=account_id)
 
     with monkeypatch.context() as patch:
         for module in (orders, transfers, books):

@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from portfolio.models import Hold, LedgerAccount
-from speedtrade.lib.rows import rows_write
+from speedtrade.lib.rows import rows_update, rows_write
 from trading.models import Order, OrderEvent, Submission
 from trading.services.outbox import submission_new
 from trading.tests.desk import Desk
@@ -76,3 +76,22 @@ def test_it_is_one_statement(desk: Desk, django_assert_num_queries):
     order, event, hold, cash = parts(desk)
     with django_assert_num_queries(1):
         rows_write(order, [(event, "order"), (hold, "order_ref")], [(cash, ("reserved",))])
+
+
+def test_fields_of_many_rows_are_written_and_no_others(desk: Desk):
+    pockets = list(LedgerAccount.objects.filter(brokerage_account=desk.account).order_by("pk"))
+    before = {pocket.pk: (pocket.kind, pocket.balance) for pocket in pockets}
+    assert len(pockets) > 1
+    for number, pocket in enumerate(pockets[:-1], start=1):
+        pocket.version, pocket.kind = number * 10, "changed, and not to be written"
+        pocket.reserved = Decimal(0)
+    rows_update(pockets[:-1], ("reserved", "version"))
+    rows_update([], ("reserved",))
+    for number, pocket in enumerate(pockets[:-1], start=1):
+        read = LedgerAccount.objects.get(pk=pocket.pk)
+        assert (read.version, read.kind, read.balance) == (number * 10, *before[pocket.pk])
+    last = LedgerAccount.objects.get(pk=pockets[-1].pk)
+    assert (last.kind, last.balance) == before[last.pk]
+    with pytest.raises(IntegrityError), transaction.atomic():
+        pockets[0].kind, pockets[0].reserved = before[pockets[0].pk][0], Decimal(-1)
+        rows_update(pockets[:1], ("reserved",))

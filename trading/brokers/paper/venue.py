@@ -13,10 +13,12 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import BigIntegerField, QuerySet
 
 from marketdata import quote_store
 from marketdata.domain.calendar import MarketHours
 from marketdata.domain.quotes import Quote
+from speedtrade.lib.compiled import Compiled, Given, given
 from speedtrade.lib.crash import crash_point
 from speedtrade.lib.money import ZERO, money_up, times
 from trading.brokers.base import BrokerOrder
@@ -31,6 +33,17 @@ RULE = "displayed-depth-1"  # the version of the matching rules, kept with each 
 EXPIRY_BATCH = 200
 RETOLD = timedelta(minutes=1)  # what changed so lately is reported again after a start
 RETOLD_LIMIT = 500
+
+
+def _named() -> QuerySet[PaperOrder]:
+    return PaperOrder.objects.select_related("instrument").filter(pk=given(PaperOrder, "pk"))
+
+
+_ORDER = Compiled(_named)
+_LOCKED = Compiled(lambda: _named().select_for_update(of=("self",)))
+_FILLS = Compiled(
+    lambda: PaperFill.objects.filter(order=Given("order_id", BigIntegerField())).order_by("id")
+)
 
 
 @dataclass
@@ -101,7 +114,7 @@ class PaperVenue:
 
     def look(self, order_id: int, now: datetime) -> Iterator[BrokerReport]:
         """Take in an order that is new (or gone), and try to fill it against the newest quote."""
-        row = PaperOrder.objects.select_related("instrument").filter(pk=order_id).first()
+        row = _ORDER.first(pk=order_id)
         if row is None:
             return
         if row.status not in OPEN:
@@ -136,12 +149,7 @@ class PaperVenue:
     def _try(self, order_id: int, quote: Quote, now: datetime) -> Iterator[BrokerReport]:
         """Decide one order under its row's lock and write what comes of it."""
         with transaction.atomic():
-            order = (
-                PaperOrder.objects.select_for_update(of=("self",))
-                .select_related("instrument")
-                .filter(pk=order_id)
-                .first()
-            )
+            order = _LOCKED.first(pk=order_id)
             if order is None:
                 return
             if order.status not in OPEN:
@@ -156,7 +164,8 @@ class PaperVenue:
         if changed:
             self._take(order, outcome, quote)
             crash_point("venue_after_match")
-            yield BrokerReport(order.account_ref, broker_order(order, order.fills.all()))
+            fills = _FILLS.rows(order_id=order.pk)
+            yield BrokerReport(order.account_ref, broker_order(order, fills))
 
     def _may_trade(self, order: PaperOrder, quote: Quote, now: datetime) -> bool:
         instrument = order.instrument
@@ -258,12 +267,8 @@ class PaperVenue:
             due.order_by("expires_at", "id").values_list("pk", flat=True)[:EXPIRY_BATCH]
         ):
             with transaction.atomic():
-                order = (
-                    PaperOrder.objects.select_for_update(of=("self",))
-                    .select_related("instrument")
-                    .get(pk=pk)
-                )
-                if order.status not in OPEN:
+                order = _LOCKED.first(pk=pk)
+                if order is None or order.status not in OPEN:
                     continue
                 order.status, order.reason, order.updated_at = (
                     OrderState.EXPIRED.value,
