@@ -35,13 +35,8 @@ def _connect(account_id: int) -> None:
 
 def _render(user_id: int, order_id: int) -> dict[str, Any] | None:
     """The order message, or None where the order is not this user's."""
-    from trading.models import Order
     from trading.presenters import order_payload
+    from trading.selectors import order_seen
 
-    order = (
-        Order.objects.filter(pk=order_id, brokerage_account__user_id=user_id)
-        .select_related("instrument")
-        .prefetch_related("fills")
-        .first()
-    )
+    order = order_seen(user_id=user_id, order_id=order_id)
     return {"type": "order", "order": order_payload(order)} if order else None

@@ -28,7 +28,7 @@ from marketdata.hours import market_hours
 from marketdata.models import AssetType, Instrument
 from portfolio.models import LedgerKind
 from portfolio.services.books import Books
-from speedtrade.lib.compiled import Compiled, Given
+from speedtrade.lib.compiled import Compiled, Given, attach, given
 from speedtrade.lib.errors import InvalidInput, NotFound
 from speedtrade.lib.money import ZERO, times
 from trading.brokers.capabilities import caps_of
@@ -56,9 +56,29 @@ def _whole(orders: QuerySet[Order]) -> QuerySet[Order]:
     return orders.select_related("instrument", "brokerage_account").prefetch_related(fills)
 
 
+_ORDER = Compiled(
+    lambda: Order.objects.select_related("instrument", "brokerage_account").filter(
+        pk=given(Order, "pk"), brokerage_account__user=Given("user_id", BigIntegerField())
+    )
+)
+_FILLS = Compiled(
+    lambda: Fill.objects.filter(order=Given("order_id", BigIntegerField())).order_by(
+        "executed_at", "trade_id"
+    )
+)
+
+
+def order_seen(*, user_id: int, order_id: int) -> Order | None:
+    """An order by id, with all that its representation needs; None for what is not theirs."""
+    order = _ORDER.first(pk=order_id, user_id=user_id)
+    if order is not None:
+        attach(order, "fills", _FILLS.rows(order_id=order_id))
+    return order
+
+
 def order_for_user(*, user: User, order_id: int) -> Order:
     """An order by id; raises NotFound for what is not theirs."""
-    order = _whole(Order.objects.filter(pk=order_id, brokerage_account__user=user)).first()
+    order = order_seen(user_id=user.pk, order_id=order_id)
     if order is None:
         raise NotFound("There is no such order.")
     return order

@@ -35,6 +35,13 @@ def given(model: type[Model], name: str) -> Given:
     return Given(name, cast("Field[Any, Any]", field))
 
 
+def attach(instance: Model, name: str, rows: list[Any]) -> None:
+    """Let `instance.name.all()` be these rows, as after `prefetch_related`."""
+    related = getattr(instance, name).all()
+    related._result_cache, related._prefetch_done = rows, True
+    instance.__dict__.setdefault("_prefetched_objects_cache", {})[name] = related
+
+
 @dataclass(frozen=True, slots=True)
 class _Written:
     """The SQL of a queryset on one connection, its arguments, and how rows become instances."""
