@@ -34,6 +34,20 @@ _ARROWS: Final = {
     f'<span class="vh">{formats.RULES.get(f"{way}_words", "")}</span>'
     for way in ("up", "down", "flat")
 }
+_MONTHS: Final = [
+    "Jan",
+    "Feb",
+    "Mar",
+    "Apr",
+    "May",
+    "Jun",
+    "Jul",
+    "Aug",
+    "Sep",
+    "Oct",
+    "Nov",
+    "Dec",
+]
 _not_zero = re.compile("[1-9]").search
 
 
@@ -95,19 +109,19 @@ def live_attributes(
 # ── times ────────────────────────────────────────────────────────────────────
 def day_text(value: date) -> str:
     """'Jan 5, 2026'."""
-    return f"{value:%b} {value.day}, {value.year}"
+    return f"{_MONTHS[value.month - 1]} {value.day}, {value.year}"
 
 
 def clock_text(value: datetime) -> str:
     """'14:30:05 ET'."""
-    return f"{value.astimezone(NEW_YORK):%H:%M:%S} ET"
+    return f"{value.astimezone(NEW_YORK).isoformat()[11:19]} ET"
 
 
 def moment(value: datetime, style: str = "datetime") -> SafeString:
     """A moment as <time>, in the styles of the filter `dt`; raises TypeError without a zone."""
     if value.tzinfo is None:
         raise TypeError("a moment needs a time zone")
-    utc, local = value.astimezone(UTC).isoformat(), value.astimezone(NEW_YORK)
+    utc, local = value.astimezone(UTC).isoformat(), value.astimezone(NEW_YORK)  # no strftime: slow
     if style == "date":
         text = day_text(local)
     elif style == "time":
@@ -129,7 +143,7 @@ def weekday_time(value: datetime) -> str:
 
 def at_close(closed_at: datetime | None) -> SafeString:
     """The mark of a price that no longer moves, gone once it does; nothing without a close."""
-    if closed_at is None:
+    if not closed_at:  # also where a template has no such variable
         return SafeString("")
     title = f"Last close, {weekday_time(closed_at)}"
     return SafeString(f'<span class="at-close stale-only" title="{title}">Close</span>')
@@ -146,6 +160,12 @@ def icon(name: str, css: str = "") -> SafeString:
 
 
 @functools.cache
+def address_plain(name: str) -> str:
+    """The address of a route without arguments."""
+    return reverse(name)
+
+
+@functools.cache
 def address(name: str) -> Callable[[object], str]:
     """What writes the addresses of a route with one argument, escaped; reverse() is asked once.
 
@@ -155,6 +175,8 @@ def address(name: str) -> Callable[[object], str]:
     before, _, after = reverse(name, args=[mark]).partition(mark)
 
     def write(argument: object) -> str:
+        if isinstance(argument, int):
+            return f"{before}{argument}{after}"
         return escape(f"{before}{quote(str(argument), safe=_IN_A_PATH)}{after}")
 
     return write

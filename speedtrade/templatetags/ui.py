@@ -7,9 +7,15 @@ title; the others give markup. The rules of the numbers are in `speedtrade/lib/f
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from html import escape
 from typing import Any
 
 from django import template
+from django.template import Context
+from django.template.base import Parser, Token
+from django.template.defaulttags import URLNode
+from django.template.defaulttags import url as django_url
+from django.urls import NoReverseMatch
 from django.utils.crypto import get_random_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -152,21 +158,54 @@ def live_money(field: str, value: Any, css: str = "", hero: bool = False) -> Saf
     return markup.live_data(amount, formats.money_text(amount), attributes, css)
 
 
+# ── addresses ────────────────────────────────────────────────────────────────
+class _Address(URLNode):
+    """`{% url name %}` without arguments: one text per process, and thirty of them in a shell."""
+
+    def render(self, context: Context) -> str:
+        if getattr(getattr(context, "request", None), "current_app", None) is not None:
+            return super().render(context)  # the admin's pages choose among sites
+        try:
+            address = markup.address_plain(self.view_name.resolve(context))
+        except NoReverseMatch:
+            return super().render(context)
+        if self.asvar:
+            context[self.asvar] = address
+            return ""
+        return escape(address)
+
+
+@register.tag("url")
+def url(parser: Parser, token: Token) -> URLNode:
+    """Django's {% url %}, which does not look up the same address on every page."""
+    node = django_url(parser, token)
+    if node.args or node.kwargs:
+        return node
+    return _Address(node.view_name, [], {}, node.asvar)
+
+
 # ── words ───────────────────────────────────────────────────────────────────
-@register.inclusion_tag("components/_term.html")
-def term(key: str, words: str = "") -> dict[str, Any]:
+@register.simple_tag
+def term(key: str, words: str = "") -> SafeString:
     """Words with a "?" that explains them: {% term "buying-power" "Buying power" %}.
 
-    Keys are those of `speedtrade/lib/terms.py`; without words it is the term's own title. The id is
-    drawn, because a fragment that htmx brings later must not repeat one of its page.
+    Keys are those of `speedtrade/lib/terms.py`; without words it is the term's own title. Not
+    inside a label or a link. The id is drawn, because a fragment that htmx brings later must not
+    repeat one of its page.
     """
-    known = TERMS[key]
-    return {
-        "key": key,
-        "term": known,
-        "words": words or known.title,
-        "id": f"term-{key}-{get_random_string(6)}",
-    }
+    known, place = TERMS[key], f"term-{key}-{get_random_string(6)}"
+    title, said = escape(known.title), escape(words or known.title)
+    what = f'{markup.icon("help", "sm")}<span class="vh">What does {title} mean?</span>'
+    terms = f"{markup.address_plain('learn-terms')}#{key}"
+    more = markup.address("learn-page")(known.learn)
+    return SafeString(
+        f'<span class="term">{said}'
+        f'<button type="button" class="what" popovertarget="{place}">{what}</button>'
+        f'<a class="what what-link" href="{terms}">{what}</a></span>'
+        f'<span class="term-pop" id="{place}" popover><b>{title}</b>'
+        f"<span>{escape(known.text)}</span>"
+        f'<a href="{more}">Learn more<span class="vh"> about {title}</span></a></span>'
+    )
 
 
 # ── times ───────────────────────────────────────────────────────────────────
