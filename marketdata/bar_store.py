@@ -79,15 +79,19 @@ def bars_read(
         loading = _complete(instrument, timeframe, begin, end, now, wait=wait)
     with connection.cursor() as cursor:
         cursor.execute(_NEWEST, [instrument.pk, timeframe, start or _EVER, end, limit])
-        run = BarRun(map(domain.Bar._make, reversed(cursor.fetchall())))
+        run = BarRun(
+            domain.Bar(t.replace(tzinfo=UTC), *numbers)
+            for t, *numbers in reversed(cursor.fetchall())
+        )
     run.loading = loading
     return run
 
 
 _EVER: Final = datetime.min.replace(tzinfo=UTC)
-#: Plain SQL: what models make of hundreds of rows costs as much as reading them.
+#: Plain SQL: what models make of hundreds of rows costs as much as reading them, and so does
+#: what Django makes of each time with a zone.
 _NEWEST = """
-    SELECT t, o, h, l, c, v FROM marketdata_bar
+    SELECT t AT TIME ZONE 'UTC', o, h, l, c, v FROM marketdata_bar
     WHERE instrument_id = %s AND timeframe = %s AND t BETWEEN %s AND %s ORDER BY t DESC LIMIT %s
 """
 
