@@ -54,7 +54,8 @@ hx-swap="innerHTML"><a href="{lots}">Lots of {symbol}</a></div>
 def _cells(holding: Holding, columns: Collection[str]) -> str:
     """The chosen columns, and the value, which a phone always shows with the return below it."""
     row, held, tick = holding.row, holding.row.held, holding.instrument.price_tick
-    symbol, closed, cells = held.symbol, at_close(holding.closed_at), []
+    symbol, mark, cells = held.symbol, at_close(holding.closed_at), []
+    closed = f"{mark}\n" if mark else ""
     way, said = change_said(row.unrealized_pl, row.unrealized_pl_pct)
     follows = live_attributes(symbol, "pl", qty=held.qty, cost=held.cost_basis)
     if "price" in columns:

@@ -1,7 +1,7 @@
 """Read what a user owns. Each function that takes a user answers only for that user's rows."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -74,7 +74,7 @@ def book_load(*, account: BrokerageAccount, now: datetime) -> Book:
 
 
 class _HeldRow(NamedTuple):
-    """A row of _HELD, its columns in order."""
+    """A row of _HELD, its columns in order; the times are UTC's, without saying so."""
 
     position_id: int
     instrument_id: int
@@ -108,7 +108,7 @@ def _held(
         reserved=reserved,
         qty_today=qty_today,
         cash_today=cash_today,
-        opened_at=row.opened_at,
+        opened_at=row.opened_at.replace(tzinfo=UTC) if row.opened_at else None,
         paid_today=paid_today,
     )
 
@@ -118,12 +118,13 @@ def _traded(
 ) -> dict[int, tuple[Decimal, Decimal, Decimal]]:
     """instrument id -> (bought minus sold, cash, paid) of the fills since its session began."""
     found: dict[int, tuple[Decimal, Decimal, Decimal]] = {}
-    for asset_type, start in starts.items():
+    for start in set(starts.values()):
+        began = start.astimezone(UTC).replace(tzinfo=None)
         # Nothing was traded since where the newest fill is older: mostly, nothing is asked.
         ids = [
             row.instrument_id
             for row in rows
-            if row.asset_type == asset_type and row.last_fill_at and row.last_fill_at >= start
+            if starts[row.asset_type] == start and row.last_fill_at and row.last_fill_at >= began
         ]
         if ids:
             cursor.execute(_TRADED, names | {"ids": ids, "start": start})
@@ -137,10 +138,11 @@ _POCKETS = """
     SELECT kind, asset, balance, reserved FROM portfolio_ledgeraccount
     WHERE brokerage_account_id = %(account)s AND (kind IN ('cash', 'external') OR reserved <> 0)
 """
-#: What is held, and what was all sold since the first session began.
+#: What is held, and what was all sold since the first session began. Times without a zone: what
+#: Django does to one with it takes longer than to read the rest of the row.
 _HELD = """
     SELECT p.id, i.id, i.symbol, i.name, i.asset_type, p.qty, p.cost_basis, p.realized_pl, p.fees,
-           p.opened_at, p.last_fill_at
+           p.opened_at AT TIME ZONE 'UTC', p.last_fill_at AT TIME ZONE 'UTC'
     FROM portfolio_position p JOIN marketdata_instrument i ON i.id = p.instrument_id
     WHERE p.brokerage_account_id = %(account)s AND (p.qty > 0 OR p.last_fill_at >= %(first)s)
     ORDER BY i.symbol
