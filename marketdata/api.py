@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -56,12 +57,13 @@ class BarsView(APIView):
         parameters=[serializers.BarsQuery],
         responses={200: serializers.BarsShape} | problems(400, 401, 404, 503),
     )
-    def get(self, request: Request, symbol: str) -> Response:
+    def get(self, request: Request, symbol: str) -> HttpResponse:
         """The newest bars of a range, oldest first; today's last bar is still running."""
         wanted = _query(serializers.BarsQuery, request)
         instrument = selectors.instrument_get(symbol)
         rows = selectors.bars(instrument, **wanted, now=timezone.now())
-        return Response(presenters.bars_json(instrument.symbol, wanted["timeframe"], rows))
+        text = presenters.bars_text(instrument.symbol, wanted["timeframe"], rows)
+        return HttpResponse(text, content_type="application/json")
 
 
 class SearchView(APIView):

@@ -35,6 +35,8 @@ TOO_MANY: Final = 4429
 TOO_LARGE: Final = 1009
 #: How many unknown symbols an error names.
 NAMED: Final = 5
+#: A time limit is looked at so many seconds after it.
+LIMIT_SLACK: Final = 0.01
 ID_MOST: Final = 2**63 - 1
 
 
@@ -236,11 +238,10 @@ class MarketConsumer(AsyncWebsocketConsumer):
             logger.exception("event_not_rendered", extra={"kind": kind})
 
     async def _mind(self) -> None:
-        """Every second, or when woken: time limits, and the portfolio if its prices moved."""
-        period = settings.PORTFOLIO_PUSH_PERIOD.total_seconds()
+        """When one comes due, or when woken: time limits, the portfolio if its prices moved."""
         while not self._closing:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(period):
+                async with asyncio.timeout(self._pause()):
                     await self._wake.wait()
             self._wake.clear()
             clock = asyncio.get_running_loop().time()
@@ -255,6 +256,16 @@ class MarketConsumer(AsyncWebsocketConsumer):
                     await self._push_portfolio()
                 except Exception:
                     logger.exception("portfolio_not_pushed")
+
+    def _pause(self) -> float:
+        """Seconds in which nothing comes due: a thousand sockets that only hear quotes sleep on."""
+        if self._wants_portfolio:
+            return settings.PORTFOLIO_PUSH_PERIOD.total_seconds()
+        due = self._ends
+        if self.admission.browser:
+            due = min(due, self._heard + settings.WS_SILENCE.total_seconds())
+        # A moment more: at the limit itself nobody is late yet.
+        return max(due - asyncio.get_running_loop().time(), 0) + LIMIT_SLACK
 
     async def _push_portfolio(self) -> None:
         hub, now = self.lobby.hub, timezone.now()

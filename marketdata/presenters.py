@@ -1,5 +1,6 @@
 """The JSON shapes of the market: what the API and the socket answer. Numbers are exact strings."""
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -57,10 +58,14 @@ def book_json(quote: Quote, now: datetime) -> dict[str, Any]:
     }
 
 
-def bars_json(symbol: str, timeframe: str, rows: BarRun) -> dict[str, Any]:
-    """Bars, oldest first; `t` is when a bar begins. `loading`: some are still on their way."""
-    bars = [_bar(row) for row in rows]
-    return {"symbol": symbol, "timeframe": timeframe, "bars": bars, "loading": rows.loading}
+def bars_text(symbol: str, timeframe: str, rows: BarRun, **more: Any) -> str:
+    """Bars as JSON, oldest first; `t` is when a bar begins. `loading`: some are on their way.
+
+    Written as text: a thousand small dicts would cost more than the query behind them.
+    """
+    head = _json({"symbol": symbol, "timeframe": timeframe})
+    tail = _json({"loading": rows.loading, **more})
+    return f'{head[:-1]},"bars":[{",".join(map(_bar, rows))}],{tail[1:]}'
 
 
 def instrument_json(instrument: Instrument) -> dict[str, Any]:
@@ -133,16 +138,15 @@ def _levels(levels: Iterable[Level]) -> list[dict[str, str]]:
     return [{"price": format(row.price, "f"), "size": format(row.size, "f")} for row in levels]
 
 
-def _bar(row: Bar) -> dict[str, str]:
-    return {
-        "t": _moment(row.t),
-        "o": format(row.o, "f"),
-        "h": format(row.h, "f"),
-        "l": format(row.l, "f"),
-        "c": format(row.c, "f"),
-        "v": format(row.v, "f"),
-    }
+def _bar(row: Bar) -> str:
+    t, o, h, low, c, v = row
+    return f'{{"t":"{_moment(t)}","o":"{o:f}","h":"{h:f}","l":"{low:f}","c":"{c:f}","v":"{v:f}"}}'
+
+
+def _json(value: object) -> str:
+    """As the API writes all of it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _moment(moment: datetime) -> str:
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+    return moment.astimezone(UTC).isoformat()[:19] + "Z"

@@ -22,7 +22,13 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from marketdata.domain.quotes import Quote, quote_from_wire, quote_to_wire
+from marketdata.domain.quotes import (
+    LastPrice,
+    Quote,
+    last_price_from_wire,
+    quote_from_wire,
+    quote_to_wire,
+)
 from speedtrade.lib.redis import redis_client, redis_failed, redis_resting
 
 logger = logging.getLogger(__name__)
@@ -64,12 +70,16 @@ def quote_get(symbol: str) -> Quote | None:
 
 def quotes_get(symbols: Sequence[str]) -> dict[str, Quote]:
     """The last quotes, with depth, of those symbols that have one; {} while Redis is away."""
-    if not symbols:
-        return {}
-    rows: list[str | None] = _read(
-        "quotes_get", [], lambda: redis_client().hmget(QUOTES_KEY, list(symbols))
-    )
-    return _parse_all(rows)
+    return _parse_all(_texts("quotes_get", symbols))
+
+
+def last_prices(symbols: Sequence[str]) -> dict[str, LastPrice]:
+    """The last prices of those symbols that have a quote; {} while Redis is away."""
+    found = {}
+    for symbol, text in zip(symbols, _texts("last_prices", symbols), strict=False):
+        if text and (price := _parsed(text, last_price_from_wire)) is not None:
+            found[symbol] = price
+    return found
 
 
 def quotes_all() -> dict[str, Quote]:
@@ -148,11 +158,22 @@ def without_depth(wire: dict[str, Any]) -> dict[str, Any]:
 
 def quote_parse(text: str) -> Quote | None:
     """The quote in a value of the hash; None, with a log line, for what is none."""
+    return _parsed(text, quote_from_wire)
+
+
+def _parsed(text: str, parse: Callable[[object], T]) -> T | None:
     try:
-        return quote_from_wire(json.loads(text))
+        return parse(json.loads(text))
     except ValueError:  # JSON errors are ValueErrors too
         logger.warning("quote_unreadable", extra={"start": text[:80]})
         return None
+
+
+def _texts(what: str, symbols: Sequence[str]) -> list[str | None]:
+    """The values of these symbols in the hash, in their order; [] while Redis is away."""
+    if not symbols:
+        return []
+    return _read(what, [], lambda: redis_client().hmget(QUOTES_KEY, list(symbols)))
 
 
 def _encode(value: Any) -> str:

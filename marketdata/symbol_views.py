@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -89,10 +89,11 @@ def bars(request: HttpRequest, symbol: str) -> HttpResponseBase:
             raise InvalidInput("Choose a timeframe and a limit as the API names them.")
         timeframe = wanted.validated_data["timeframe"]
         rows = selectors.bars(instrument, **wanted.validated_data, now=now)
-    answer = presenters.bars_json(instrument.symbol, timeframe, rows)
+    more = {}
     if names := charts.chosen_indicators(request.GET.get("indicators", "")):
-        answer["indicators"] = charts.indicator_lines(instrument, timeframe, rows, names, now)
-    return JsonResponse(answer)
+        more["indicators"] = charts.indicator_lines(instrument, timeframe, rows, names, now)
+    text = presenters.bars_text(instrument.symbol, timeframe, rows, **more)
+    return HttpResponse(text, content_type="application/json")
 
 
 @require_safe

@@ -1,21 +1,22 @@
 """Read what a user owns. Each function that takes a user answers only for that user's rows."""
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db.models import Case, DecimalField, F, Q, QuerySet, Sum, When
+from django.db import connection
+from django.db.models import QuerySet
 
 from accounts.models import BrokerageAccount, User
 from marketdata import quote_store
 from marketdata.domain.calendar import NEW_YORK
-from marketdata.domain.quotes import Quote
+from marketdata.domain.quotes import LastPrice, Quote
 from marketdata.hours import market_hours
 from portfolio.domain.pnl import Book, EquityPoint, Held, PricePoint, Summary, value_book
 from portfolio.models import (
     BROUGHT,
-    EntryKind,
     EquitySnapshot,
     Hold,
     JournalEntry,
@@ -40,87 +41,130 @@ FLOW_POINTS = 60  # of them may stand right before and after cash came or went
 
 
 def book_load(*, account: BrokerageAccount, now: datetime) -> Book:
-    """What an account holds, in four queries; `value_book` turns it into figures at any prices."""
-    pockets = {
-        (row.kind, row.asset): row
-        for row in LedgerAccount.objects.filter(
-            brokerage_account=account,
-            kind__in=[LedgerKind.CASH, LedgerKind.POSITION, LedgerKind.EXTERNAL],
-        )
-    }
-    cash = pockets.get((LedgerKind.CASH.value, account.currency))
-    outside = pockets.get((LedgerKind.EXTERNAL.value, account.currency))
+    """What an account holds, in three statements; `value_book` makes figures of it at any prices.
+
+    Plain SQL: every page, poll and push reads this, and models cost several times the statements.
+    """
     starts = {kind: market_hours().session_for(kind, now).open for kind in ("stock", "crypto")}
-    traded = _traded_since(account, starts)
-    rows = (
-        Position.objects.filter(brokerage_account=account)
-        .filter(Q(qty__gt=0) | Q(last_fill_at__gte=min(starts.values())))
-        .select_related("instrument")
-        .order_by("instrument__symbol")
-    )
+    names: dict[str, Any] = {
+        "account": account.pk,
+        "brought": BROUGHT,
+        "first": min(starts.values()),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_POCKETS, names)
+        pockets = {(kind, asset): sums for kind, asset, *sums in cursor.fetchall()}
+        cursor.execute(_HELD, names)
+        rows = [_HeldRow(*row) for row in cursor.fetchall()]
+        traded = _traded(cursor, rows, starts, names)
+    cash, reserved = pockets.get((LedgerKind.CASH.value, account.currency), _EMPTY)
+    outside, _ = pockets.get((LedgerKind.EXTERNAL.value, account.currency), _EMPTY)
     held = []
     for row in rows:
-        symbol = row.instrument.symbol
-        qty_today, cash_today, paid_today = traded.get(row.instrument_id, (ZERO, ZERO, ZERO))
-        pocket = pockets.get((LedgerKind.POSITION.value, symbol))
-        held.append(
-            Held(
-                position_id=row.pk,
-                symbol=symbol,
-                name=row.instrument.name,
-                asset_type=row.instrument.asset_type,
-                qty=row.qty,
-                cost_basis=row.cost_basis,
-                realized_pl=row.realized_pl,
-                fees=row.fees,
-                reserved=pocket.reserved if pocket else ZERO,
-                qty_today=qty_today,
-                cash_today=cash_today,
-                opened_at=row.opened_at,
-                paid_today=paid_today,
-            )
-        )
+        _, on_sale = pockets.get((LedgerKind.POSITION.value, row.symbol), _EMPTY)
+        held.append(_held(row, on_sale, *traded.get(row.instrument_id, _NOTHING)))
     return Book(
         account_id=account.pk,
         currency=account.currency,
-        cash=cash.balance if cash else ZERO,
-        reserved=cash.reserved if cash else ZERO,
-        net_deposits=-outside.balance if outside else ZERO,
+        cash=cash,
+        reserved=reserved,
+        net_deposits=-outside,
         held=tuple(held),
     )
 
 
-def _traded_since(
-    account: BrokerageAccount, starts: Mapping[str, datetime]
+class _HeldRow(NamedTuple):
+    """A row of _HELD, its columns in order; the times are UTC's, without saying so."""
+
+    position_id: int
+    instrument_id: int
+    symbol: str
+    name: str
+    asset_type: str
+    qty: Decimal
+    cost_basis: Decimal
+    realized_pl: Decimal
+    fees: Decimal
+    opened_at: datetime | None
+    last_fill_at: datetime | None
+
+
+def _held(
+    row: _HeldRow,
+    reserved: Decimal,
+    qty_today: Decimal,
+    cash_today: Decimal,
+    paid_today: Decimal,
+) -> Held:
+    return Held(
+        position_id=row.position_id,
+        symbol=row.symbol,
+        name=row.name,
+        asset_type=row.asset_type,
+        qty=row.qty,
+        cost_basis=row.cost_basis,
+        realized_pl=row.realized_pl,
+        fees=row.fees,
+        reserved=reserved,
+        qty_today=qty_today,
+        cash_today=cash_today,
+        opened_at=row.opened_at.replace(tzinfo=UTC) if row.opened_at else None,
+        paid_today=paid_today,
+    )
+
+
+def _traded(
+    cursor: Any, rows: Iterable[_HeldRow], starts: Mapping[str, datetime], names: dict[str, Any]
 ) -> dict[int, tuple[Decimal, Decimal, Decimal]]:
     """instrument id -> (bought minus sold, cash, paid) of the fills since its session began."""
-    number = DecimalField(max_digits=28, decimal_places=10)
-    signed = Case(When(side="buy", then=F("qty")), default=-F("qty"), output_field=number)
-    begun = Q()
-    for asset_type, start in starts.items():
-        begun |= Q(instrument__asset_type=asset_type, effective_at__gte=start)
-    rows = (
-        JournalEntry.objects.filter(begun, brokerage_account=account, kind=EntryKind.FILL)
-        .exclude(reference__startswith=BROUGHT)  # it was there yesterday, only not in our books
-        .values("instrument_id")
-        .annotate(
-            qty_today=Sum(signed),
-            cash_today=Sum("amount"),
-            bought=Sum("amount", filter=Q(side="buy")),
-        )
-    )
-    return {
-        row["instrument_id"]: (row["qty_today"], row["cash_today"], -(row["bought"] or ZERO))
-        for row in rows
-    }
+    found: dict[int, tuple[Decimal, Decimal, Decimal]] = {}
+    for start in set(starts.values()):
+        began = start.astimezone(UTC).replace(tzinfo=None)
+        # Nothing was traded since where the newest fill is older: mostly, nothing is asked.
+        ids = [
+            row.instrument_id
+            for row in rows
+            if starts[row.asset_type] == start and row.last_fill_at and row.last_fill_at >= began
+        ]
+        if ids:
+            cursor.execute(_TRADED, names | {"ids": ids, "start": start})
+            found |= {one: (qty, cash, paid) for one, qty, cash, paid in cursor.fetchall()}
+    return found
 
 
-def price_points(quotes: Mapping[str, Quote], now: datetime) -> dict[str, PricePoint]:
-    """The quotes that a valuation needs, with their freshness at `now`."""
+_EMPTY, _NOTHING = (ZERO, ZERO), (ZERO, ZERO, ZERO)
+#: The money, inside and outside, and what open orders reserve.
+_POCKETS = """
+    SELECT kind, asset, balance, reserved FROM portfolio_ledgeraccount
+    WHERE brokerage_account_id = %(account)s AND (kind IN ('cash', 'external') OR reserved <> 0)
+"""
+#: What is held, and what was all sold since the first session began. Times without a zone: what
+#: Django does to one with it takes longer than to read the rest of the row.
+_HELD = """
+    SELECT p.id, i.id, i.symbol, i.name, i.asset_type, p.qty, p.cost_basis, p.realized_pl, p.fees,
+           p.opened_at AT TIME ZONE 'UTC', p.last_fill_at AT TIME ZONE 'UTC'
+    FROM portfolio_position p JOIN marketdata_instrument i ON i.id = p.instrument_id
+    WHERE p.brokerage_account_id = %(account)s AND (p.qty > 0 OR p.last_fill_at >= %(first)s)
+    ORDER BY i.symbol
+"""
+#: What was brought along from elsewhere was there yesterday, only not in our books.
+_TRADED = """
+    SELECT instrument_id, sum(CASE WHEN side = 'buy' THEN qty ELSE -qty END), sum(amount),
+           coalesce(-sum(amount) FILTER (WHERE side = 'buy'), 0)
+    FROM portfolio_journalentry
+    WHERE brokerage_account_id = %(account)s AND instrument_id = ANY(%(ids)s)
+      AND effective_at >= %(start)s AND kind = 'fill' AND NOT starts_with(reference, %(brought)s)
+    GROUP BY instrument_id
+"""
+
+
+def price_points(
+    quotes: Mapping[str, Quote] | Mapping[str, LastPrice], now: datetime
+) -> dict[str, PricePoint]:
+    """The prices that a valuation needs, with their freshness at `now`."""
+    oldest = now - settings.QUOTE_STALE_AFTER
     return {
-        symbol: PricePoint(
-            quote.last, quote.prev_close, quote.is_stale(now, settings.QUOTE_STALE_AFTER)
-        )
+        symbol: PricePoint(quote.last, quote.prev_close, quote.as_of < oldest)
         for symbol, quote in quotes.items()
     }
 
@@ -128,8 +172,8 @@ def price_points(quotes: Mapping[str, Quote], now: datetime) -> dict[str, PriceP
 def summary_get(*, account: BrokerageAccount, now: datetime) -> Summary:
     """The account at the newest prices."""
     book = book_load(account=account, now=now)
-    quotes = quote_store.quotes_get([held.symbol for held in book.held])
-    return value_book(book, price_points(quotes, now), now)
+    prices = quote_store.last_prices([held.symbol for held in book.held])
+    return value_book(book, price_points(prices, now), now)
 
 
 def position_for_user(*, user: User, position_id: int) -> Position:

@@ -3,7 +3,6 @@
 import math
 import random
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -115,7 +114,7 @@ def hourly(bars: list[Bar], opens: list[str], each: int) -> list[list[Bar]]:
     moved = iter(bars)
     return [
         [
-            replace(next(moved), t=datetime.fromisoformat(at).replace(tzinfo=UTC) + n * HOUR)
+            next(moved)._replace(t=datetime.fromisoformat(at).replace(tzinfo=UTC) + n * HOUR)
             for n in range(each)
         ]
         for at in opens

@@ -55,9 +55,21 @@ def test_what_is_no_quote_is_skipped_and_said(caplog):
     assert sum(record.getMessage() == "quote_unreadable" for record in caplog.records) == 2
 
 
+def test_last_prices_are_those_of_the_quotes(caplog):
+    quote = make_quote("SHIB/USD", "0.00001234", at=NOW)
+    quote_store.quotes_put([make_quote("AAPL", "1", at=NOW), quote])
+    bad = json.dumps({"last": "1e5", "prev_close": "1", "as_of": "2026-01-05T14:30:00Z"})
+    redis_client().hset(quote_store.QUOTES_KEY, mapping={"BAD": bad, "WORSE": "{"})
+    found = quote_store.last_prices(["BAD", "SHIB/USD", "NONE", "WORSE", "AAPL"])
+    assert set(found) == {"SHIB/USD", "AAPL"}
+    kept = quote_store.quotes_get(["SHIB/USD"])["SHIB/USD"]
+    assert found["SHIB/USD"] == (kept.last, kept.prev_close, kept.as_of)
+    assert sum(record.getMessage() == "quote_unreadable" for record in caplog.records) == 2
+
+
 def test_without_redis_readers_get_nothing_and_writers_an_error(redis_away, caplog):
     assert quote_store.quote_get("AAPL") is None
-    assert quote_store.quotes_all() == {}
+    assert quote_store.quotes_all() == quote_store.last_prices(["AAPL"]) == {}
     assert quote_store.feed_heartbeat() is None
     quote_store.watched_touch(["AAPL"], NOW)
     assert "quote_store_away" in caplog.text

@@ -349,7 +349,6 @@ async def test_a_browser_that_falls_silent_is_closed_and_a_program_is_not(
     session, bearer, settings
 ):
     settings.WS_SILENCE = timedelta(milliseconds=50)
-    settings.PORTFOLIO_PUSH_PERIOD = timedelta(milliseconds=20)
     async with connected(session=session) as browser, connected(token=bearer) as program:
         assert await browser.closed() == 4408
         await program.say("ping")
@@ -359,7 +358,6 @@ async def test_a_browser_that_falls_silent_is_closed_and_a_program_is_not(
 @pytest.mark.fault("F14")
 async def test_a_socket_does_not_live_for_ever(session, settings):
     settings.WS_LIFETIME = timedelta(0)
-    settings.PORTFOLIO_PUSH_PERIOD = timedelta(milliseconds=20)
     async with connected(session=session) as socket:
         assert await socket.closed() == 4000
 

@@ -8,16 +8,18 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from portfolio import statements
+from portfolio.holding_rows import holding_rows
 from portfolio.models import JournalEntry, LedgerAccount, Transfer
 from portfolio.models.ledger import LedgerKind
 from portfolio.reports import Statement
 from speedtrade.lib.formats import RULES, direction, money_text, qty_text
+from speedtrade.lib.markup import icon
 from speedtrade.lib.money import money
-from speedtrade.templatetags.ui import icon
 
 register = template.Library()
 register.filter("entry_title", statements.entry_title)
 register.filter("cash_after", statements.cash_after)
+register.simple_tag(holding_rows)
 
 _ICONS = {"deposit": "plus", "withdrawal": "wallet", "fill": "trade"}
 _POCKETS = {

@@ -11,6 +11,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.services.accounts import account_freeze
+from marketdata.models import Instrument
 from portfolio.domain.lots import FillFact
 from portfolio.models import CashTransfer, JournalEntry, Position
 from portfolio.selectors import cash_free
@@ -35,8 +36,6 @@ class Owner:
 
     def fill(self, side: str, qty: str, price: str, symbol: str = "AAPL") -> None:
         from django.db import transaction
-
-        from marketdata.models import Instrument
 
         self.count += 1
         instrument = Instrument.objects.filter(symbol=symbol).first() or market.instrument(symbol)
@@ -120,6 +119,15 @@ def test_the_portfolio_adds_up_and_shows_each_lot(owner: Owner):
     assert re.search(r"2 \$110\.00 \$220\.00", lots)
     assert "?side=sell&amp;share=100#ticket" in answer.content.decode()
     assert '<svg class="donut"' in answer.content.decode()
+
+
+def test_the_rows_of_holdings_escape_what_is_not_ours(owner: Owner):
+    symbol = '<b>"&'
+    owner.fill("buy", "1", "100")
+    Instrument.objects.filter(symbol="AAPL").update(symbol=symbol)
+    html = owner.web.get("/portfolio").content.decode()
+    assert symbol not in html and 'href="/markets/%3Cb%3E%22&amp;"' in html
+    assert html.count('data-symbol="&lt;b&gt;&quot;&amp;"') >= 4
 
 
 def test_the_curve_is_told_in_the_shape_of_the_api(owner: Owner):

@@ -5,27 +5,30 @@ title; the others give markup. The rules of the numbers are in `speedtrade/lib/f
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
+from html import escape
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django import template
-from django.templatetags.static import static
+from django.template import Context
+from django.template.base import Parser, Token
+from django.template.defaulttags import URLNode
+from django.template.defaulttags import url as django_url
+from django.urls import NoReverseMatch
 from django.utils.crypto import get_random_string
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from speedtrade.lib import formats
+from speedtrade.lib import formats, markup
 from speedtrade.lib.money import plain
 from speedtrade.lib.terms import TERMS
 
 register = template.Library()
 
-NEW_YORK = ZoneInfo("America/New_York")
 SPARK_WIDTH, SPARK_HEIGHT, SPARK_POINTS = 72, 28, 60
 DONUT_PALETTE = 6
-HERO = SafeString(" data-hero")
+HERO = " data-hero"
 
 #: public status of an order -> (words, colour class, icon)
 ORDER_STATUS: dict[str, tuple[str, str, str]] = {
@@ -45,21 +48,10 @@ ORDER_STATUS: dict[str, tuple[str, str, str]] = {
 }
 
 
-def _data(value: Any, text: str) -> SafeString:
-    amount = formats.number(value)
-    if amount is None:
-        return missing()
-    return format_html('<data value="{}">{}</data>', format(amount, "f"), text)
-
-
 @register.simple_tag
 def missing() -> SafeString:
     """A dash, said as 'not available'."""
-    return format_html(
-        '<span aria-hidden="true">{}</span><span class="vh">{}</span>',
-        formats.RULES["missing"],
-        formats.RULES["missing_words"],
-    )
+    return markup.MISSING
 
 
 # ── numbers ─────────────────────────────────────────────────────────────────
@@ -74,25 +66,25 @@ register.filter("direction", formats.direction)
 @register.filter("money")
 def money_data(value: Any) -> SafeString:
     """An amount in dollars: {{ cash|money }}."""
-    return _data(value, formats.money_text(value))
+    return markup.data_or_missing(value, formats.money_text(value))
 
 
 @register.filter("price")
 def price_data(value: Any, tick: Any = None) -> SafeString:
     """A price with the decimals of its tick: {{ p|price:instrument.price_tick }}."""
-    return _data(value, formats.price_text(value, tick))
+    return markup.data_or_missing(value, formats.price_text(value, tick))
 
 
 @register.filter("qty")
 def qty_data(value: Any) -> SafeString:
     """Shares or coins, without trailing zeros: {{ order.qty|qty }}."""
-    return _data(value, formats.qty_text(value))
+    return markup.data_or_missing(value, formats.qty_text(value))
 
 
 @register.filter("pct")
 def pct_data(value: Any) -> SafeString:
     """A number that is already in percent: {{ share|pct }}."""
-    return _data(value, formats.pct_text(value))
+    return markup.data_or_missing(value, formats.pct_text(value))
 
 
 @register.filter("compact")
@@ -100,7 +92,7 @@ def compact_data(value: Any) -> SafeString:
     """A large count, '1.24M', with the whole number as its title."""
     amount = formats.number(value)
     if amount is None:
-        return missing()
+        return markup.MISSING
     text, whole = formats.compact_text(amount), formats.qty_text(amount)
     return format_html('<data value="{}" title="{}">{}</data>', format(amount, "f"), whole, text)
 
@@ -123,27 +115,12 @@ def change(
     or "change_pct" of the day, "pl" (qty= and cost=) or "day" (qty=) of a position. Without a
     symbol, field="total_pl" or "day_pl" follows the account.
     """
-    base = amount if formats.number(amount) is not None else percent
-    if formats.number(base) is None and not symbol:
-        return missing()
-    text = formats.change_text(amount, percent, tick=tick)
-    # What reads as zero has no direction either, however little it is off.
-    way = formats.direction(base) if any(digit in text for digit in "123456789") else "flat"
-    live = _live_attributes(symbol, field, tick, qty, cost)
-    portfolio = (
-        format_html(' data-portfolio="{}"', field) if not symbol and field != "change" else ""
-    )
-    return format_html(
-        '<span class="chg {}{}"{}{}><span class="arrow" aria-hidden="true">{}</span>'
-        '<span class="vh">{}</span><span class="num">{}</span></span>',
-        way,
-        f" {css}" if css else "",
-        live,
-        portfolio,
-        formats.RULES[way] if way != "flat" else "",
-        formats.RULES[f"{way}_words"] if way != "flat" else "",
-        text,
-    )
+    if not symbol and formats.number(amount) is None and formats.number(percent) is None:
+        return markup.MISSING
+    attributes = markup.live_attributes(symbol, field, tick=tick, qty=qty, cost=cost)
+    if not symbol and field != "change":
+        attributes = f' data-portfolio="{field}"'
+    return markup.change_span(*markup.change_said(amount, percent, tick), css, attributes)
 
 
 @register.simple_tag
@@ -164,67 +141,71 @@ def live(
     """
     amount = formats.number(value) if field != "as_of" else None
     if field == "as_of":
-        text = _clock(value)
+        text = markup.clock_text(value) if isinstance(value, datetime) else formats.MISSING
     elif field == "value":
         text = formats.money_text(amount)
     else:
         text = formats.price_text(amount, tick)
-    return format_html(
-        '<data class="num{}"{}{} value="{}">{}</data>',
-        f" {css}" if css else "",
-        _live_attributes(symbol, field, tick, qty),
-        HERO if hero else "",
-        "" if amount is None else format(amount, "f"),
-        text,
-    )
+    attributes = markup.live_attributes(symbol, field, tick=tick, qty=qty)
+    return markup.live_data(amount, text, attributes + (HERO if hero else ""), css)
 
 
 @register.simple_tag
 def live_money(field: str, value: Any, css: str = "", hero: bool = False) -> SafeString:
     """An amount of the account that follows it: {% live_money "cash_balance" v %}."""
     amount = formats.number(value)
-    return format_html(
-        '<data class="num{}" data-portfolio="{}"{} value="{}">{}</data>',
-        f" {css}" if css else "",
-        field,
-        HERO if hero else "",
-        "" if amount is None else format(amount, "f"),
-        formats.money_text(amount),
-    )
+    attributes = f' data-portfolio="{field}"{HERO if hero else ""}'
+    return markup.live_data(amount, formats.money_text(amount), attributes, css)
 
 
-def _live_attributes(
-    symbol: str, field: str, tick: Any, qty: Any = None, cost: Any = None
-) -> SafeString:
-    if not symbol:
-        return SafeString("")
-    numbers = {"tick": tick, "qty": qty, "cost": cost}
-    known = [
-        (name, n) for name, value in numbers.items() if (n := formats.number(value)) is not None
-    ]
-    return format_html(
-        ' data-symbol="{}" data-f="{}"{}',
-        symbol,
-        field,
-        format_html_join("", ' data-{}="{}"', ((name, plain(n)) for name, n in known)),
-    )
+# ── addresses ────────────────────────────────────────────────────────────────
+class _Address(URLNode):
+    """`{% url name %}` without arguments: one text per process, and thirty of them in a shell."""
+
+    def render(self, context: Context) -> str:
+        if getattr(getattr(context, "request", None), "current_app", None) is not None:
+            return super().render(context)  # the admin's pages choose among sites
+        try:
+            address = markup.address_plain(self.view_name.resolve(context))
+        except NoReverseMatch:
+            return super().render(context)
+        if self.asvar:
+            context[self.asvar] = address
+            return ""
+        return escape(address)
+
+
+@register.tag("url")
+def url(parser: Parser, token: Token) -> URLNode:
+    """Django's {% url %}, which does not look up the same address on every page."""
+    node = django_url(parser, token)
+    if node.args or node.kwargs:
+        return node
+    return _Address(node.view_name, [], {}, node.asvar)
 
 
 # ── words ───────────────────────────────────────────────────────────────────
-@register.inclusion_tag("components/_term.html")
-def term(key: str, words: str = "") -> dict[str, Any]:
+@register.simple_tag
+def term(key: str, words: str = "") -> SafeString:
     """Words with a "?" that explains them: {% term "buying-power" "Buying power" %}.
 
-    Keys are those of `speedtrade/lib/terms.py`; without words it is the term's own title. The id is
-    drawn, because a fragment that htmx brings later must not repeat one of its page.
+    Keys are those of `speedtrade/lib/terms.py`; without words it is the term's own title. Not
+    inside a label or a link. The id is drawn, because a fragment that htmx brings later must not
+    repeat one of its page.
     """
-    known = TERMS[key]
-    return {
-        "key": key,
-        "term": known,
-        "words": words or known.title,
-        "id": f"term-{key}-{get_random_string(6)}",
-    }
+    known, place = TERMS[key], f"term-{key}-{get_random_string(6)}"
+    title, said = escape(known.title), escape(words or known.title)
+    what = f'{markup.icon("help", "sm")}<span class="vh">What does {title} mean?</span>'
+    terms = f"{markup.address_plain('learn-terms')}#{key}"
+    more = markup.address("learn-page")(known.learn)
+    return SafeString(
+        f'<span class="term">{said}'
+        f'<button type="button" class="what" popovertarget="{place}">{what}</button>'
+        f'<a class="what what-link" href="{terms}">{what}</a></span>'
+        f'<span class="term-pop" id="{place}" popover><b>{title}</b>'
+        f"<span>{escape(known.text)}</span>"
+        f'<a href="{more}">Learn more<span class="vh"> about {title}</span></a></span>'
+    )
 
 
 # ── times ───────────────────────────────────────────────────────────────────
@@ -236,37 +217,19 @@ def dt(value: Any, style: str = "datetime") -> SafeString:
     ('2 min ago') by ui.js and reads as a date and time without it.
     """
     if value is None or value == "":
-        return missing()
+        return markup.MISSING
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
-    if not isinstance(value, datetime):
-        if isinstance(value, date):
-            return format_html('<time datetime="{}">{}</time>', value.isoformat(), _day(value))
-        raise TypeError(f"{value!r} is no date and no time")
-    if value.tzinfo is None:
-        raise TypeError("a moment needs a time zone")
-    utc = value.astimezone(UTC)
-    local = value.astimezone(NEW_YORK)
-    text = {
-        "date": _day(local),
-        "time": _clock(value),
-        "datetime": f"{_day(local)}, {local:%H:%M} ET",
-        "age": f"{_day(local)}, {local:%H:%M} ET",
-    }[style]
-    return format_html(
-        '<time datetime="{}" title="{}"{}>{}</time>',
-        utc.isoformat().replace("+00:00", "Z"),
-        f"{utc:%Y-%m-%d %H:%M:%S} UTC",
-        mark_safe(" data-age") if style == "age" else "",
-        text,
-    )
+    if isinstance(value, datetime):
+        return markup.moment(value, style)
+    if isinstance(value, date):
+        day = markup.day_text(value)
+        return SafeString(f'<time datetime="{value.isoformat()}">{day}</time>')
+    raise TypeError(f"{value!r} is no date and no time")
 
 
-@register.filter
-def weekday_time(moment: datetime) -> str:
-    """'Mon 9:30 ET': when a market opens or closed, near enough that the weekday says which day."""
-    local = moment.astimezone(NEW_YORK)
-    return f"{local:%a} {local.hour}:{local:%M} ET"
+register.filter("weekday_time", markup.weekday_time)
+register.filter("at_close", markup.at_close)
 
 
 @register.filter
@@ -278,26 +241,8 @@ def wait(seconds: int | str) -> str:
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
-def _day(value: date) -> str:
-    return f"{value:%b} {value.day}, {value.year}"
-
-
-def _clock(value: Any) -> str:
-    if not isinstance(value, datetime):
-        return str(formats.RULES["missing"])
-    return f"{value.astimezone(NEW_YORK):%H:%M:%S} ET"
-
-
 # ── pictures ────────────────────────────────────────────────────────────────
-@register.simple_tag
-def icon(name: str, css: str = "") -> SafeString:
-    """An icon of the sprite, hidden from screen readers: the words beside it say what it means."""
-    return format_html(
-        '<svg class="icon{}" aria-hidden="true"><use href="{}#{}"/></svg>',
-        f" {css}" if css else "",
-        static("icons.svg"),
-        name,
-    )
+register.simple_tag(markup.icon, name="icon")
 
 
 @register.simple_tag
@@ -374,7 +319,7 @@ def donut(shares: Iterable[Any], colours: Sequence[int] = ()) -> SafeString:
 def status_pill(status: str) -> SafeString:
     """The public status of an order as icon, words and colour."""
     words, css, name = ORDER_STATUS.get(status, (status.replace("_", " ").capitalize(), "", "info"))
-    return format_html('<span class="pill {}">{}{}</span>', css, icon(name), words)
+    return format_html('<span class="pill {}">{}{}</span>', css, markup.icon(name), words)
 
 
 @register.filter

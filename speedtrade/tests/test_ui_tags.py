@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.template import Context, Template
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import escape
 
-from speedtrade.lib import formats
+from speedtrade.lib import formats, markup
 
 CASES: dict[str, list[tuple[list[Any], str]]] = json.loads(
     Path(__file__).with_name("format_cases.json").read_text("utf-8")
@@ -105,6 +107,29 @@ def test_a_live_price_names_its_symbol_and_tick() -> None:
 
 def test_a_symbol_is_escaped() -> None:
     assert "<script>" not in show("{% live s v %}", s='"><script>', v=Decimal(1))
+
+
+@pytest.mark.parametrize(
+    ("route", "argument"),
+    [("trading:order", 7), ("marketdata:symbol", "BRK.B"), ("marketdata:symbol", "a b&'\"<ü?#")],
+)
+def test_an_address_is_what_django_says_it_is(route: str, argument: Any) -> None:
+    assert markup.address(route)(argument) == escape(reverse(route, args=[argument]))
+
+
+def test_a_route_without_arguments_is_what_django_says_it_is() -> None:
+    orders = reverse("trading:orders")
+    assert show("{% url 'trading:orders' %}") == orders
+    assert show("{% url 'trading:orders' as to %}{{ to }}{{ to }}") == orders * 2
+    assert show("{% url 'trading:order' 7 %}") == reverse("trading:order", args=[7])
+    assert show("{% url 'no-such' as to %}[{{ to }}]") == "[]"
+    with pytest.raises(NoReverseMatch):
+        show("{% url 'no-such' %}")
+
+
+def test_the_words_of_a_term_are_escaped() -> None:
+    html = show("{% term 'fee' words %}", words="<i>")
+    assert "&lt;i&gt;" in html and "<i>" not in html
 
 
 def test_a_moment_reads_in_new_york_and_keeps_utc() -> None:

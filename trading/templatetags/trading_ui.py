@@ -1,21 +1,20 @@
 """Orders in templates: `{% load trading_ui %}`."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from django import template
-from django.utils.html import format_html
+from django.template import Context
+from django.template.defaulttags import CsrfTokenNode
 from django.utils.safestring import SafeString
 
 from speedtrade.lib.money import plain
-from speedtrade.templatetags.ui import icon
-from trading import words
-from trading.domain.orders import OrderState
+from trading import order_rows, words
 from trading.models import Fill, Order
 from trading.selectors import average_price
 
 register = template.Library()
-NOT_CANCELABLE = frozenset({OrderState.PENDING_CANCEL, OrderState.PENDING_REPLACE, OrderState.LOST})
 
 register.filter("order_title", words.order_title)
 register.filter("order_kind", words.order_kind)
@@ -26,25 +25,25 @@ register.filter("filled_of", words.filled_words)
 register.filter("plain", plain)
 
 
-@register.simple_tag
-def order_status(order: Order) -> SafeString:
-    """The status of an order as icon, words and colour."""
-    said = words.status_words(order)
-    return format_html('<span class="pill {}">{}{}</span>', said.css, icon(said.icon), said.text)
+register.filter("cancelable", order_rows.cancelable)
+register.simple_tag(order_rows.order_status, name="order_status")
 
 
-@register.filter
-def cancelable(order: Order) -> bool:
-    """Whether a cancel can be asked for: it is open, and nobody has asked for anything yet."""
-    return order.is_open and order.state not in NOT_CANCELABLE
+@register.simple_tag(takes_context=True, name="order_rows")
+def rows(context: Context, orders: Iterable[Order], back: str) -> SafeString:
+    """{% order_rows found address %}: the rows of a table of orders."""
+    return order_rows.order_rows(orders, back, _guard(context))
 
 
-@register.filter
-def filled_share(order: Order) -> int:
-    """How much of an order is filled, 0 to 100, for a progress bar."""
-    if order.qty is not None:
-        return int(order.filled_qty * 100 / order.qty)
-    return int(order.filled_notional * 100 / order.notional) if order.notional else 0
+@register.simple_tag(takes_context=True)
+def cancel_form(context: Context, order: Order, back: str = "") -> SafeString:
+    """The button that cancels an order which is `cancelable`, and leads `back`."""
+    return order_rows.cancel_form(order, back, _guard(context))
+
+
+def _guard(context: Context) -> str:
+    """What {% csrf_token %} writes: drawn once for all rows, and not once a row."""
+    return CsrfTokenNode().render(context)
 
 
 @register.filter

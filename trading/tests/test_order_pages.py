@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from marketdata.models import Instrument
 from speedtrade.lib.errors import Conflict
 from speedtrade.testing.cast import page_client
 from trading.models import Order, OrderEvent, Submission
@@ -75,6 +76,20 @@ def test_pages_follow_each_other_without_a_gap(desk: Desk, web: Client):
         older = re.search(r'rel="next" href="\?([^"]+)"', page)
         address = "/orders?" + older.group(1).replace("&amp;", "&") if older else ""
     assert len(seen) == len(set(seen)) == 120 and address == ""
+
+
+def test_the_rows_of_orders_escape_what_is_not_ours(desk: Desk, web: Client):
+    crowd(desk, 2)
+    Instrument.objects.update(symbol="<b>")
+    html = web.get("/orders", {"symbol": "", "x": '"><i>'}).content.decode()
+    assert html.count("&lt;b&gt;</a>") == 3 and "<b>" not in html and "<i>" not in html
+
+
+def test_a_page_of_orders_has_one_token_for_its_forms(desk: Desk, web: Client):
+    crowd(desk, 3)
+    html = web.get("/orders").content.decode().partition('id="orders"')[2].partition("</table>")[0]
+    tokens = re.findall(r'csrfmiddlewaretoken" value="(\w+)"', html)
+    assert len(tokens) == html.count("<form") == 4 and len(set(tokens)) == 1
 
 
 def test_an_order_of_somebody_else_is_no_place_to_start_from(desk: Desk, web: Client, charlie):
