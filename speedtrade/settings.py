@@ -218,7 +218,8 @@ CELERY_TASK_PUBLISH_RETRY = False  # a lost wake-up costs one sweep; a wait cost
 CELERY_TIMEZONE = "UTC"
 TASK_STARTS = 5  # starts without an end, before work that ends its worker is put aside
 TASK_STARTS_KEPT = timedelta(days=7)  # parked work is tried again then, if nobody has looked
-TASK_REST = timedelta(seconds=60)  # a periodic duty is not put aside, it rests so long
+# A periodic duty is not put aside, it rests; a row that ends it is put aside before that.
+TASK_STARTS_PERIODIC, TASK_REST = 2 * TASK_STARTS + 1, timedelta(seconds=15)
 
 # ── who gets in ─────────────────────────────────────────────────────────────
 PASSWORD_HASHERS = [

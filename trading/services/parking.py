@@ -33,12 +33,15 @@ def task_started(task: str, arguments: Sequence[object], queue: str) -> Iterator
     """Whether this work may begin; what leaves the block, well or with an error, has ended.
 
     After TASK_STARTS starts without an end it is parked. A periodic duty, which has no arguments,
-    only rests for TASK_REST: all the others wait for it. Without Redis nothing is counted.
+    has TASK_STARTS_PERIODIC and then rests for TASK_REST: all the others wait for it. Without Redis
+    nothing is counted.
     """
     words = json.dumps(list(arguments))
     key = f"{PREFIX}{task}:{words}"
-    keep = settings.TASK_STARTS_KEPT if arguments else settings.TASK_REST
-    if _too_often(key, keep):
+    starts, keep = settings.TASK_STARTS, settings.TASK_STARTS_KEPT
+    if not arguments:
+        starts, keep = settings.TASK_STARTS_PERIODIC, settings.TASK_REST
+    if _too_often(key, starts, keep):
         _refuse(task, words if arguments else "", queue)
         yield False
         return
@@ -48,10 +51,10 @@ def task_started(task: str, arguments: Sequence[object], queue: str) -> Iterator
         _forget(key)
 
 
-def _too_often(key: str, keep: timedelta) -> bool:
+def _too_often(key: str, starts: int, keep: timedelta) -> bool:
     """Count one more start and remember it for so long, unless there were enough."""
     try:
-        if int(redis_client().get(key) or 0) >= settings.TASK_STARTS:
+        if int(redis_client().get(key) or 0) >= starts:
             return True
         with redis_client().pipeline() as pipe:
             pipe.incr(key).expire(key, keep)
@@ -70,7 +73,7 @@ def _forget(key: str) -> None:
 
 def _refuse(task: str, words: str, queue: str) -> None:
     """Say it where people look; `words` is empty for a periodic duty."""
-    told = {"task": task, "arguments": words, "starts": settings.TASK_STARTS}
+    told = {"task": task, "arguments": words}
     if not words:
         logger.error("task_rests", extra=told)
         return
