@@ -3,6 +3,7 @@
 # make vendors           brokers on this machine to trade against, Ctrl-C ends them
 # make chaos             every fault by dice: ten times the lives, twenty times the kills of make test
 # make bench [ONLY=row] [QUICK=1]   every figure about speed beside its floor, ten minutes
+# make soak [SECONDS=1800] [SEED=n]  orders while processes are killed by dice, then every promise
 # make load [SECONDS=120] [PAUSE=2]  a market open on this machine, with its goals
 # make growth [QUICK=1]             the same work with up to a thousand times as many rows
 # make lint | fmt | screens | constraints | clean
@@ -23,7 +24,7 @@ PGBENCH_STAMP := .venv/.pgbench
 PGBENCH_PACKAGES := postgresql-15 libpq5
 COVERAGE_LEAST := 85
 
-.PHONY: run test chaos bench load growth vendors lint lint-code lint-django fmt screens constraints clean
+.PHONY: run test chaos soak bench load growth vendors lint lint-code lint-django fmt screens constraints clean
 .DEFAULT_GOAL := run
 
 run: $(RUN_STAMP)
@@ -46,6 +47,10 @@ chaos: export KILLS ?= 1000
 chaos: $(SPECS_STAMP)
 	$(PY) -m pytest -n 2 --dist loadgroup -q trading/tests/test_lines.py \
 		trading/tests/test_simulation.py tests/chaos
+
+soak: SECONDS ?= 1800
+soak: $(DEV_STAMP)
+	$(PY) -m tests.chaos.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 # Figures mean something where nothing else runs; docs/benchmarks.md keeps them.
 bench: $(DEV_STAMP) $(PGBENCH_STAMP)
