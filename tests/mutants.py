@@ -1,10 +1,9 @@
-"""Pytest without our conftest.py, for `make mutants`: no server, and mutmut's forks share one start.
+"""Pytest without our conftest.py, for `make mutants`: no server, one start for all its forks.
 
 The tests that pyproject.toml names for it are of plain Python and need neither database nor Redis.
 """
 
 import os
-
 from typing import Any
 
 import django
