@@ -45,9 +45,13 @@ chaos: export CHAOS := 1
 chaos: export LINE_RUNS ?= 5000
 chaos: export SIM_RUNS ?= 10000
 chaos: export KILLS ?= 1000
+chaos: export BOOK_ORDERS ?= 100000
+chaos: export HISTORIES ?= 100000
+chaos: export WILD_QUOTES ?= 1000000
 chaos: $(SPECS_STAMP)
 	$(PY) -m pytest -n 2 --dist loadgroup -q trading/tests/test_lines.py \
-		trading/tests/test_simulation.py tests/chaos
+		trading/tests/test_simulation.py tests/chaos portfolio/tests/test_lots.py \
+		marketdata/tests/test_gate.py
 
 soak: SECONDS ?= 1800
 soak: $(DEV_STAMP)
