@@ -3,6 +3,8 @@
 # make vendors           brokers on this machine to trade against, Ctrl-C ends them
 # make chaos             every fault by dice: ten times the lives, twenty times the kills of make test
 # make bench [ONLY=row] [QUICK=1]   every figure about speed beside its floor, ten minutes
+# make soak [SECONDS=1800] [SEED=n]  orders while processes are killed by dice, then every promise
+# make mutants           the code changed a thousand times, one test each time must notice; half an hour
 # make load [SECONDS=120] [PAUSE=2]  a market open on this machine, with its goals
 # make growth [QUICK=1]             the same work with up to a thousand times as many rows
 # make lint | fmt | screens | constraints | clean
@@ -23,7 +25,7 @@ PGBENCH_STAMP := .venv/.pgbench
 PGBENCH_PACKAGES := postgresql-15 libpq5
 COVERAGE_LEAST := 85
 
-.PHONY: run test chaos bench load growth vendors lint lint-code lint-django fmt screens constraints clean
+.PHONY: run test chaos soak mutants bench load growth vendors lint lint-code lint-django fmt screens constraints clean
 .DEFAULT_GOAL := run
 
 run: $(RUN_STAMP)
@@ -43,9 +45,22 @@ chaos: export CHAOS := 1
 chaos: export LINE_RUNS ?= 5000
 chaos: export SIM_RUNS ?= 10000
 chaos: export KILLS ?= 1000
+chaos: export BOOK_ORDERS ?= 100000
+chaos: export HISTORIES ?= 100000
+chaos: export WILD_QUOTES ?= 1000000
 chaos: $(SPECS_STAMP)
 	$(PY) -m pytest -n 2 --dist loadgroup -q trading/tests/test_lines.py \
-		trading/tests/test_simulation.py tests/chaos
+		trading/tests/test_simulation.py tests/chaos portfolio/tests/test_lots.py \
+		marketdata/tests/test_gate.py
+
+soak: SECONDS ?= 1800
+soak: $(DEV_STAMP)
+	$(PY) -m tests.chaos.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+# docs/mutants.md says which may live, and why. What is done already is kept in mutants/.
+mutants: $(DEV_STAMP)
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/mutmut run --max-children 2
+	$(BIN)/mutmut results
 
 # Figures mean something where nothing else runs; docs/benchmarks.md keeps them.
 bench: $(DEV_STAMP) $(PGBENCH_STAMP)
@@ -102,7 +117,7 @@ constraints: $(DEV_STAMP)
 	mv .venv/constraints.new constraints.txt
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov mutants
 	find . -name __pycache__ -type d -not -path './.data/*' -prune -exec rm -rf {} +
 
 $(PY):

@@ -25,6 +25,7 @@ from trading.selectors import (
     orders_rejected_on,
     stuck_orders,
     stuck_submissions,
+    tasks_parked,
 )
 
 Tone = Literal["ok", "warn", "bad"]
@@ -52,6 +53,7 @@ def cards_for(user: User, now: datetime) -> list[Card]:
         ("trading.view_tradinghalt", _kill_switch),
         ("trading.view_order", _orders),
         ("trading.view_submission", _outbox),
+        ("trading.view_parkedtask", _parked),
         ("trading.view_difference", _differences),
         ("trading.view_brokerlink", _lines),
         ("portfolio.view_ledgercheck", _ledger),
@@ -99,6 +101,13 @@ def _outbox(user: User, now: datetime) -> list[Card]:
     url = _list("trading_submission", attention="stuck")
     tone: Tone = "bad" if waiting else "ok"
     return [Card("Outbox", str(waiting), "Not told, or not answered.", url, tone)]
+
+
+def _parked(user: User, now: datetime) -> list[Card]:
+    count = tasks_parked().count()
+    url = _list("trading_parkedtask", released_at__isempty=1)
+    tone: Tone = "bad" if count else "ok"
+    return [Card("Parked work", str(count), "It ended its worker each time.", url, tone)]
 
 
 def _differences(user: User, now: datetime) -> list[Card]:

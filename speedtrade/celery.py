@@ -4,7 +4,7 @@ import logging.config
 import os
 from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
 from celery.signals import setup_logging, task_prerun, worker_ready
 from django.conf import settings
 from django.db import close_old_connections
@@ -12,7 +12,24 @@ from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "speedtrade.settings")
 
-app = Celery("speedtrade")
+
+class HouseTask(Task):
+    """A task whose starts are counted: what ends its worker each time is put aside."""
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        from trading.services.parking import task_started
+
+        if self.request.called_directly:
+            return self.run(*args, **kwargs)
+        queue = (self.request.delivery_info or {}).get("routing_key") or ""
+        named = [*args, kwargs] if kwargs else args
+        with task_started(self.name, named, queue) as may:
+            return self.run(*args, **kwargs) if may else None
+
+
+app = Celery("speedtrade", task_cls=HouseTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)

@@ -216,6 +216,10 @@ CELERY_DB_REUSE_MAX = 1000  # without it Celery closes the connection around eve
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_PUBLISH_RETRY = False  # a lost wake-up costs one sweep; a wait costs a user
 CELERY_TIMEZONE = "UTC"
+TASK_STARTS = 5  # starts without an end, before work that ends its worker is put aside
+TASK_STARTS_KEPT = timedelta(days=7)  # parked work is tried again then, if nobody has looked
+# A periodic duty is not put aside, it rests; a row that ends it is put aside before that.
+TASK_STARTS_PERIODIC, TASK_REST = 2 * TASK_STARTS + 1, timedelta(seconds=15)
 
 # ── who gets in ─────────────────────────────────────────────────────────────
 PASSWORD_HASHERS = [
@@ -573,6 +577,7 @@ SUPPORT_ACTS = [  # and does what these allow; each asks for a reason
     "trading.add_tradinghalt",  # the kill switch
     "trading.change_brokerlink",  # read at the broker now
     "trading.change_difference",  # accept what the broker says
+    "trading.change_parkedtask",  # try it again
     "trading.change_order",  # cancel, give up a lost one
     "trading.change_tradinghalt",  # and back
 ]

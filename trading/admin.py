@@ -21,6 +21,7 @@ from speedtrade.lib.admin import (
 )
 from speedtrade.lib.money import plain
 from trading.admin_links import BrokerLinkAdmin, DifferenceAdmin  # noqa: F401 - registers them
+from trading.admin_parked import ParkedTaskAdmin  # noqa: F401
 from trading.domain.orders import OrderState
 from trading.models import (
     Fill,

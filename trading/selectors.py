@@ -34,7 +34,16 @@ from speedtrade.lib.money import ZERO, times
 from trading.brokers.capabilities import caps_of
 from trading.domain.orders import FINAL_STATES, OPEN_STATES, OrderIntent, OrderState, Side
 from trading.domain.risk import Funds, Limits, Market, Rules, Switches, Venue
-from trading.models import BrokerLink, Difference, Fill, Order, OrderEvent, Submission, TradingHalt
+from trading.models import (
+    BrokerLink,
+    Difference,
+    Fill,
+    Order,
+    OrderEvent,
+    ParkedTask,
+    Submission,
+    TradingHalt,
+)
 
 OPEN_VALUES = [state.value for state in OPEN_STATES]
 FINAL_VALUES = [state.value for state in FINAL_STATES]
@@ -391,6 +400,11 @@ def stuck_orders(*, now: datetime, older_than: timedelta) -> QuerySet[Order]:
 def lost_orders() -> QuerySet[Order]:
     """Orders that were sent and that the broker does not know: their holds stay, a person looks."""
     return Order.objects.filter(state=OrderState.LOST.value)
+
+
+def tasks_parked() -> QuerySet[ParkedTask]:
+    """Work that ended its worker again and again, and that nobody has looked at."""
+    return ParkedTask.objects.filter(released_at__isnull=True)
 
 
 def differences_open() -> QuerySet[Difference]:

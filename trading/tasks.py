@@ -7,6 +7,7 @@ from django.utils import timezone
 from speedtrade.lib.heartbeat import heartbeat
 from trading.services import keys, lost, reconciliation, submissions, syncs
 from trading.services.outbox import LOOK_AFTER, submission_hand_over
+from trading.services.parking import task_started
 
 _PERIOD = settings.LINK_TICK.total_seconds()
 
@@ -22,7 +23,10 @@ def submissions_sweep() -> None:
     """Every few seconds: what was not taken, not answered or lost on the way."""
     heartbeat("worker", timezone.now())
     reconciliation.submissions_sweep(
-        now=timezone.now(), wake=submission_hand_over, recover=submission_recover.delay
+        now=timezone.now(),
+        wake=submission_hand_over,
+        recover=submission_recover.delay,
+        started=lambda pk: task_started(submission_recover.name, (pk,), settings.BROKERS_QUEUE),
     )
 
 

@@ -1,7 +1,9 @@
 """What a quote must be before anybody may trade on it, and how it travels."""
 
 import json
-from dataclasses import replace
+import os
+import random
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -140,6 +142,80 @@ def test_one_wild_field_never_passes_with_a_number_that_is_none(field, value):
     if check_quote(quote, a_quote(), NOW) is None:
         assert value.is_finite()
         assert value >= 0
+
+
+#: What a vendor, a bug or a bad line could put in place of a number.
+WILD = [
+    D(text)
+    for text in [
+        "NaN",
+        "sNaN",
+        "-NaN",
+        "Infinity",
+        "-Infinity",
+        "0",
+        "-0",
+        "-1",
+        "1e-11",
+        "1e400",
+        "1e17",
+        "1e10",
+    ]
+]
+NUMBERS = [field.name for field in fields(Quote) if field.type in {"Decimal", Decimal}]
+
+
+def a_wild_quote(dice: random.Random) -> Quote:
+    """A good quote, a few of its parts replaced by nonsense or by what is only a little off."""
+    changes: dict[str, object] = {}
+    for name in dice.sample(NUMBERS, dice.randint(0, 3)):
+        near = D(dice.randint(-5, 30_000)).scaleb(-dice.randint(0, 12))
+        changes[name] = dice.choice([dice.choice(WILD), near])
+    if dice.random() < 0.2:
+        ago = timedelta(seconds=dice.choice([-86_400, -1, 0, 2, 3, 86_400]))
+        changes["as_of"] = dice.choice([NOW + ago, (NOW + ago).replace(tzinfo=None)])
+    if dice.random() < 0.2:
+        changes["symbol"] = dice.choice(["MSFT", "", "AAPL\x00"])
+    for name in ("bids", "asks"):
+        if dice.random() < 0.3:
+            price = dice.choice([D("99.99"), D("100.01"), dice.choice(WILD)])
+            level = Level(price, dice.choice([D(5), *WILD]))
+            changes[name] = dice.choice([(), (level,), (level, level)])
+    return a_quote(**changes)
+
+
+def wrong_with(quote: Quote) -> str:
+    """What makes it unfit to trade on, worked out apart from the gate; "" for nothing."""
+    numbers = [getattr(quote, name) for name in NUMBERS]
+    levels = [*quote.bids, *quote.asks]
+    numbers += [number for level in levels for number in (level.price, level.size)]
+    if not all(number.is_finite() for number in numbers):
+        return "not a number"
+    if min(quote.bid, quote.ask, quote.last, quote.prev_close) <= 0 or quote.bid > quote.ask:
+        return "no market"
+    if min(quote.bid_size, quote.ask_size, quote.volume, *(one.size for one in levels), D(0)) < 0:
+        return "less than nothing"
+    prices = [one.price for one in quote.bids], [one.price for one in quote.asks]
+    if prices[0] != sorted(set(prices[0]), reverse=True) or prices[1] != sorted(set(prices[1])):
+        return "levels out of order"
+    if quote.symbol != "AAPL" or quote.as_of.tzinfo is None:
+        return "not it"
+    if not NOW <= quote.as_of <= NOW + MAX_CLOCK_SKEW:
+        return "another time"
+    return "" if D(10) <= quote.last <= D(1000) else "a jump"
+
+
+@pytest.mark.fault("F19")
+def test_no_bad_quote_passes_in_any_number_of_messages():
+    """WILD_QUOTES of them, a million in `make chaos`; some good ones pass, or nothing is shown."""
+    before, dice, passed = a_quote(), random.Random(12), 0
+    for number in range(int(os.environ.get("WILD_QUOTES", "20000"))):
+        quote = a_wild_quote(dice)
+        if check_quote(quote, before, NOW) is None:
+            passed += 1
+            assert wrong_with(quote) == "", (number, quote)
+            quote_to_wire(quote)
+    assert passed > 100
 
 
 def test_a_quote_survives_the_wire():

@@ -1,5 +1,6 @@
 """Cash, position, lots and P&L against an independent oracle, over more than 10,000 histories."""
 
+import os
 import random
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -17,7 +18,7 @@ from speedtrade.testing.market import NOON
 from trading.simulation.oracle import Answer, Trade, solve
 
 D = Decimal
-BULK = 10_000
+BULK = int(os.environ.get("HISTORIES", "10000"))
 #: (decimals of a quantity, decimals of a price): together at most eight, so that money is exact.
 GRIDS = [(0, 2), (6, 2), (3, 5), (0, 8), (8, 0), (4, 4)]
 

@@ -79,14 +79,18 @@ class Running:
 
         wait_until(well, START, lambda: f"all is well:\n{''.join(self.lines[-40:])}")
 
-    def child(self, part: str) -> psutil.Process:
-        """The eldest process of this run whose command line holds `part`."""
+    def children(self, part: str) -> list[psutil.Process]:
+        """The processes of this run whose command line holds `part`, the eldest first."""
         found = []
         for process in of_folder(self.folder):
             with contextlib.suppress(psutil.NoSuchProcess):  # a connection's process comes and goes
                 if part in " ".join(process.cmdline()):
                     found.append((process.create_time(), process.pid, process))
-        return min(found)[2]
+        return [process for *_, process in sorted(found)]
+
+    def child(self, part: str) -> psutil.Process:
+        """The eldest process of this run whose command line holds `part`."""
+        return self.children(part)[0]
 
     def database(self, sql: LiteralString, *values: Any) -> Any:
         address = read_json(self.folder / "runtime.json")["DATABASE_URL"]

@@ -34,7 +34,7 @@ from speedtrade.lib.admin import SupportAdmin
 from speedtrade.lib.heartbeat import heartbeat
 from speedtrade.testing import market
 from speedtrade.testing.cast import PASSWORD, account_of, make_superuser, make_user, page_client
-from trading.models import BrokerLink, Difference, Order, OrderEvent, TradingHalt
+from trading.models import BrokerLink, Difference, Order, OrderEvent, ParkedTask, TradingHalt
 from trading.services.halts import trading_halt
 from trading.tests.desk import Desk
 
@@ -106,6 +106,7 @@ def everything(desk: Desk) -> dict[Any, Any]:
         now=desk.now,
     )
     _difference()
+    _parked()
     alert = alert_create(
         user=desk.user, symbol="AAPL", direction="above", price=market.D(150), now=desk.now
     )
@@ -341,6 +342,15 @@ def _difference() -> Difference:
     )
 
 
+def _parked() -> ParkedTask:
+    return ParkedTask.objects.create(
+        task="trading.tasks.submission_recover",
+        arguments="[4711]",
+        queue="brokers",
+        parked_at=timezone.now(),
+    )
+
+
 def _lost() -> Order:
     """An order of an account that can be read, which its broker does not know."""
     order = _order_that_rests()
@@ -353,6 +363,7 @@ ROW_ACTS = [
     (Order, "cancel", _order_that_rests, "order.cancel", {"state": "pending_cancel"}),
     (Order, "release", _lost, "order.release", {"state": "rejected"}),
     (BrokerLink, "read_now", _link, "link.read", {"attempted_at": None}),
+    (ParkedTask, "release", _parked, "task.release", {"queue": "brokers"}),
     (Difference, "accept", _difference, "difference.accept", {"reason": REASON}),
     (Instrument, "halt", Instrument.objects.get, "instrument.halt", {"halt_reason": REASON}),
     (Instrument, "resume", _halted, "instrument.resume", {"halted_at": None}),
@@ -611,6 +622,7 @@ def test_the_index_counts_what_needs_a_person(desk: Desk, support: Client):
     Instrument.objects.update(halted_at=desk.now)
     LedgerCheck.objects.create(ran_at=desk.now, differences=3, details=[])
     _difference()
+    _parked()
     BrokerLink.objects.update(orders_at=None)
     seen = cards(support)
     assert {title: (card.value, card.tone) for title, card in seen.items()} == {
@@ -619,6 +631,7 @@ def test_the_index_counts_what_needs_a_person(desk: Desk, support: Client):
         "Lost orders": ("1", "bad"),
         "Rejected today": ("1", "warn"),
         "Outbox": ("1", "bad"),
+        "Parked work": ("1", "bad"),
         "Differences": ("1", "bad"),
         "Lines down": ("1", "bad"),
         "Ledger check": ("3 differences", "bad"),
@@ -632,6 +645,7 @@ def test_the_index_counts_what_needs_a_person(desk: Desk, support: Client):
         "Lost orders": 1,
         "Rejected today": 1,
         "Outbox": 1,
+        "Parked work": 1,
         "Differences": 1,
     }.items():
         listed = support.get(seen[title].url)

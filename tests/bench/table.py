@@ -115,15 +115,15 @@ def markdown(rows: list[Row]) -> str:
     return "\n".join([*lines, "", *notes])
 
 
-def section_write(heading: str, text: str) -> None:
+def section_write(heading: str, text: str, docs: Path = DOCS) -> None:
     """Replace one section (`## heading` up to the next one) of docs/benchmarks.md, or add it."""
-    before = DOCS.read_text() if DOCS.exists() else PREFACE
+    before = docs.read_text() if docs.exists() else PREFACE
     fresh = f"## {heading}\n\n{text.strip()}\n"
     pattern = re.compile(rf"^## {re.escape(heading)}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
     after, found = pattern.subn(lambda _: fresh + "\n", before)
     if not found:
         after = before.rstrip() + "\n\n" + fresh
-    DOCS.write_text(after.rstrip() + "\n")
+    docs.write_text(after.rstrip() + "\n")
 
 
 PREFACE = """# Benchmarks

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,15 +77,15 @@ class Trader:
         assert status == 200, body
         self.bearer = {"Authorization": f"Bearer {body['access_token']}"}
 
-    def order(self, key: str, port: int | None = None) -> Answer:
+    def order(self, key: str, port: int | None = None, body: Mapping[str, str] = ORDER) -> Answer:
         """Place the order of this key; the same key again is the same order."""
         began = time.monotonic()
         head = {**self.bearer, "Idempotency-Key": key}
-        status, body, headers = call(
-            port or self.ports[0], "POST", "/api/v1/orders", ORDER, headers=head
+        status, told, headers = call(
+            port or self.ports[0], "POST", "/api/v1/orders", body, headers=head
         )
         now = time.monotonic()
-        return Answer(key, status, body, headers, now, now - began)
+        return Answer(key, status, told, headers, now, now - began)
 
     def orders(self) -> list[dict[str, Any]]:
         """All of this user's orders, page after page."""
@@ -139,7 +139,11 @@ class Traffic:
             if self._over.wait(max(0.0, due - time.monotonic())):
                 return
             key = f"{self.trader.name}-{hand}-{number}"
-            self.answers.append(self.trader.order(key, self.port(number)))
+            self.answers.append(self.order(key, self.port(number)))
+
+    def order(self, key: str, port: int | None = None) -> Answer:
+        """What the order of this key came to, this time."""
+        return self.trader.order(key, port)
 
     def more(self, count: int, seconds: float = 120) -> None:
         """Wait for so many more answers."""
@@ -169,7 +173,7 @@ class Traffic:
         ended = {answer.key: answer for answer in self.answers}
         for key, answer in ended.items():
             if answer.status not in {200, 201}:
-                ended[key] = self.trader.order(key)
+                ended[key] = self.order(key)
         return list(ended.values())
 
 

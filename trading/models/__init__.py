@@ -3,6 +3,7 @@ from trading.models.halts import SendTally, TradingHalt
 from trading.models.links import BrokerLink, Difference, DifferenceSighting
 from trading.models.orders import Order, OrderEvent, Submission, SubmissionAction
 from trading.models.paper import PaperFill, PaperOrder
+from trading.models.parked import ParkedTask
 
 __all__ = [
     "BrokerLink",
@@ -13,6 +14,7 @@ __all__ = [
     "OrderEvent",
     "PaperFill",
     "PaperOrder",
+    "ParkedTask",
     "SendTally",
     "Submission",
     "SubmissionAction",

@@ -5,6 +5,7 @@ The database says what there is to do, the broker how it is; `report_apply` does
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from itertools import groupby, islice
 
@@ -43,11 +44,13 @@ def submissions_sweep(
     now: datetime,
     wake: Callable[[int], object],
     recover: Callable[[int], object] | None = None,
+    started: Callable[[int], AbstractContextManager[bool]] = lambda pk: nullcontext(True),
 ) -> int:
     """Find what fell between two stools: wake what nobody took, look up what nobody answered.
 
     The database alone is asked what there is to do; how many submissions were found. What a broker
     out there must be asked goes through `recover`, so that one that hangs keeps nobody waiting.
+    `started` says whether one may be looked up here: it may have ended the sweep time and again.
     """
     waiting = Submission.objects.filter(
         done_at__isnull=True,
@@ -72,7 +75,9 @@ def submissions_sweep(
                 count += 1
             continue
         try:
-            _recover(submission, now)
+            with started(submission.pk) as may:
+                if may:
+                    _recover(submission, now)
         except Exception:
             # One order that cannot be mended must not keep the others from it.
             logger.exception("recover_failed", extra={"submission": submission.pk})

@@ -33,6 +33,7 @@ PARTS = min(10, len(SEEDS))  # tests that the runs are cut into, for several wor
 STEPS = 20
 CONVERGED = 60  # seconds after the last fault
 LOST_AFTER = 90  # and so much more where an order was never found
+CALLS_A_MINUTE = 200  # of one account at Alpaca; here nobody refuses more
 pytestmark = pytest.mark.lives
 
 
@@ -50,7 +51,8 @@ def world() -> Iterator[time_machine.Traveller]:
 def run(user: User, vendor: AlpacaVendor, seed: int, *, folded: bool) -> int:
     """One life; after how many seconds of quiet it had converged. Fails with its story."""
     dice = random.Random(seed)
-    vendor.drift[:], vendor.calls[:] = [], []
+    vendor.drift[:] = []
+    vendor.forget()
     with world() as clock:
         line = Line(user, vendor, clock, dice, folded=folded, read=update)
         with crashing(line.crash):
@@ -68,6 +70,8 @@ def run(user: User, vendor: AlpacaVendor, seed: int, *, folded: bool) -> int:
                 wrong = list(islice(verdict(line), 1))
             lost = Order.objects.filter(brokerage_account=line.account, state="lost").exists()
             wrong = list(verdict(line)) if wrong else []
+            if vendor.busiest() > CALLS_A_MINUTE:
+                wrong.append(f"{vendor.busiest()} calls in one minute")
             if passed > allowed + LOST_AFTER * lost:
                 wrong.append(f"converged after {passed} s, {allowed} were allowed")
         again = f"LINE_SEEDS={seed} .venv/bin/pytest trading/tests/test_lines.py -n0"
@@ -96,13 +100,15 @@ def user(alice: User) -> User:
 def test_whatever_the_line_does_ours_is_the_vendors_truth(
     user: User, vendor: AlpacaVendor, part: int
 ):
-    failed, took = [], Counter[int]()
+    failed, took, busiest = [], Counter[int](), 0
     for seed in SEEDS[part::PARTS]:
         try:
             took[
                 run(user, vendor, seed, folded=seed % 5 != 0 and "LINE_HTTP" not in os.environ)
             ] += 1
+            busiest = max(busiest, vendor.busiest())
         except AssertionError as error:
             failed.append(str(error))
+    print(f"at most {busiest} calls in a minute")
     print(f"converged after so many seconds of quiet: {sorted(took.items())}")
     assert not failed, f"{len(failed)} failed; the first:\n{failed[0]}"

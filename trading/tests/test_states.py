@@ -224,3 +224,27 @@ def test_reports_end_the_same_in_every_order_and_repeated(story: str):
 def test_the_last_report_alone_tells_the_whole_story(story: str):
     start, reports, expected = STORIES[story]
     assert ends(start, [reports[-1]])[0] == expected
+
+
+@pytest.mark.parametrize(
+    "current, some, expected",
+    [
+        (S.SUBMITTING, False, S.NEW),
+        (S.SUBMITTING, True, S.PARTIALLY_FILLED),
+        (S.LOST, True, S.PARTIALLY_FILLED),
+        (S.ACCEPTED, False, S.ACCEPTED),
+        (S.ACCEPTED, True, S.PARTIALLY_FILLED),
+        (S.NEW, True, S.PARTIALLY_FILLED),
+        (S.SUSPENDED, True, S.SUSPENDED),
+        (S.PENDING_CANCEL, True, S.PENDING_CANCEL),
+    ],
+)
+def test_an_order_whose_last_fills_are_on_their_way_waits_for_them(
+    current: OrderState, some: bool, expected: OrderState
+):
+    assert next_state(current, S.FILLED, filled=False, some=some) == expected
+
+
+def test_a_step_that_there_is_not_is_named():
+    with pytest.raises(InvariantBroken, match="an order cannot go from filled to new"):
+        check_transition(S.FILLED, S.NEW)

@@ -118,6 +118,15 @@ class AlpacaVendor:
         if self.enforces_limit and self._minutes[minute] > self.per_minute:
             raise Refused(429, 42910000, "rate limit exceeded")
 
+    def busiest(self) -> int:
+        """The most requests that any account made in any one minute."""
+        return max(self._minutes.values(), default=0)
+
+    def forget(self) -> None:
+        """Begin to count anew."""
+        self._minutes.clear()
+        self.calls[:] = []
+
     def remaining(self) -> int:
         last = getattr(self, "_last", ("", 0))
         return max(self.per_minute - self._minutes[last], 0)

@@ -1,0 +1,378 @@
+"""`make soak`: half an hour of orders on the whole product, while its processes are killed by dice.
+
+Several users trade by the API, each order with its own key; every few seconds a process of a random
+kind gets SIGKILL, and Redis too. Then all is left in peace, and what must hold is looked at, a line
+each. Exit code 1 when something does not.
+"""
+
+import argparse
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from speedtrade.datafolder import PROJECT
+from speedtrade.processes import BROKERS, WEB, WORKER, Process
+from speedtrade.supervisor import MARK
+from speedtrade.testing.product import free_port
+from speedtrade.testing.running import Running
+from speedtrade.testing.waiting import wait_until
+from tests.bench.machine import machine_lines
+from tests.bench.table import section_write
+from tests.chaos.memory import Memory, tree
+from tests.chaos.traffic import NO_ANSWER, Answer, Trader, Traffic, ready
+
+DOCS = PROJECT / "docs" / "reliability.md"
+FULL = 1800  # seconds from which a run counts, and is written down
+TRADERS, RATE, HANDS = 8, 20.0, 2
+SETTLED = 300  # seconds in which the backlog is worked off, once nobody kills any more
+OLD = 60  # seconds that no row of the outbox may wait, at the end
+PAUSE = (4.0, 14.0)  # seconds between two kills
+#: What is killed: the words of its command line, and how often it is chosen.
+VICTIMS = {
+    "web": ("speedtrade.web", 3),
+    "worker": ("--concurrency=2", 3),
+    "brokers": ("--queues=brokers", 1),
+    "feed": ("run_feed", 2),
+    "venue": ("run_brokers", 3),
+    "beat": ("speedtrade beat", 1),
+    "redis": ("valkey-server", 2),
+}
+#: Of these there is only one, so that nothing of theirs would live long enough to be measured.
+SPARED_AT_THE_END = {"feed", "venue", "beat"}
+SETTINGS = {
+    "SPEEDTRADE_ENV": "development",
+    "LOG_LEVEL": "WARNING",
+    "WEB_DRAIN_SECONDS": "2",
+    "RATE_ORDERS_PER_USER": "1000/second",  # what is asked here is not how many one may send
+    "RATE_API_PER_USER": "1000/second",
+    "RISK_MAX_OPEN_ORDERS": "100000",
+}
+
+
+class Hand(Traffic):
+    """Buys two, sells one, small market orders; logs in again when its token has run out."""
+
+    def order(self, key: str, port: int | None = None) -> Answer:
+        side = "sell" if int(key.rpartition("-")[2]) % 3 == 2 else "buy"
+        body = {
+            "symbol": "AAPL",
+            "asset_type": "stock",
+            "side": side,
+            "order_type": "market",
+            "qty": "0.1",
+            "time_in_force": "gtc",
+        }
+        answer = self.trader.order(key, port, body)
+        if answer.status == 401:
+            with suppress(AssertionError):  # nobody answers: the next one tries again
+                self.trader.login()
+            answer = self.trader.order(key, port, body)
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table."""
+
+    name: str
+    value: str
+    goal: str
+    kept: bool
+
+    def line(self) -> str:
+        return f"| {self.name} | {self.value} | {self.goal} | {'kept' if self.kept else 'MISSED'} |"
+
+
+@dataclass
+class Killer:
+    """Ends a process of the house now and then, in a thread of its own, until `over`."""
+
+    house: Running
+    dice: random.Random
+    seconds: float
+    spared: set[int]
+    over: threading.Event = field(default_factory=threading.Event)
+    kills: Counter[str] = field(default_factory=Counter)
+
+    def run(self) -> None:
+        began = time.monotonic()
+        while not self.over.wait(self.dice.uniform(*PAUSE)):
+            at = time.monotonic() - began
+            names = list(VICTIMS)
+            name = self.dice.choices(names, [VICTIMS[one][1] for one in names])[0]
+            if at > self.seconds * 2 / 3 and name in SPARED_AT_THE_END:
+                continue
+            victim = self._victim(VICTIMS[name][0])
+            if victim is not None:
+                with suppress(psutil.NoSuchProcess):
+                    victim.kill()
+                    self.kills[name] += 1
+                    print(f"{at:6.0f} s  kill {name} ({victim.pid})", flush=True)
+
+    def _victim(self, part: str) -> psutil.Process | None:
+        """The process of this kind, or one of its pool; None where it is starting just now."""
+        found = [one for one in self.house.children(part) if one.pid not in self.spared]
+        return self.dice.choice(found) if found else None
+
+
+@contextmanager
+def beside(house: Running, process: Process, folder: Path, port: int) -> Iterator[int]:
+    """One more process of a kind, which nobody kills: its memory is what is measured."""
+    values = {"bind": "127.0.0.1", "port": str(port), "folder": str(folder)}
+    argv = [part.replace("brokers@%h", "more-brokers@%h") for part in process.command(values)]
+    if process is WORKER:
+        argv.append("--hostname=more@%h")
+    with (folder / f"more-{process.name}.log").open("ab") as log:
+        running = subprocess.Popen(
+            [sys.executable, *argv[1:]],
+            cwd=PROJECT,
+            env=house.environment | {MARK: str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            yield running.pid
+        finally:
+            running.terminate()
+            try:
+                running.wait(30)
+            except subprocess.TimeoutExpired:
+                running.kill()
+                running.wait()
+
+
+def run(folder: Path, seconds: float, seed: int) -> list[Figure]:
+    """Start everything, trade and kill for so long, wait for quiet, and look."""
+    house = Running(folder, free_port(), **SETTINGS)
+    try:
+        house.until(r"ready after|it serves, but")
+        house.until_well()
+        with ExitStack() as more:
+            port = free_port()
+            kept = {
+                process.name: more.enter_context(beside(house, process, folder, port))
+                for process in (WEB, WORKER, BROKERS)
+            }
+            wait_until(lambda: ready(port), 60, "the second web process is ready")
+            traders = [Trader(f"soak-{n}", house.port, port) for n in range(TRADERS)]
+            spared = {one.pid for pid in kept.values() for one in tree(pid)}
+            killer = Killer(house, random.Random(seed), seconds, spared)
+            return _measured(killer, traders, Memory(folder, seconds, kept))
+    finally:
+        house.process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            house.process.wait(60)
+        house.end()
+
+
+def _measured(killer: Killer, traders: list[Trader], memory: Memory) -> list[Figure]:
+    house = killer.house
+    threads = [threading.Thread(target=one, daemon=True) for one in (killer.run, memory.run)]
+    with ExitStack() as hands:
+        traffic = [hands.enter_context(Hand(trader, RATE / TRADERS, HANDS)) for trader in traders]
+        for thread in threads:
+            thread.start()
+        time.sleep(killer.seconds)  # the length of the run is the point of it
+        killer.over.set()
+        memory.over.set()
+    for thread in threads:
+        thread.join(30)
+    house.until_well()
+    ended = [list(_ended(one)) for one in traffic]
+    return [
+        Figure("orders asked for", f"{sum(len(t.answers) for t in traffic)}", "–", True),
+        Figure("kills", ", ".join(f"{n} {k}" for k, n in killer.kills.most_common()), "–", True),
+        *_books(house, traders, traffic, ended),
+        *(Figure(*row) for row in memory.rows()),
+    ]
+
+
+def _ended(hand: Hand) -> Iterator[Answer]:
+    """What each key came to: what nobody answered is asked again, as a client would."""
+    for answer in hand.answers:
+        again = answer.status == NO_ANSWER or answer.status >= 500 or answer.status == 401
+        yield hand.order(answer.key) if again else answer
+
+
+def _books(
+    house: Running, traders: list[Trader], traffic: list[Hand], ended: list[list[Answer]]
+) -> Iterator[Figure]:
+    """Every order that was answered is there once, here and at the venue, and all adds up."""
+    began = time.monotonic()
+    with suppress(AssertionError):
+        wait_until(lambda: not _open(house), SETTLED, "all is told")
+    left = _open(house)
+    if left:
+        print(_words(house), flush=True)
+    yield Figure(
+        "quiet after the last order",
+        f"{time.monotonic() - began:.0f} s, {left} left open",
+        f"≤ {SETTLED} s, 0",
+        not left,
+    )
+    statuses = Counter(answer.status for hand in traffic for answer in hand.answers)
+    told = ", ".join(f"{n} × {status}" for status, n in statuses.most_common())
+    yield Figure("answers (0: none)", told, "–", True)
+    final = [answer for answers in ended for answer in answers if answer.status in {200, 201}]
+    bad = [a for answers in ended for a in answers if a.status == NO_ANSWER or a.status >= 500]
+    yield Figure("without an answer when asked again", str(len(bad)), "0", not bad)
+    first = {a.key: a.body["id"] for hand in traffic for a in hand.answers if a.status == 201}
+    ids = {answer.key: answer.body["id"] for answer in final}
+    moved = [key for key in first if ids.get(key) != first[key]]
+    doubled = len(ids) - len(set(ids.values()))
+    listed = Counter(order["id"] for trader in traders for order in trader.orders())
+    lost = set(ids.values()) - listed.keys()
+    stray = listed.keys() - set(ids.values())
+    kept = not (lost or moved or doubled or stray)
+    yield Figure(
+        "orders answered",
+        f"{len(ids)}; {len(lost)} lost, {doubled} doubled, {len(stray)} of no key",
+        "each there once",
+        kept and bool(ids),
+    )
+    yield from _venue(house)
+    yield from _old(house)
+    yield _ledger(house)
+
+
+def _open(house: Running) -> int:
+    """What has not come to its end: submissions, and orders here and at the venue."""
+    found = house.database(
+        "SELECT (SELECT count(*) FROM trading_submission WHERE done_at IS NULL)"
+        " + (SELECT count(*) FROM trading_order WHERE closed_at IS NULL)"
+    )
+    return int(found[0])
+
+
+def _words(house: Running) -> str:
+    """How what is left stands, for whoever must find out why."""
+    rows = house.database(
+        "SELECT string_agg(concat_ws(' ', o.id, o.state, o.updated_at, s.claimed_at, s.done_at,"
+        " s.attempts, s.sends, s.last_error), E'\\n') FROM trading_order o"
+        " JOIN trading_submission s ON s.order_id = o.id WHERE o.closed_at IS NULL"
+    )
+    return f"{rows[0]}\n{''.join(house.lines[-80:])}"
+
+
+def _venue(house: Running) -> Iterator[Figure]:
+    ours = house.database(
+        "SELECT count(*), count(*) FILTER (WHERE n = 0 AND sent), count(*) FILTER (WHERE n > 1)"
+        " FROM (SELECT o.id, o.submitted_at IS NOT NULL AND o.reject_code = '' AS sent,"
+        " (SELECT count(*) FROM trading_paperorder p"
+        " WHERE p.client_order_id = o.client_order_id) AS n FROM trading_order o) AS counted"
+    )
+    stray = house.database(
+        "SELECT count(*) FROM trading_paperorder p WHERE NOT EXISTS (SELECT FROM trading_order o"
+        " WHERE o.client_order_id = p.client_order_id)"
+    )[0]
+    missing, doubled = ours[1:]
+    yield Figure(
+        "at the venue",
+        f"{missing} missing, {doubled} doubled, {stray} not ours",
+        "0, 0, 0",
+        not (missing or doubled or stray),
+    )
+    fills = house.database(
+        "SELECT (SELECT count(*) FROM trading_fill), (SELECT count(*) FROM trading_paperfill),"
+        " (SELECT coalesce(sum(qty), 0) FROM trading_fill)"
+        " - (SELECT coalesce(sum(qty), 0) FROM trading_paperfill)"
+    )
+    yield Figure(
+        "fills, here and at the venue",
+        f"{fills[0]} and {fills[1]}",
+        "the same",
+        fills[0] == fills[1] and not fills[2],
+    )
+
+
+def _old(house: Running) -> Iterator[Figure]:
+    old = house.database(
+        "SELECT count(*) FROM trading_submission WHERE done_at IS NULL"
+        " AND created_at < now() - make_interval(secs => %s)",
+        OLD,
+    )[0]
+    parked = house.database("SELECT count(*) FROM trading_parkedtask")[0]
+    flying = house.database(
+        "SELECT count(*) FROM trading_order WHERE state IN ('pending', 'submitting', 'lost')"
+    )[0]
+    yield Figure(f"outbox rows older than {OLD} s", str(old), "0", not old)
+    yield Figure(
+        "orders in flight, lost; work put aside",
+        f"{flying}; {parked}",
+        "0; 0",
+        not flying and not parked,
+    )
+    queued = _queued(house)
+    yield Figure("tasks that wait at the end", str(queued), "≤ 20", queued <= 20)
+
+
+def _queued(house: Running) -> int:
+    import redis
+
+    from speedtrade.env import read_json
+
+    client = redis.Redis.from_url(read_json(house.folder / "runtime.json")["REDIS_URL"])
+    return sum(int(client.llen(f"st:celery:{name}")) for name in ("celery", "brokers"))  # type: ignore[arg-type]
+
+
+def _ledger(house: Running) -> Figure:
+    began = time.monotonic()
+    checked = subprocess.run(
+        [sys.executable, "manage.py", "check_ledger"],
+        cwd=PROJECT,
+        env=house.environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    if checked.returncode:
+        print(checked.stdout + checked.stderr, flush=True)
+    words = "0 differences" if not checked.returncode else f"{checked.stdout[-200:]}".strip()
+    took = f", in {time.monotonic() - began:.0f} s"
+    return Figure("check_ledger", words + took, "0 differences", not checked.returncode)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=FULL)
+    parser.add_argument("--seed", type=int, default=None, help="of the kills")
+    asked = parser.parse_args()
+    seed = random.SystemRandom().randrange(10**6) if asked.seed is None else asked.seed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # all that runs ends with us
+    print(f"seed {seed}, {asked.seconds:.0f} s", flush=True)
+    with tempfile.TemporaryDirectory(prefix="speedtrade-soak-") as name:
+        folder = Path(name)
+        folder.chmod(0o700)
+        figures = run(folder, asked.seconds, seed)
+    table = "\n".join(
+        ["| figure | measured | goal | |", "|---|---|---|---|", *(one.line() for one in figures)]
+    )
+    kept = all(figure.kept for figure in figures)
+    print(f"{table}\n{'everything held' if kept else 'SOMETHING BROKE'}", flush=True)
+    if asked.seconds >= FULL:
+        words = f"{machine_lines()}\n- {asked.seconds:.0f} s, seed {seed}"
+        section_write("The soak", f"{ABOUT}\n\n{words}\n\n{table}", DOCS)
+    return 0 if kept else 1
+
+
+ABOUT = """`make soak` writes this table. Eight users trade by the API, 20 orders a second, over two
+web processes, while every nine seconds or so a process of a random kind gets SIGKILL. Memory is
+that of processes that have lived for a minute and a half: its median in the first third against
+that in the last one. Nobody kills one web process, one worker and one of the brokers' workers, so
+that there are such; feed, venue and beat, of which there is one each, are spared in the last third.
+"""
+
+if __name__ == "__main__":
+    sys.exit(main())
