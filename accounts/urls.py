@@ -13,6 +13,7 @@ urlpatterns = [
     path("settings", settings_views.settings_page, name="settings"),
     path("settings/profile", settings_views.profile_change, name="profile"),
     path("settings/trading", settings_views.trading, name="trading"),
+    path("settings/limits", settings_views.limits, name="limits"),
     path("settings/appearance", settings_views.appearance, name="appearance"),
     path("settings/columns/<str:table>", settings_views.columns, name="columns"),
     path("settings/security", settings_views.security, name="security"),

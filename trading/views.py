@@ -14,8 +14,9 @@ from trading import panels
 from trading.desks import Desk, desk_get, desk_of
 from trading.forms import TicketForm
 from trading.marks import marks_of
-from trading.reviews import Review, review_make, review_read
-from trading.services.reviews import review_confirm
+from trading.reviews import Review, review_read
+from trading.services.orders import KeyReused
+from trading.services.reviews import review_confirm, review_or_place
 
 
 # ── the ticket ───────────────────────────────────────────────────────────────
@@ -40,15 +41,26 @@ def estimate(request: UserRequest, symbol: str) -> HttpResponse:
 
 
 @require_POST
-def review(request: UserRequest, symbol: str) -> HttpResponse:
-    """POST the ticket: the review with its token, or 422 with the ticket and what to change."""
-    desk = _desk(request, symbol)
-    form = TicketForm(request.POST)
+def review(request: UserRequest, symbol: str) -> HttpResponseBase:
+    """POST the ticket: the review with its token, or 422 with the ticket and what to change.
+
+    303 to the order where its owner wants no review of one so small.
+    """
+    desk, form = _desk(request, symbol), TicketForm(request.POST)
     try:
-        reviewed = review_make(desk=desk, intent=form.intent(desk.instrument))
+        intent = form.intent(desk.instrument)
+        done = review_or_place(
+            desk=desk, intent=intent, key=form.key, user=request.user, now=desk.now
+        )
+    except RateLimited:
+        raise
+    except KeyReused:
+        return _ticket(request, desk, form.renewed(), status=422)
     except DomainError as error:
         return _ticket(request, desk, form.with_refusal(error), status=422)
-    return _ticket(request, desk, form, review=reviewed)
+    if isinstance(done, Review):
+        return _ticket(request, desk, form, review=done)
+    return see_other(request, "trading:order", done.pk)
 
 
 @require_POST

@@ -9,6 +9,8 @@ from django.core.validators import MinLengthValidator
 from django.db import models
 from django.db.models.functions import Lower
 
+from speedtrade.lib.fields import MoneyField
+
 NAME_TAKEN = "This name is taken."
 EMAIL_TAKEN = "This e-mail address has an account already."
 USERNAME_MIN, USERNAME_MAX = 3, 30
@@ -64,6 +66,8 @@ class User(AbstractUser):
     paused = models.BooleanField("pause live prices", default=False)
     shortcuts = models.BooleanField("single-key shortcuts", default=True)
     order_unit = models.CharField(max_length=8, choices=OrderUnit.choices, default=OrderUnit.SHARES)
+    # A paper order worth less than this is placed without a review; 0: each one is reviewed.
+    review_below = MoneyField(default=0)
     order_type = models.CharField("last order type", max_length=16, default="market")
     indicators = models.JSONField("lines on the price chart", default=list, blank=True)
     columns = models.JSONField("columns of tables", default=dict, blank=True)
@@ -78,6 +82,9 @@ class User(AbstractUser):
             ),
             models.UniqueConstraint(
                 Lower("username"), name="user_name_unique", violation_error_message=NAME_TAKEN
+            ),
+            models.CheckConstraint(
+                condition=models.Q(review_below__gte=0), name="user_review_not_below"
             ),
         ]
 

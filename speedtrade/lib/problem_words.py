@@ -81,8 +81,14 @@ MEANINGS: dict[str, Meaning] = {
     "qty_off_grid": Meaning("Each symbol is traded in steps, such as 1 or 0.0001.", "order"),
     "qty_too_small": Meaning("Each symbol has a least quantity or a least value.", "order"),
     "price_off_grid": Meaning("Prices of a symbol move in ticks, such as one cent.", "order"),
-    "order_notional_limit": Meaning("It guards against one zero too many.", "order"),
-    "day_notional_limit": Meaning("What you may ask for in one day has an upper limit.", "order"),
+    "order_notional_limit": Meaning(
+        "It guards against one zero too many. The house has a limit, and you may set a lower one.",
+        "order",
+    ),
+    "day_notional_limit": Meaning(
+        "What you may ask for in one day has an upper limit: the house's, or your own lower one.",
+        "order",
+    ),
     "price_collar": Meaning(
         "A limit far beyond the market is nearly always a slip, so it is refused.", "order"
     ),

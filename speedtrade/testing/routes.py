@@ -124,6 +124,10 @@ ROUTES: dict[str, list[Case]] = {
         page("/settings/profile", POST=422),
         page("/settings/profile", {"POST": {"email": "n@example.com"}}, POST=302),
     ],
+    "settings/limits": [
+        page("/settings/limits", {"POST": {"order_cap": "much"}}, POST=422),
+        page("/settings/limits", {"POST": {"order_cap": "250"}}, POST=303),
+    ],
     "settings/trading": [
         page("/settings/trading", GET=200, POST=422),
         page("/settings/trading", {"POST": {"order_unit": "dollars"}}, GET=200, POST=303),

@@ -89,7 +89,8 @@ function step(input, ticks) {
 const LETTERS = {
   b: () => choose("buy"),
   s: () => choose("sell"),
-  r: () => press(ticket()?.querySelector("form:not([data-place]) .submit:enabled")),
+  // No single key places an order: where the ticket skips the review, r does nothing.
+  r: () => press(ticket()?.querySelector("form:not([data-place], [data-at-once]) .submit:enabled")),
 };
 
 function press(button) {

@@ -12,6 +12,7 @@ from speedtrade.templatetags.ui import icon
 from trading import words
 from trading.domain.orders import OrderState
 from trading.models import Fill, Order
+from trading.reviews import skips_reviews
 from trading.selectors import average_price
 
 register = template.Library()
@@ -24,6 +25,7 @@ register.filter("short_name", words.short_name)
 register.filter("average_price", average_price)
 register.filter("filled_of", words.filled_words)
 register.filter("plain", plain)
+register.filter("skips_reviews", skips_reviews)
 
 
 @register.simple_tag
