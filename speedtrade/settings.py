@@ -338,6 +338,7 @@ STATIC_JOINED: dict[str, tuple[list[str], str]] = {
             "pulse.js",
             "watchlist.js",
             "panel.js",
+            "standing.js",
             "keys.js",
         ],
         "",

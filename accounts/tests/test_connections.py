@@ -405,7 +405,7 @@ def test_every_change_is_published(alice, bob, monkeypatch, django_capture_on_co
     for number, step in enumerate(steps, start=2):
         with django_capture_on_commit_callbacks(execute=True):
             step()
-        assert sent == [(alice.pk, "account", account.pk)] * number
+        assert sent == [(live.user_group(alice.pk), "account", account.pk)] * number
 
 
 # ── the owner's own limits ───────────────────────────────────────────────────

@@ -61,10 +61,10 @@ VISITS: dict[str, tuple[Visit, ...]] = {
     "no_orders": (
         Visit("mixed", "/markets/HYG", "No orders here for now."),
         Visit("frozen", "/markets/AAPL", "No orders here for now."),
-        Visit("mixed", "/markets/AAPL", "No orders here for now.", "trading_paused"),
+        Visit("mixed", "/markets/AAPL", "No orders here for now.", "trading_halted"),
     ),
     "maintenance": (
-        Visit("mixed", "/dashboard", "Trading is paused: A drill.", "trading_paused"),
-        Visit("empty", "/settings", "cancels still work", "trading_paused"),
+        Visit("mixed", "/dashboard", "Trading is halted: A drill.", "trading_halted"),
+        Visit("empty", "/settings", "cancels still work", "trading_halted"),
     ),
 }

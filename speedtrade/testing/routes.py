@@ -341,6 +341,7 @@ ROUTES: dict[str, list[Case]] = {
     "markets/<str:symbol>/review": [page("/markets/AAPL/review", POST=422)],
     "markets/<str:symbol>/mine": [page("/markets/AAPL/mine", GET=200)],
     "markets/<str:symbol>/marks": [page("/markets/AAPL/marks", GET=200)],
+    "standing": [page("/standing?symbol=AAPL", GET=200)],
     "orders": [page("/orders", GET=200)],
     "orders/place": [page("/orders/place", POST=400)],
     "orders/<int:order_id>": [page("/orders/{order}", GET=mine(200))],

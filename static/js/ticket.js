@@ -65,8 +65,9 @@ document.addEventListener("focusin", (event) => {
 });
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.target !== ticket()) return;
+  const asked = !event.detail.requestConfig?.triggeringEvent?.type.startsWith("st:"); // somebody did
   if (reviewed()) since = performance.now();
-  else if (document.activeElement === document.body) document.getElementById("id_amount")?.focus({ preventScroll: true });
+  else if (asked && document.activeElement === document.body) document.getElementById("id_amount")?.focus({ preventScroll: true });
 });
 document.addEventListener("click", (event) => {
   const place = event.target.closest?.("[data-place] .submit");

@@ -109,7 +109,7 @@ def _at(person: Person, folder: Path, moment: datetime) -> Iterator[None]:
 
 # ── the house ────────────────────────────────────────────────────────────────
 @contextmanager
-def trading_paused(person: Person, folder: Path) -> Iterator[None]:
+def trading_halted(person: Person, folder: Path) -> Iterator[None]:
     """The kill switch is on."""
     _manage(folder, "halt_trading")
     try:
@@ -141,6 +141,6 @@ LEVERS: dict[str, Lever] = {
         before_the_open,
         after_the_close,
         at_night,
-        trading_paused,
+        trading_halted,
     )
 }

@@ -7,13 +7,16 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts.models import BrokerageAccount
+from marketdata.models import Instrument
 from speedtrade.lib.money import plain
 from speedtrade.templatetags.ui import icon
 from trading import words
 from trading.domain.orders import OrderState
-from trading.models import Fill, Order
+from trading.models import Fill, Order, TradingHalt
 from trading.reviews import skips_reviews
 from trading.selectors import average_price
+from trading.standing import standing_of
 
 register = template.Library()
 NOT_CANCELABLE = frozenset({OrderState.PENDING_CANCEL, OrderState.PENDING_REPLACE, OrderState.LOST})
@@ -33,6 +36,14 @@ def order_status(order: Order) -> SafeString:
     """The status of an order as icon, words and colour."""
     said = words.status_words(order)
     return format_html('<span class="pill {}">{}{}</span>', said.css, icon(said.icon), said.text)
+
+
+@register.simple_tag
+def standing_mark(
+    halt: TradingHalt | None, account: BrokerageAccount | None, instrument: Instrument | None
+) -> str:
+    """What decides whether a page takes orders, in one word: another one means something else."""
+    return standing_of(halt or None, account or None, instrument or None)
 
 
 @register.filter
