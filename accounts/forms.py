@@ -190,6 +190,19 @@ class AppearanceForm(PreferencesForm):
     )
 
 
+class NotificationsForm(PreferencesForm):
+    toast_fills = forms.BooleanField(label="Fills, whole and in part", required=False)
+    toast_ends = forms.BooleanField(
+        label="Orders that end otherwise: canceled, rejected, expired", required=False
+    )
+    toast_alerts = forms.BooleanField(label="Price alerts", required=False)
+    toast_connection = forms.BooleanField(
+        label="Live prices that stop and come back",
+        help_text="Without it the dot beside the search is all that shows it.",
+        required=False,
+    )
+
+
 class CloseForm(HouseForm):
     username = forms.CharField(
         label="Your name, to be sure",

@@ -1,4 +1,4 @@
-"""The settings: five pages, each with its forms, and each whole without JavaScript."""
+"""The settings: six pages, each with its forms, and each whole without JavaScript."""
 
 from typing import Any
 
@@ -18,6 +18,7 @@ from accounts.forms import (
     CloseForm,
     HouseForm,
     LimitsForm,
+    NotificationsForm,
     PasswordForm,
     PreferencesForm,
     ProfileForm,
@@ -97,6 +98,12 @@ def limits(request: HttpRequest) -> HttpResponseBase:
 def appearance(request: HttpRequest) -> HttpResponseBase:
     """GET; POST `theme`, `palette`, `density`, `flashes`, `paused`, `shortcuts`."""
     return _preferences(request, "appearance", AppearanceForm)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def notifications(request: HttpRequest) -> HttpResponseBase:
+    """GET; POST `toast_fills`, `toast_ends`, `toast_alerts`, `toast_connection`."""
+    return _preferences(request, "notifications", NotificationsForm)
 
 
 def _preferences(

@@ -15,6 +15,7 @@ urlpatterns = [
     path("settings/trading", settings_views.trading, name="trading"),
     path("settings/limits", settings_views.limits, name="limits"),
     path("settings/appearance", settings_views.appearance, name="appearance"),
+    path("settings/notifications", settings_views.notifications, name="notifications"),
     path("settings/columns/<str:table>", settings_views.columns, name="columns"),
     path("settings/security", settings_views.security, name="security"),
     path("settings/password", settings_views.password_change, name="password"),

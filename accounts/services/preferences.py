@@ -28,6 +28,10 @@ def user_preferences_change(
     shortcuts: bool | None = None,
     order_unit: str | None = None,
     review_below: Decimal | None = None,
+    toast_fills: bool | None = None,
+    toast_ends: bool | None = None,
+    toast_alerts: bool | None = None,
+    toast_connection: bool | None = None,
     now: datetime,
 ) -> User:
     """Keep new preferences; raises InvalidInput with every choice that does not exist.
@@ -44,6 +48,10 @@ def user_preferences_change(
         "shortcuts": shortcuts,
         "order_unit": order_unit,
         "review_below": review_below,
+        "toast_fills": toast_fills,
+        "toast_ends": toast_ends,
+        "toast_alerts": toast_alerts,
+        "toast_connection": toast_connection,
     }
     changes = {name: value for name, value in given.items() if value is not None}
     errors = [

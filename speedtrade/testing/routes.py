@@ -136,6 +136,7 @@ ROUTES: dict[str, list[Case]] = {
         page("/settings/appearance", GET=200, POST=422),
         page("/settings/appearance", {"POST": {"theme": "dark"}}, GET=200, POST=303),
     ],
+    "settings/notifications": [page("/settings/notifications", GET=200, POST=303)],
     "settings/columns/<str:table>": [
         page("/settings/columns/holdings", POST=303),
         page("/settings/columns/holdings", {"POST": {"column": "nonsense"}}, POST=400),
