@@ -188,6 +188,7 @@ class BrokerageAccountAdmin(SupportAdmin):
         "status",
         "status_reason",
         "is_default",
+        "order_cap",
         "day_cap",
         "stopped_at",
         "connected_at",

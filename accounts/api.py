@@ -31,7 +31,6 @@ from accounts.serializers import (
 )
 from accounts.services.accounts import (
     account_change,
-    account_day_cap,
     account_resume,
     account_stop,
 )
@@ -41,6 +40,7 @@ from accounts.services.connections import (
     account_reconnect,
     account_test,
 )
+from accounts.services.limits import Caps, account_limits_change
 from accounts.services.logins import login_check
 from accounts.services.users import user_register
 from accounts.tokens import TokenPair, tokens_issue, tokens_revoke, tokens_rotate
@@ -169,14 +169,17 @@ class AccountView(APIView):
         responses={200: AccountSerializer} | problems(400, 401, 404, 409),
     )
     def patch(self, request: Request, account_id: int) -> Response:
-        """Name an account, cap its day or make it the default; the rest is not for writing."""
+        """Name an account, limit it or make it the default. Raising a limit takes the password."""
         account = _account(request, account_id)
         given = _valid(AccountChangeSerializer, request.data)
+        password = given.pop("password")
+        caps: Caps = {name: given.pop(name) for name in ("order_cap", "day_cap") if name in given}
         with transaction.atomic():
-            if "day_cap" in given:
-                account_day_cap(
+            if caps:
+                account_limits_change(
                     account=account,
-                    day_cap=given.pop("day_cap"),
+                    caps=caps,
+                    password=password,
                     actor=user_of(request),
                     now=timezone.now(),
                 )

@@ -1,6 +1,5 @@
 """Forms of broker accounts. What was typed as a key is never put into a page again."""
 
-from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -11,7 +10,6 @@ from accounts.keys import BrokerKey
 from accounts.models import BrokerageAccount, BrokerKind, Mode
 from accounts.services.accounts import LABEL_MAX
 from accounts.services.offers import KEY_MAX, LIVE_WORD, SECRET_MAX
-from speedtrade.lib.money import NotANumber, parse_decimal, plain
 
 
 def _typed(**more: Any) -> dict[str, Any]:
@@ -85,27 +83,10 @@ class ConnectForm(KeyForm):
 
 
 class AccountForm(HouseForm):
-    """Name and cap of an account."""
+    """The name of an account; `accounts.forms.LimitsForm` has its limits."""
 
     label = forms.CharField(label="Name", max_length=LABEL_MAX, widget=forms.TextInput(_typed()))
-    day_cap = forms.CharField(
-        label="Orders of a day come to at most",
-        max_length=40,
-        required=False,
-        help_text="In the money of the account. Beyond it new orders are refused until tomorrow.",
-        widget=forms.TextInput(_typed(inputmode="decimal")),
-    )
 
     @classmethod
     def of(cls, account: BrokerageAccount) -> "AccountForm":
-        cap = "" if account.day_cap is None else plain(account.day_cap)
-        return cls(initial={"label": account.label, "day_cap": cap})
-
-    def clean_day_cap(self) -> Decimal | None:
-        text = self.cleaned_data["day_cap"].strip().replace(",", "").removeprefix("$")
-        if not text:
-            return None
-        try:
-            return parse_decimal(text)
-        except NotANumber as error:
-            raise forms.ValidationError(str(error)) from error
+        return cls(initial={"label": account.label})

@@ -17,7 +17,6 @@ from accounts.requests import account_choose, accounts_mine, user_of
 from accounts.selectors import account_for_user
 from accounts.services.accounts import (
     account_change,
-    account_day_cap,
     account_resume,
     account_stop,
 )
@@ -137,19 +136,12 @@ def disconnect(request: HttpRequest, account_id: int) -> HttpResponseBase:
 
 @require_POST
 def change(request: HttpRequest, account_id: int) -> HttpResponseBase:
-    """POST `label`, `day_cap`: back to the account, or 422 with it."""
+    """POST `label`: back to the account, or 422 with it."""
     account = account_for_user(user=user_of(request), account_id=account_id)
     form = AccountForm(request.POST)
     if form.is_valid():
-        given = form.cleaned_data
         try:
-            account_day_cap(
-                account=account,
-                day_cap=given["day_cap"],
-                actor=user_of(request),
-                now=timezone.now(),
-            )
-            account_change(account=account, label=given["label"])
+            account_change(account=account, label=form.cleaned_data["label"])
         except DomainError as error:
             form.with_error(error)
         else:

@@ -6,6 +6,7 @@ from typing import Any
 from accounts.models import AuditEvent, User
 from accounts.selectors import accounts_of
 from accounts.services.exports import register_export
+from speedtrade.lib.money import plain
 from speedtrade.lib.times import rfc3339
 
 PREFERENCES = (
@@ -15,6 +16,10 @@ PREFERENCES = (
     "flashes",
     "paused",
     "shortcuts",
+    "toast_fills",
+    "toast_ends",
+    "toast_alerts",
+    "toast_connection",
     "order_unit",
     "order_type",
     "indicators",
@@ -34,7 +39,10 @@ def profile(user: User) -> Iterator[dict[str, Any]]:
         "username": user.username,
         "email": user.email,
         "created_at": rfc3339(user.date_joined),
-        "preferences": {name: getattr(user, name) for name in PREFERENCES},
+        "preferences": {
+            **{name: getattr(user, name) for name in PREFERENCES},
+            "review_below": plain(user.review_below),
+        },
     }
 
 
@@ -49,6 +57,8 @@ def accounts(user: User) -> Iterator[dict[str, Any]]:
             "currency": row.currency,
             "status": row.status,
             "status_reason": row.status_reason,
+            "order_cap": None if row.order_cap is None else plain(row.order_cap),
+            "day_cap": None if row.day_cap is None else plain(row.day_cap),
             "created_at": rfc3339(row.created_at),
         }
 

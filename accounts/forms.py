@@ -3,13 +3,16 @@
 Passwords are not stripped: one is what was typed, blanks and all.
 """
 
+from decimal import Decimal
 from typing import Any, Self
 
 from django import forms
 
-from accounts.models import Density, OrderUnit, Palette, Theme, User
+from accounts.models import BrokerageAccount, Density, OrderUnit, Palette, Theme, User
 from accounts.models.users import USERNAME_MAX
 from speedtrade.lib.errors import DomainError
+from speedtrade.lib.forms import number_text
+from speedtrade.lib.money import NotANumber, parse_decimal, plain
 
 
 def _text(autocomplete: str, **more: Any) -> dict[str, Any]:
@@ -28,6 +31,24 @@ class HouseForm(forms.Form):
         if not error.errors:
             self.add_error(None, forms.ValidationError(error.detail, code=error.code))
         return self
+
+
+class AmountField(forms.CharField):
+    """An amount of money as people write it; None where nothing is written."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.TextInput(_text("off", inputmode="decimal"))
+        super().__init__(max_length=40, required=False, widget=widget, **options)
+
+    def prepare_value(self, value: Any) -> Any:
+        return plain(value, 2) if isinstance(value, Decimal) else value
+
+    def clean(self, value: Any) -> Decimal | None:
+        text = number_text(super().clean(value))
+        try:
+            return parse_decimal(text) if text else None
+        except NotANumber as error:
+            raise forms.ValidationError("Write an amount, such as 250.") from error
 
 
 class LoginForm(HouseForm):
@@ -90,6 +111,46 @@ class TradingForm(PreferencesForm):
         choices=OrderUnit.choices,
         widget=forms.RadioSelect({"class": "choices"}),
     )
+    review_below = AmountField(
+        label="Place orders below this amount without a review",
+        help_text="Empty: you review each one. Orders of a live account are always reviewed.",
+    )
+
+    @classmethod
+    def of(cls, user: User) -> Self:
+        form = super().of(user)
+        form.initial["review_below"] = user.review_below or None
+        return form
+
+    def clean_review_below(self) -> Decimal:
+        return self.cleaned_data["review_below"] or Decimal(0)
+
+
+class LimitsForm(HouseForm):
+    """What the orders of one account may come to, as its owner wants it."""
+
+    order_cap = AmountField(
+        label="One order is worth at most", help_text="Empty: the limit of the house alone."
+    )
+    day_cap = AmountField(
+        label="Orders of a day come to at most",
+        help_text="Beyond it new orders are refused until tomorrow, midnight UTC.",
+    )
+    password = forms.CharField(
+        label="Your password",
+        help_text="Only to raise a limit or to take one away.",
+        required=False,
+        widget=forms.PasswordInput(_text("current-password")),
+        strip=False,
+    )
+
+    @classmethod
+    def of(cls, account: BrokerageAccount) -> "LimitsForm":
+        return cls(initial={"order_cap": account.order_cap, "day_cap": account.day_cap})
+
+    def caps(self) -> dict[str, Decimal | None]:
+        """The limits that were asked for; None where there is to be none."""
+        return {name: self.cleaned_data[name] for name in ("order_cap", "day_cap")}
 
 
 class AppearanceForm(PreferencesForm):
@@ -125,6 +186,19 @@ class AppearanceForm(PreferencesForm):
     shortcuts = forms.BooleanField(
         label="Single-key shortcuts",
         help_text="Such as / for the search. Keys with Ctrl or Cmd always work.",
+        required=False,
+    )
+
+
+class NotificationsForm(PreferencesForm):
+    toast_fills = forms.BooleanField(label="Fills, whole and in part", required=False)
+    toast_ends = forms.BooleanField(
+        label="Orders that end otherwise: canceled, rejected, expired", required=False
+    )
+    toast_alerts = forms.BooleanField(label="Price alerts", required=False)
+    toast_connection = forms.BooleanField(
+        label="Live prices that stop and come back",
+        help_text="Without it the dot beside the search is all that shows it.",
         required=False,
     )
 

@@ -51,7 +51,11 @@ class UserSerializer(serializers.ModelSerializer[User]):
 
 
 class AccountSerializer(serializers.ModelSerializer[BrokerageAccount]):
+    order_cap = serializers.SerializerMethodField()
     day_cap = serializers.SerializerMethodField()
+
+    def get_order_cap(self, account: BrokerageAccount) -> str | None:
+        return None if account.order_cap is None else money(account.order_cap)
 
     def get_day_cap(self, account: BrokerageAccount) -> str | None:
         return None if account.day_cap is None else money(account.day_cap)
@@ -68,6 +72,7 @@ class AccountSerializer(serializers.ModelSerializer[BrokerageAccount]):
             "status",
             "status_reason",
             "is_default",
+            "order_cap",
             "day_cap",
             "stopped_at",
             "connected_at",
@@ -77,22 +82,30 @@ class AccountSerializer(serializers.ModelSerializer[BrokerageAccount]):
         read_only_fields = fields
 
 
+def _hidden(**options: Any) -> serializers.CharField:
+    """A text that goes in and never comes out."""
+    return serializers.CharField(
+        write_only=True, allow_blank=True, default="", style={"input_type": "password"}, **options
+    )
+
+
 class AccountChangeSerializer(serializers.Serializer[Any]):
     label = serializers.CharField(  # type: ignore[assignment]  # a field of that name
         max_length=LABEL_MAX, required=False
     )
     is_default = serializers.BooleanField(required=False)
+    order_cap = NumberField(
+        required=False,
+        allow_null=True,
+        help_text="What one order may be worth; null for the limit of the house alone.",
+    )
     day_cap = NumberField(
         required=False,
         allow_null=True,
-        help_text="What orders may come to in a day; null for the limits of the house alone.",
+        help_text="What orders may come to in a day; null for the limit of the house alone.",
     )
-
-
-def _hidden(**options: Any) -> serializers.CharField:
-    """A text that goes in and never comes out."""
-    return serializers.CharField(
-        write_only=True, allow_blank=True, default="", style={"input_type": "password"}, **options
+    password = _hidden(
+        trim_whitespace=False, help_text="Your password: only a limit that is raised takes it."
     )
 
 

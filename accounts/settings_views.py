@@ -1,4 +1,4 @@
-"""The settings: five pages, each with its forms, and each whole without JavaScript."""
+"""The settings: six pages, each with its forms, and each whole without JavaScript."""
 
 from typing import Any
 
@@ -17,15 +17,18 @@ from accounts.forms import (
     AppearanceForm,
     CloseForm,
     HouseForm,
+    LimitsForm,
+    NotificationsForm,
     PasswordForm,
     PreferencesForm,
     ProfileForm,
     TradingForm,
 )
-from accounts.requests import user_of
+from accounts.requests import CHOSEN, account_shown, user_of
 from accounts.selectors import security_log
 from accounts.services.closing import closing_refusal, user_close
 from accounts.services.exports import export_lines, export_names
+from accounts.services.limits import account_limits_change
 from accounts.services.preferences import user_columns_change, user_preferences_change
 from accounts.services.users import (
     user_password_change,
@@ -33,8 +36,9 @@ from accounts.services.users import (
     user_sessions_end,
 )
 from speedtrade.lib.columns import TABLES
-from speedtrade.lib.errors import Conflict, InvalidInput
+from speedtrade.lib.errors import Conflict, DomainError, InvalidInput
 from speedtrade.lib.htmx import SeeOther, see_other
+from speedtrade.lib.ratelimit import RateLimited
 
 
 @require_safe
@@ -60,8 +64,34 @@ def profile_change(request: HttpRequest) -> HttpResponseBase:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def trading(request: HttpRequest) -> HttpResponseBase:
-    """GET; POST `order_unit`: what the amount of a new ticket counts."""
-    return _preferences(request, "trading", TradingForm)
+    """GET; POST `order_unit`, `review_below`: how a new ticket begins, and what it skips."""
+    limits_form = LimitsForm.of(account_shown(request))
+    return _preferences(request, "trading", TradingForm, limits_form=limits_form)
+
+
+@require_POST
+@sensitive_post_parameters("password")
+def limits(request: HttpRequest) -> HttpResponseBase:
+    """POST `account_id`, `order_cap`, `day_cap`, `password`: back to the page, or 422 with it."""
+    account, user = account_shown(request), user_of(request)
+    form = LimitsForm(request.POST)
+    if form.is_valid():
+        try:
+            account_limits_change(
+                account=account,
+                caps=form.caps(),
+                password=form.cleaned_data["password"],
+                actor=user,
+                now=timezone.now(),
+            )
+        except RateLimited:
+            raise
+        except DomainError as error:
+            form.with_error(error)
+        else:
+            messages.success(request, "Saved. The limits hold from the next order on.")
+            return SeeOther(f"{resolve_url('accounts:trading')}?{CHOSEN}={account.pk}")
+    return _page(request, "trading", status=422, form=TradingForm.of(user), limits_form=form)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -70,8 +100,14 @@ def appearance(request: HttpRequest) -> HttpResponseBase:
     return _preferences(request, "appearance", AppearanceForm)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+def notifications(request: HttpRequest) -> HttpResponseBase:
+    """GET; POST `toast_fills`, `toast_ends`, `toast_alerts`, `toast_connection`."""
+    return _preferences(request, "notifications", NotificationsForm)
+
+
 def _preferences(
-    request: HttpRequest, section: str, kind: type[PreferencesForm]
+    request: HttpRequest, section: str, kind: type[PreferencesForm], **context: Any
 ) -> HttpResponseBase:
     user, posted = user_of(request), request.method == "POST"
     form = kind(request.POST) if posted else kind.of(user)
@@ -83,7 +119,7 @@ def _preferences(
         else:
             messages.success(request, "Saved.")
             return with_look(see_other(request, f"accounts:{section}"), user)
-    return _page(request, section, status=422 if posted else 200, form=form)
+    return _page(request, section, status=422 if posted else 200, form=form, **context)
 
 
 @require_POST

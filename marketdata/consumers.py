@@ -85,9 +85,8 @@ class MarketConsumer(AsyncWebsocketConsumer):
             await self.accept()
             await self.close(code=TOO_MANY)
             return
-        await self.channel_layer.group_add(
-            live.user_group(self.admission.user_id), self.channel_name
-        )
+        for group in (live.user_group(self.admission.user_id), live.EVERYONE):
+            await self.channel_layer.group_add(group, self.channel_name)
         await self.accept()
         clock = asyncio.get_running_loop().time()
         self._heard = self._allowance_at = clock
@@ -98,8 +97,8 @@ class MarketConsumer(AsyncWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:
         if self._inside:
-            group = live.user_group(self.admission.user_id)
-            await self.channel_layer.group_discard(group, self.channel_name)
+            for group in (live.user_group(self.admission.user_id), live.EVERYONE):
+                await self.channel_layer.group_discard(group, self.channel_name)
         self._leave()
 
     def expel(self, code: int) -> None:

@@ -342,6 +342,7 @@ STATIC_JOINED: dict[str, tuple[list[str], str]] = {
             "pulse.js",
             "watchlist.js",
             "panel.js",
+            "standing.js",
             "keys.js",
         ],
         "",
@@ -467,6 +468,7 @@ RISK_MAX_POSITION_NOTIONAL = env_decimal("RISK_MAX_POSITION_NOTIONAL", "5000000"
 RISK_COLLAR_WARN = Decimal("0.10")  # a limit so far beyond the quote is a question on the page
 RISK_COLLAR_DENY = Decimal("0.20")  # and so far beyond it is refused
 RISK_MARKET_BAND = Decimal("0.05")  # a market order never pays more than this over the quote
+SMALL_ORDER_MOST = Decimal("10000")  # what a user may choose to place without a review, at most
 RISK_DUPLICATE_WINDOW = timedelta(seconds=5)
 REVIEW_LIFETIME = timedelta(seconds=60)  # older, a review is shown again at the new price
 REVIEW_PRICE_DRIFT = Decimal("0.005")  # and so is one whose price has moved by more than this

@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,12 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
-from speedtrade.testing.product import product_running  # noqa: E402 - the path comes first
+from speedtrade.testing.page_states import NYSE_HOURS, moments  # noqa: E402 - the path comes first
+from speedtrade.testing.product import (  # noqa: E402
+    product_running,
+    trading_halted_in,
+    web_at,
+)
 from speedtrade.testing.world import World, cookie_of, world_of  # noqa: E402
 
 FOLDER = PROJECT / "docs" / "screens"
@@ -63,6 +69,7 @@ PAGES = {
     "settings-brokers": "/settings/brokers",
     "settings-connect": "/settings/brokers/connect?broker=ccxt",
     "settings-appearance": "/settings/appearance",
+    "settings-notifications": "/settings/notifications",
     "settings-security": "/settings/security",
     "settings-data": "/settings/data",
     "learn": "/learn",
@@ -72,8 +79,9 @@ PAGES = {
     "not-found": "/nowhere",
     "problem": "/problems/insufficient-buying-power",
 }
-#: page-state -> (who of `speedtrade.testing.states`, address); "{names}" are orders of theirs
-STATES = {
+#: page-state -> (who of `speedtrade.testing.states`, address, and what the house does meanwhile, of
+#: LEVERS, if anything); "{names}" are orders of theirs
+STATES: dict[str, tuple[str, ...]] = {
     "dashboard-empty": ("empty", "/dashboard"),
     "dashboard-broke": ("broke", "/dashboard"),
     "dashboard-mixed": ("mixed", "/dashboard"),
@@ -100,6 +108,14 @@ STATES = {
     "activity-extremes": ("extremes", "/activity"),
     "activity-full": ("full", "/activity"),
     "symbol-halted": ("mixed", "/markets/HYG"),
+    "dashboard-trading-halted": ("mixed", "/dashboard", "trading_halted"),
+    "symbol-trading-halted": ("mixed", "/markets/AAPL", "trading_halted"),
+    "dashboard-pre-market": ("mixed", "/dashboard", "before_the_open"),
+    "symbol-pre-market": ("mixed", "/markets/AAPL", "before_the_open"),
+    "markets-after-hours": ("mixed", "/markets", "after_the_close"),
+    "symbol-after-hours": ("mixed", "/markets/AAPL", "after_the_close"),
+    "dashboard-closed": ("mixed", "/dashboard", "at_night"),
+    "symbol-closed": ("mixed", "/markets/AAPL", "at_night"),
     "symbol-stale": ("mixed", "/markets/ZOLD"),
     "symbol-frozen": ("frozen", "/markets/AAPL"),
     "symbol-long-name": ("extremes", "/markets/ZLONG"),
@@ -116,6 +132,8 @@ STATES = {
     "paper-cash-frozen": ("frozen", "/transfers"),
 }
 STATE_LOOKS = {(390, "dark"), (1280, "light")}  # of a state; a page has all four
+ALL_LOOKS = {(width, theme) for width in SIZES for theme in THEMES}
+LEVERS = ("", "trading_halted", "before_the_open", "after_the_close", "at_night")
 TALLEST = 4_000  # of a picture: a list of hundreds is a list after the first screens of it
 #: What is done on the page before the picture is taken, by the end of its address.
 REVIEW, REFUSED, DISCONNECTED = "#review", "#refused", "#disconnected"
@@ -149,6 +167,7 @@ def main() -> None:
     parser.add_argument(
         "--only", default="", help="pages and states whose names hold this; several with commas"
     )
+    parser.add_argument("--all-looks", action="store_true", help="states in all four looks too")
     parser.add_argument("--missing", action="store_true", help="only those that are not there yet")
     parser.add_argument("--to", type=Path, default=FOLDER)
     chosen = parser.parse_args()
@@ -156,8 +175,10 @@ def main() -> None:
     with _copy(chosen.url, chosen.data) as (url, folder):
         # The states come last: their instruments would stand in every list.
         _take(_pages(url, chosen.to, chosen.only), chosen.missing)
-        if folder and any(_wanted(name, chosen.only) for name in STATES):
-            _take(_states(url, world_of(folder), chosen.to, chosen.only), chosen.missing)
+        names = [name for name in STATES if folder and _wanted(name, chosen.only)]
+        if folder and names:
+            looks = ALL_LOOKS if chosen.all_looks else STATE_LOOKS
+            _take_states(url, folder, chosen.to, names, looks, chosen.missing)
 
 
 @contextlib.contextmanager
@@ -196,7 +217,39 @@ def _pages(url: str, to: Path, only: str) -> list[Shot]:
     ]
 
 
-def _states(url: str, world: World, to: Path, only: str) -> list[Shot]:
+def _take_states(
+    url: str,
+    folder: Path,
+    to: Path,
+    names: list[str],
+    looks: set[tuple[int, str]],
+    missing: bool,
+) -> None:
+    world = world_of(folder)
+    for lever in LEVERS:
+        pulled = [name for name in names if STATES[name][2:] == ((lever,) if lever else ())]
+        if pulled:
+            with _house(lever, url, folder) as address:
+                _take(_states(address, world, to, pulled, looks), missing)
+
+
+@contextlib.contextmanager
+def _house(lever: str, url: str, folder: Path) -> Iterator[str]:
+    """The address of the copy while the lever is pulled: another clock is another web server."""
+    if not lever:
+        yield url
+    elif lever == "trading_halted":
+        with trading_halted_in(folder):
+            yield url
+    else:
+        with web_at(folder, moments(datetime.now(UTC))[lever], **NYSE_HOURS) as other:
+            yield other
+
+
+def _states(
+    url: str, world: World, to: Path, names: list[str], looks: set[tuple[int, str]]
+) -> list[Shot]:
+    people = {name: STATES[name][:2] for name in names}
     return [
         Shot(
             url + address.format(**world[who]["orders"]),
@@ -205,9 +258,8 @@ def _states(url: str, world: World, to: Path, only: str) -> list[Shot]:
             theme,
             cookie=cookie_of(world, who, url),
         )
-        for name, (who, address) in STATES.items()
-        if _wanted(name, only)
-        for width, theme in sorted(STATE_LOOKS)
+        for name, (who, address) in people.items()
+        for width, theme in sorted(looks)
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the shell of every page knows of trading: whether it is paused for everybody."""
+"""What the shell of every page knows of trading: whether it is halted for everybody."""
 
 from typing import Any
 

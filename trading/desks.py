@@ -46,10 +46,8 @@ class Desk:
     @property
     def blocked(self) -> str:
         """Why no order can be placed here now, in a sentence; empty where one can."""
-        if self.switches.halted:
-            return f"Trading is halted: {self.switches.halted}"
-        if self.switches.account:
-            return self.switches.account
+        if shut := shut_words(self.switches):
+            return shut
         if not self.rules.tradable:
             return title_of("instrument_not_tradable")
         if self.rules.halted:
@@ -89,6 +87,13 @@ class Desk:
     def share_of_money(self, share: Decimal) -> Decimal:
         """Dollars that a share (0 to 1) of the buying power can spend."""
         return share_in_money(share, self.funds, self.rules)
+
+
+def shut_words(switches: Switches) -> str:
+    """Why no order of any symbol is taken, in a sentence; empty where they are."""
+    if switches.halted:
+        return f"Trading is halted: {switches.halted}"
+    return switches.account
 
 
 @dataclass(frozen=True, slots=True)

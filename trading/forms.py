@@ -62,13 +62,13 @@ class TicketForm(RefusableForm):
         if self.data.get("at_limit"):
             price = desk.price_for(Side.SELL if self.text("side") == "sell" else Side.BUY)
             changed = {"order_type": "limit", "limit_price": plain(price) if price else ""}
-            return type(self)({name: self.text(name) for name in self.fields} | changed)
+            return type(self)(self._kept() | changed)
         share = self.text("share")
         return self.filled(desk, share) if share else self
 
     def filled(self, desk: Desk, share: str) -> "TicketForm":
         """This ticket with the amount that a share of what is free comes to."""
-        values = {name: str(self.data.get(name, "")) for name in self.fields}
+        values = self._kept()
         part = SHARES.get(share, Decimal(1))
         if values["side"] == Side.SELL.value:
             # All of a position in dollars would leave dust behind: a sale is counted in units.
@@ -88,6 +88,18 @@ class TicketForm(RefusableForm):
             return parse_decimal(number_text(str(self.data.get("limit_price", ""))))
         except NotANumber:
             return None
+
+    def _kept(self) -> dict[str, str]:
+        return {name: self.text(name) for name in self.fields} | {"key": self.key}
+
+    def renewed(self) -> "TicketForm":
+        """This ticket with a new key, after an order was placed with its old one."""
+        form = type(self)({name: self.text(name) for name in self.fields})
+        form.full_clean()
+        form.add_error(
+            None, "This ticket has become an order already. To place another one, send it again."
+        )
+        return form
 
     def text(self, name: str) -> str:
         """What stands in a field."""

@@ -1,6 +1,5 @@
 """What a person types to change an order, and to cancel all of them."""
 
-import re
 import uuid
 
 from django import forms
@@ -15,7 +14,6 @@ from trading.refusals import RefusableForm
 from trading.services.replacements import REPLACEABLE
 
 CANCEL_WORD = "CANCEL"
-_KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 class ReplaceForm(RefusableForm):
@@ -39,12 +37,6 @@ class ReplaceForm(RefusableForm):
                 "key": uuid.uuid4().hex,
             }
         )
-
-    @property
-    def key(self) -> str:
-        """The key that this form was shown with; a new one where it has none of ours."""
-        given = str(self.data.get("key", ""))
-        return given if _KEY.fullmatch(given) else uuid.uuid4().hex
 
     def text(self, name: str) -> str:
         """What stands in a field."""

@@ -84,8 +84,8 @@ def cancel(request: UserRequest, order_id: int) -> HttpResponseBase:
     """Ask to cancel, then back to `next` or to the order; htmx gets the event that refetches it."""
     found = order_for_user(user=request.user, order_id=order_id)
     try:
-        done = order_cancel(order=found, actor=request.user, source="page", now=timezone.now())
-        level, text = "info", "The order is canceled." if not done.is_open else "Canceling…"
+        found = order_cancel(order=found, actor=request.user, source="page", now=timezone.now())
+        level, text = "info", "The order is canceled." if not found.is_open else "Canceling…"
     except Conflict as error:
         found.refresh_from_db()
         level, text = "warning", too_late(found, error.detail)
@@ -99,7 +99,10 @@ def cancel(request: UserRequest, order_id: int) -> HttpResponseBase:
 
 def _happened(found: Order, level: str, text: str) -> HttpResponse:
     """Nothing to swap: a toast, and the event on which the page fetches its orders again."""
-    events = {"st:toast": {"level": level, "text": text}, "st:order": {"id": found.pk}}
+    events = {
+        "st:toast": {"level": level, "text": text},
+        "st:order": {"id": found.pk, "answered": not found.is_open},
+    }
     return HttpResponse(status=204, headers={"HX-Trigger": json.dumps(events)})
 
 

@@ -53,6 +53,7 @@ def ticket_context(desk: Desk, form: TicketForm, review: Review | None = None) -
         "quote": desk.quote,
         "closed_at": desk.state.close_of(desk.quote),
         "form": form,
+        "link": urlencode(form.link()),
         "unit": unit_words(desk.instrument),
         "sides": SIDES,
         "types": [(code, label, TYPE_WORDS[code][1]) for code, label in TYPES],
@@ -62,7 +63,7 @@ def ticket_context(desk: Desk, form: TicketForm, review: Review | None = None) -
         "price_age": age_words(desk.quote.as_of, desk.now) if desk.quote else "",
         "side_price": desk.price_for(Side.SELL if form.text("side") == "sell" else Side.BUY),
         "side_field": "bid" if form.text("side") == "sell" else "ask",
-        **(review_context(desk, form, review) if review else estimate_context(desk, form)),
+        **(review_context(desk, review) if review else estimate_context(desk, form)),
     }
 
 
@@ -84,8 +85,8 @@ def estimate_context(desk: Desk, form: TicketForm) -> dict[str, Any]:
     }
 
 
-def review_context(desk: Desk, form: TicketForm, review: Review) -> dict[str, Any]:
-    """The review in words, and the address that brings its ticket back."""
+def review_context(desk: Desk, review: Review) -> dict[str, Any]:
+    """The review in words."""
     verdict = Verdict(review.terms, None, review.estimate, review.buying_power_after)
     return {
         "review": review,
@@ -101,7 +102,6 @@ def review_context(desk: Desk, form: TicketForm, review: Review) -> dict[str, An
         "moved_pct": abs(review.price - review.old_price) * 100 / review.old_price
         if review.old_price
         else None,
-        "edit_query": urlencode(form.link()),
     }
 
 

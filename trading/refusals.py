@@ -1,10 +1,13 @@
 """How a form says why an order was refused: at the field that it is about, with what to change."""
 
+import re
+import uuid
 from typing import ClassVar, Self
 
 from accounts.forms import HouseForm
 from speedtrade.lib.errors import CATALOGUE, DomainError
 
+_KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
 #: code of a refusal -> the part of an order that it is about; others stand above the form
 _ABOUT = {
     "qty_off_grid": "qty",
@@ -25,6 +28,13 @@ class RefusableForm(HouseForm):
     """A form of an order; `named` says where a part of it has another name on the page."""
 
     named: ClassVar[dict[str, str]] = {}
+
+    @property
+    def key(self) -> str:
+        """The key that this form was shown with, which makes it happen once; a new one where it
+        has none of ours."""
+        given = str(self.data.get("key", ""))
+        return given if _KEY.fullmatch(given) else uuid.uuid4().hex
 
     def with_refusal(self, error: DomainError) -> Self:
         """Show why not at the field it is about, with what to change."""

@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.core import signing
 
-from accounts.models import User
+from accounts.models import BrokerageAccount, User
 from speedtrade.lib.errors import InvalidInput
 from speedtrade.lib.money import ZERO, plain
 from trading.cautions import far_limit
@@ -125,6 +125,17 @@ def unanswered(review: Review, asked: Asked, *, agreed: bool) -> bool:
     """Whether a question is open that the confirmed token had not asked, or nobody ticked."""
     answered = asked.questions if agreed else frozenset()
     return any(question.code not in answered for question in review.questions)
+
+
+# ── no review ────────────────────────────────────────────────────────────────
+def skips_reviews(account: BrokerageAccount, user: User) -> bool:
+    """Whether the user wants no review of small orders here. Real money is always reviewed."""
+    return user.review_below > 0 and not account.is_live
+
+
+def may_skip(review: Review, user: User) -> bool:
+    """Whether what was reviewed is small, and nothing about it is to be asked."""
+    return review.terms.notional < user.review_below and not review.questions
 
 
 # ── the token ────────────────────────────────────────────────────────────────

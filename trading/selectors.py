@@ -310,18 +310,25 @@ def rules_of(instrument: Instrument) -> Rules:
 
 def limits(account: BrokerageAccount | None = None) -> Limits:
     """The caps of the settings, and of an account's owner where they set a lower one."""
-    day = settings.RISK_MAX_DAY_NOTIONAL
-    if account is not None and account.day_cap is not None:
-        day = min(day, account.day_cap)
+    own = (account.order_cap, account.day_cap) if account else (None, None)
+    order, own_order = _lower(settings.RISK_MAX_ORDER_NOTIONAL, own[0])
+    day, own_day = _lower(settings.RISK_MAX_DAY_NOTIONAL, own[1])
     return Limits(
-        max_order_notional=settings.RISK_MAX_ORDER_NOTIONAL,
+        max_order_notional=order,
         max_day_notional=day,
         max_position_notional=settings.RISK_MAX_POSITION_NOTIONAL,
         max_open_orders=settings.RISK_MAX_OPEN_ORDERS,
         collar_warn=settings.RISK_COLLAR_WARN,
         collar_deny=settings.RISK_COLLAR_DENY,
         market_band=settings.RISK_MARKET_BAND,
+        own_order=own_order,
+        own_day=own_day,
     )
+
+
+def _lower(house: Decimal, own: Decimal | None) -> tuple[Decimal, bool]:
+    """(the cap that holds, whether it is the owner's)."""
+    return (own, True) if own is not None and own < house else (house, False)
 
 
 def switches_now(account: BrokerageAccount, now: datetime, halted: str | None = None) -> Switches:

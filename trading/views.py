@@ -4,9 +4,10 @@ from django.http import HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_htmx.http import trigger_client_event
 
 from accounts.requests import UserRequest, account_shown
-from marketdata.selectors import instrument_get
+from marketdata.selectors import instrument_get, instruments_forget
 from speedtrade.lib.errors import DomainError
 from speedtrade.lib.htmx import page, see_other
 from speedtrade.lib.ratelimit import RateLimited
@@ -14,8 +15,10 @@ from trading import panels
 from trading.desks import Desk, desk_get, desk_of
 from trading.forms import TicketForm
 from trading.marks import marks_of
-from trading.reviews import Review, review_make, review_read
-from trading.services.reviews import review_confirm
+from trading.reviews import Review, review_read
+from trading.services.orders import KeyReused
+from trading.services.reviews import review_confirm, review_or_place
+from trading.standing import standing_context
 
 
 # ── the ticket ───────────────────────────────────────────────────────────────
@@ -40,15 +43,26 @@ def estimate(request: UserRequest, symbol: str) -> HttpResponse:
 
 
 @require_POST
-def review(request: UserRequest, symbol: str) -> HttpResponse:
-    """POST the ticket: the review with its token, or 422 with the ticket and what to change."""
-    desk = _desk(request, symbol)
-    form = TicketForm(request.POST)
+def review(request: UserRequest, symbol: str) -> HttpResponseBase:
+    """POST the ticket: the review with its token, or 422 with the ticket and what to change.
+
+    303 to the order where its owner wants no review of one so small.
+    """
+    desk, form = _desk(request, symbol), TicketForm(request.POST)
     try:
-        reviewed = review_make(desk=desk, intent=form.intent(desk.instrument))
+        intent = form.intent(desk.instrument)
+        done = review_or_place(
+            desk=desk, intent=intent, key=form.key, user=request.user, now=desk.now
+        )
+    except RateLimited:
+        raise
+    except KeyReused:
+        return _ticket(request, desk, form.renewed(), status=422)
     except DomainError as error:
         return _ticket(request, desk, form.with_refusal(error), status=422)
-    return _ticket(request, desk, form, review=reviewed)
+    if isinstance(done, Review):
+        return _ticket(request, desk, form, review=done)
+    return see_other(request, "trading:order", done.pk)
 
 
 @require_POST
@@ -97,6 +111,28 @@ def here(request: UserRequest, symbol: str) -> HttpResponse:
     account, instrument = account_shown(request), instrument_get(symbol)
     context = panels.here_context(account, instrument, timezone.now())
     return render(request, "trading/partials/_here.html", context)
+
+
+@require_safe
+def standing(request: UserRequest) -> HttpResponse:
+    """`?symbol=&seen=&places=`: whether orders are taken, for an open page; 204 for nothing new.
+
+    With what is new comes `st:shut`, on which a ticket fetches itself again.
+    """
+    account, symbol = account_shown(request), request.GET.get("symbol", "")
+    instruments_forget()  # asked when one has changed: what this process remembers is from before
+    context = standing_context(
+        account,
+        instrument_get(symbol) if symbol else None,
+        seen=request.GET.get("seen", ""),
+        places=request.GET.get("places", "").split(),
+        now=timezone.now(),
+    )
+    if context is None:
+        return HttpResponse(status=204)
+    response = render(request, "trading/partials/_standing.html", context)
+    trigger_client_event(response, "st:say", {"text": context["words"]})
+    return trigger_client_event(response, "st:shut", after="swap")
 
 
 @require_safe

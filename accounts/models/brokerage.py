@@ -43,7 +43,9 @@ class BrokerageAccount(models.Model):
     )
     status_reason = models.CharField(max_length=200, blank=True, default="")
     is_default = models.BooleanField(default=False)
-    # What live orders may come to in a day, beside the limits of the house.
+    # The owner's own limits, beside those of the house: what one order may be worth, and all of a
+    # day. Here because placing an order locks this row: one that was lowered holds at once.
+    order_cap = MoneyField(null=True, blank=True)
     day_cap = MoneyField(null=True, blank=True)
     # The owner's own switch: no new orders until they lift it. Support freezes by `status`.
     stopped_at = models.DateTimeField(null=True, blank=True)
@@ -67,6 +69,10 @@ class BrokerageAccount(models.Model):
             models.CheckConstraint(
                 condition=Q(is_default=False) | ~Q(status="disconnected"),
                 name="account_default_is_connected",
+            ),
+            models.CheckConstraint(
+                condition=Q(order_cap__isnull=True) | Q(order_cap__gte=0),
+                name="account_order_cap_not_below",
             ),
             models.CheckConstraint(
                 condition=Q(day_cap__isnull=True) | Q(day_cap__gte=0),

@@ -9,8 +9,11 @@ from django.core.validators import MinLengthValidator
 from django.db import models
 from django.db.models.functions import Lower
 
+from speedtrade.lib.fields import MoneyField
+
 NAME_TAKEN = "This name is taken."
 EMAIL_TAKEN = "This e-mail address has an account already."
+TOASTS = ("fills", "ends", "alerts", "connection")
 USERNAME_MIN, USERNAME_MAX = 3, 30
 
 
@@ -63,7 +66,14 @@ class User(AbstractUser):
     flashes = models.BooleanField("flash a price that moves", default=True)
     paused = models.BooleanField("pause live prices", default=False)
     shortcuts = models.BooleanField("single-key shortcuts", default=True)
+    # What a toast may tell; what has none is still spoken to a screen reader.
+    toast_fills = models.BooleanField(default=True)
+    toast_ends = models.BooleanField(default=True)
+    toast_alerts = models.BooleanField(default=True)
+    toast_connection = models.BooleanField(default=True)
     order_unit = models.CharField(max_length=8, choices=OrderUnit.choices, default=OrderUnit.SHARES)
+    # A paper order worth less than this is placed without a review; 0: each one is reviewed.
+    review_below = MoneyField(default=0)
     order_type = models.CharField("last order type", max_length=16, default="market")
     indicators = models.JSONField("lines on the price chart", default=list, blank=True)
     columns = models.JSONField("columns of tables", default=dict, blank=True)
@@ -79,7 +89,15 @@ class User(AbstractUser):
             models.UniqueConstraint(
                 Lower("username"), name="user_name_unique", violation_error_message=NAME_TAKEN
             ),
+            models.CheckConstraint(
+                condition=models.Q(review_below__gte=0), name="user_review_not_below"
+            ),
         ]
+
+    @property
+    def quiet(self) -> str:
+        """What pages show no toast of, as `data-quiet` has it: words of `static/js/ui.js`."""
+        return " ".join(about for about in TOASTS if not getattr(self, f"toast_{about}"))
 
     def get_session_auth_hash(self) -> str:
         """What a session and a token family must still match: the password, and the round."""

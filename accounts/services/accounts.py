@@ -1,7 +1,9 @@
-"""Opening, naming, stopping and freezing brokerage accounts. `connections` has those at brokers."""
+"""Opening, naming, stopping and freezing brokerage accounts.
+
+`connections` has those at brokers, `limits` what an owner lets one spend.
+"""
 
 from datetime import datetime
-from decimal import Decimal
 
 from django.db import transaction
 
@@ -10,11 +12,9 @@ from accounts.services.audit import audit_record
 from accounts.services.openings import openers_run
 from speedtrade.lib.errors import Conflict, InvalidInput, NotFound
 from speedtrade.lib.live import live_publish
-from speedtrade.lib.money import money_round
 
 REASON_MAX = 200
 LABEL_MAX = 60
-DAY_CAP_BELOW = Decimal(10) ** 15
 PAPER_LABEL = "Paper account"
 
 
@@ -93,33 +93,6 @@ def _switch(
     account.save(update_fields=["stopped_at"])
     audit_record(actor=actor, action=action, target=f"account:{account.pk}", now=now)
     live_publish(user_id=account.user_id, kind="account", thing_id=account.pk)
-
-
-@transaction.atomic
-def account_day_cap(
-    *, account: BrokerageAccount, day_cap: Decimal | None, actor: User, now: datetime
-) -> BrokerageAccount:
-    """What the orders of an account may come to in a day; None for the limits of the house alone.
-
-    Raises InvalidInput for what is no amount, and for a live account without a cap.
-    """
-    account = BrokerageAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
-    if day_cap is None and account.is_live:
-        raise InvalidInput.field("day_cap", "A live account has a cap: write an amount.")
-    if day_cap is not None and not (day_cap.is_finite() and 0 <= day_cap < DAY_CAP_BELOW):
-        raise InvalidInput.field("day_cap", "Write an amount of at least 0.")
-    before = account.day_cap
-    account.day_cap = None if day_cap is None else money_round(day_cap)
-    account.save(update_fields=["day_cap"])
-    audit_record(
-        actor=actor,
-        action="account.day_cap",
-        target=f"account:{account.pk}",
-        data={"from": before, "to": account.day_cap},
-        now=now,
-    )
-    live_publish(user_id=account.user_id, kind="account", thing_id=account.pk)
-    return account
 
 
 def account_freeze(*, account_id: int, actor: User, reason: str, now: datetime) -> BrokerageAccount:

@@ -2,10 +2,17 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
+
+from django.conf import settings
+from django.db import transaction
 
 from accounts.models import Density, OrderUnit, Palette, Theme, User
+from accounts.services.audit import audit_record
 from speedtrade.lib.columns import Table
 from speedtrade.lib.errors import FieldError, InvalidInput
+from speedtrade.lib.formats import money_text
+from speedtrade.lib.money import on_grid, plain
 
 _CHOICES = {"theme": Theme, "palette": Palette, "density": Density, "order_unit": OrderUnit}
 
@@ -20,9 +27,18 @@ def user_preferences_change(
     paused: bool | None = None,
     shortcuts: bool | None = None,
     order_unit: str | None = None,
+    review_below: Decimal | None = None,
+    toast_fills: bool | None = None,
+    toast_ends: bool | None = None,
+    toast_alerts: bool | None = None,
+    toast_connection: bool | None = None,
     now: datetime,
 ) -> User:
-    """Keep new preferences; raises InvalidInput with every choice that does not exist."""
+    """Keep new preferences; raises InvalidInput with every choice that does not exist.
+
+    `review_below` is what a paper order must be worth less than to be placed without a review; 0
+    has each one reviewed. It is in the audit: it changes what a press of a button does.
+    """
     given = {
         "theme": theme,
         "palette": palette,
@@ -31,6 +47,11 @@ def user_preferences_change(
         "paused": paused,
         "shortcuts": shortcuts,
         "order_unit": order_unit,
+        "review_below": review_below,
+        "toast_fills": toast_fills,
+        "toast_ends": toast_ends,
+        "toast_alerts": toast_alerts,
+        "toast_connection": toast_connection,
     }
     changes = {name: value for name, value in given.items() if value is not None}
     errors = [
@@ -38,12 +59,34 @@ def user_preferences_change(
         for name, choices in _CHOICES.items()
         if name in changes and changes[name] not in choices.values
     ]
+    if review_below is not None and (wrong := _review_problem(review_below)):
+        errors.append(FieldError("review_below", "invalid", wrong))
     if errors:
         raise InvalidInput(" ".join(error.detail for error in errors), errors=errors)
+    before = user.review_below
     for name, value in changes.items():
         setattr(user, name, value)
-    user.save(update_fields=list(changes))
+    with transaction.atomic():
+        user.save(update_fields=list(changes))
+        if user.review_below != before:
+            audit_record(
+                actor=user,
+                action="user.review_below",
+                target=f"user:{user.pk}",
+                data={"from": plain(before), "to": plain(user.review_below)},
+                now=now,
+            )
     return user
+
+
+def _review_problem(amount: Decimal) -> str:
+    """Why orders below this amount cannot go without a review, or nothing."""
+    most = settings.SMALL_ORDER_MOST
+    if not (amount.is_finite() and 0 <= amount <= most):
+        return f"Write an amount up to {money_text(most)}: more is no small order."
+    if not on_grid(amount, Decimal("0.01")):
+        return "Write the amount in whole cents."
+    return ""
 
 
 def user_columns_change(

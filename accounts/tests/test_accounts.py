@@ -19,6 +19,7 @@ FIELDS = {
     "status",
     "status_reason",
     "is_default",
+    "order_cap",
     "day_cap",
     "stopped_at",
     "connected_at",

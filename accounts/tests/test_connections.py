@@ -405,7 +405,7 @@ def test_every_change_is_published(alice, bob, monkeypatch, django_capture_on_co
     for number, step in enumerate(steps, start=2):
         with django_capture_on_commit_callbacks(execute=True):
             step()
-        assert sent == [(alice.pk, "account", account.pk)] * number
+        assert sent == [(live.user_group(alice.pk), "account", account.pk)] * number
 
 
 # ── the owner's own limits ───────────────────────────────────────────────────
@@ -432,7 +432,8 @@ def test_the_cap_of_a_day_is_the_owners(alice):
     assert live.day_cap == Decimal("250.5")
     paper = f"accounts/{account_of(alice).pk}"
     assert script("PATCH", paper, {"day_cap": "1"}).json()["day_cap"] == "1.00"
-    assert script("PATCH", paper, {"day_cap": None, "label": "P"}).json()["day_cap"] is None
+    raised = {"day_cap": None, "label": "P", "password": PASSWORD}
+    assert script("PATCH", paper, raised).json()["day_cap"] is None
 
 
 def test_what_a_key_may_do_is_asked_of_the_broker(alice, monkeypatch):

@@ -16,7 +16,7 @@ from accounts.tokens import tokens_issue
 from speedtrade.lib.errors import Conflict, InvalidInput
 from speedtrade.testing.cast import PASSWORD, ApiClient, account_of, page_client
 
-SECTIONS = ("", "/trading", "/appearance", "/security", "/data")
+SECTIONS = ("", "/trading", "/appearance", "/notifications", "/security", "/data")
 LOOK = {"theme": "dark", "palette": "cb", "density": "compact", "flashes": "", "shortcuts": "on"}
 CLOSING = {"username": "alice", "password": PASSWORD}
 
@@ -57,6 +57,19 @@ def test_the_unit_of_a_ticket_is_saved(alice: Any, web: Client):
     assert web.post("/settings/trading", {"order_unit": "dollars"}).status_code == 303
     alice.refresh_from_db()
     assert alice.order_unit == "dollars" and alice.theme == "system"
+
+
+def test_what_no_toast_is_wanted_of_stands_on_every_page(alice: Any, charlie: Any, web: Client):
+    html = web.get("/settings/notifications").content.decode()
+    assert 'data-quiet=""' in html and html.count("checked") == 4, "by default all of it is told"
+    assert "SpeedTrade sends no mail yet" in html
+    kept = {"toast_ends": "on", "toast_connection": "on"}
+    assert web.post("/settings/notifications", kept).status_code == 303
+    for path in ("/settings/notifications", "/dashboard"):
+        assert 'data-quiet="fills alerts"' in web.get(path).content.decode()
+    alice.refresh_from_db()
+    charlie.refresh_from_db()
+    assert (alice.quiet, charlie.quiet, alice.flashes) == ("fills alerts", "", True)
 
 
 @pytest.mark.parametrize(

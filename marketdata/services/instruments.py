@@ -12,6 +12,7 @@ from marketdata.selectors import UnknownSymbol, instruments_forget
 from marketdata.services.listings import claims_of, listings_apply
 from speedtrade.lib.audit import audit_record
 from speedtrade.lib.errors import Conflict, InvalidInput
+from speedtrade.lib.live import live_publish_all
 
 REASON_MAX = 200
 
@@ -73,4 +74,5 @@ def _saved(
     )
     # Only after the commit: a reader in between would put the old row back.
     transaction.on_commit(instruments_forget)
+    live_publish_all(kind="halt", thing_id=instrument.pk)
     return instrument

@@ -478,6 +478,16 @@ async def test_an_event_reaches_its_user_and_nobody_else(session, user, rendered
         assert await theirs.receive_nothing(0.2)
 
 
+async def test_what_is_nobodys_own_reaches_everybody(session, user, rendered):
+    live.register_renderer("halt", lambda user_id, thing_id: {"type": "halt", "to": user_id})
+    other = await sync_to_async(User.objects.create_user)("bob", "bob@example.com", "pw")
+    token = (await sync_to_async(tokens_issue)(user=other, now=timezone.now())).access_token
+    async with connected(session=session) as mine, connected(token=token) as theirs:
+        await sync_to_async(live.live_publish_all)(kind="halt", thing_id=0)
+        assert await mine.hear("halt") == {"type": "halt", "to": user.pk}
+        assert await theirs.hear("halt") == {"type": "halt", "to": other.pk}
+
+
 async def test_an_event_that_cannot_be_rendered_does_not_kill_the_socket(
     session, user, rendered, caplog
 ):

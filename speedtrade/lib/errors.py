@@ -200,10 +200,13 @@ CATALOGUE: dict[str, Problem] = {
         "The price does not fit this symbol", "Use a multiple of its tick size."
     ),
     "order_notional_limit": Problem(
-        "The order is worth more than one order may be", "Lower it, or split it."
+        "The order is worth more than one order may be",
+        "Lower it, or split it. A limit of your own is changed in the settings, under Trading.",
     ),
     "day_notional_limit": Problem(
-        "Today's total is used up", "Wait until tomorrow, or lower the order."
+        "Today's total is used up",
+        "Wait until tomorrow, or lower the order. A limit of your own is changed in the settings, "
+        "under Trading.",
     ),
     "price_collar": Problem(
         "The limit is too far from the market",

@@ -43,6 +43,16 @@ def later(job: Callable[..., Any], *args: Any) -> None:
         logger.warning("later_dropped", extra={"job": getattr(job, "__qualname__", str(job))})
 
 
+def later_done(within: float) -> bool:
+    """Wait until what was given so far has run, at most so many seconds; whether it has.
+
+    For a command that is about to end: its background thread ends with it.
+    """
+    done = threading.Event()
+    later(done.set)
+    return done.wait(within)
+
+
 def _ensure_thread() -> None:
     # Looked at each time: a forked worker inherits the name, not the thread.
     global _thread

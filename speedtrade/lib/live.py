@@ -1,4 +1,4 @@
-"""Tell a user's browsers that something changed: ids only, on commit, harmless when lost.
+"""Tell browsers that something changed: ids only, on commit, harmless when lost.
 
 Publishers call `live_publish`. The consumer of `/ws` turns an event into a message with the
 renderer that the owning app registered, so that each message is built under one permission path.
@@ -20,7 +20,8 @@ from speedtrade.lib.later import later
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["order", "portfolio", "alert", "account", "logout"]
+Kind = Literal["order", "portfolio", "alert", "account", "halt", "logout"]
+EVERYONE = "everyone"  # the group of every socket: for what is nobody's own
 #: (user id, id of the thing) -> the message to send, or None where it is not theirs (any more).
 Renderer = Callable[[int, int], dict[str, Any] | None]
 
@@ -92,14 +93,23 @@ def live_publish(*, user_id: int, kind: Kind, thing_id: int, account_id: int | N
 
     With `account_id` the portfolio of that account has changed too: one event says both.
     """
-    transaction.on_commit(lambda: later(_send, user_id, kind, thing_id, account_id), robust=True)
+    _publish(user_group(user_id), kind, thing_id, account_id)
 
 
-def _send(user_id: int, kind: Kind, thing_id: int, account_id: int | None) -> None:
+def live_publish_all(*, kind: Kind, thing_id: int) -> None:
+    """After the commit of the running transaction, tell every socket there is. For rare things."""
+    _publish(EVERYONE, kind, thing_id, None)
+
+
+def _publish(group: str, kind: Kind, thing_id: int, account_id: int | None) -> None:
+    transaction.on_commit(lambda: later(_send, group, kind, thing_id, account_id), robust=True)
+
+
+def _send(group: str, kind: Kind, thing_id: int, account_id: int | None) -> None:
     event: LiveEvent = {"type": "live.event", "kind": kind, "id": thing_id, "account": account_id}
     layer = get_channel_layer()
     if layer is not None:
-        _loop().run_until_complete(layer.group_send(user_group(user_id), event))
+        _loop().run_until_complete(layer.group_send(group, event))
 
 
 def _loop() -> asyncio.AbstractEventLoop:

@@ -44,7 +44,9 @@ MEANINGS: dict[str, Meaning] = {
     "order_final": Meaning("It was filled, cancelled, expired or refused before.", "order"),
     "order_busy": Meaning("The broker was asked to change it and has not answered yet.", "order"),
     "replace_unsupported": Meaning("In its present state it has no successor.", "order"),
-    "trading_halted": Meaning("The people who run this house have stopped all orders.", "order"),
+    "trading_halted": Meaning(
+        "The people who run this house, or its guard, have halted all trading.", "order"
+    ),
     "account_not_active": Meaning("It is frozen or being set up: new orders are refused.", "order"),
     "account_blind": Meaning(
         "We could not see what becomes of an order, so none is sent.", "broker"
@@ -73,7 +75,7 @@ MEANINGS: dict[str, Meaning] = {
         "broker",
     ),
     "instrument_not_tradable": Meaning("It can be looked at, not bought or sold.", "order"),
-    "symbol_halted": Meaning("Trading in this one symbol is stopped for now.", "order"),
+    "symbol_halted": Meaning("Trading in this one symbol is halted for now.", "order"),
     "market_closed": Meaning("An order that must fill at once needs an open market.", "order"),
     "quote_stale": Meaning(
         "The last price is too old to trade on: nobody knows what it would cost now.", "quote"
@@ -81,8 +83,14 @@ MEANINGS: dict[str, Meaning] = {
     "qty_off_grid": Meaning("Each symbol is traded in steps, such as 1 or 0.0001.", "order"),
     "qty_too_small": Meaning("Each symbol has a least quantity or a least value.", "order"),
     "price_off_grid": Meaning("Prices of a symbol move in ticks, such as one cent.", "order"),
-    "order_notional_limit": Meaning("It guards against one zero too many.", "order"),
-    "day_notional_limit": Meaning("What you may ask for in one day has an upper limit.", "order"),
+    "order_notional_limit": Meaning(
+        "It guards against one zero too many. The house has a limit, and you may set a lower one.",
+        "order",
+    ),
+    "day_notional_limit": Meaning(
+        "What you may ask for in one day has an upper limit: the house's, or your own lower one.",
+        "order",
+    ),
     "price_collar": Meaning(
         "A limit far beyond the market is nearly always a slip, so it is refused.", "order"
     ),

@@ -97,7 +97,7 @@ TERMS: dict[str, Term] = {
     ),
     "halted": Term(
         "Halted",
-        "Trading is stopped, for one symbol or for all. Orders can be cancelled, not placed.",
+        "No new orders, for one symbol or for all. Orders can be cancelled, not placed.",
         "order",
     ),
     # ── your money ──────────────────────────────────────────────────────────

@@ -6,6 +6,12 @@ test keeps the four alike.
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from marketdata.domain.calendar import next_session
+
+#: What the web server of another time is told, beside its time.
+NYSE_HOURS = {"SIMULATED_MARKET_HOURS": "nyse"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +67,20 @@ VISITS: dict[str, tuple[Visit, ...]] = {
     "no_orders": (
         Visit("mixed", "/markets/HYG", "No orders here for now."),
         Visit("frozen", "/markets/AAPL", "No orders here for now."),
-        Visit("mixed", "/markets/AAPL", "No orders here for now.", "trading_paused"),
+        Visit("mixed", "/markets/AAPL", "No orders here for now.", "trading_halted"),
     ),
     "maintenance": (
-        Visit("mixed", "/dashboard", "Trading is paused: A drill.", "trading_paused"),
-        Visit("empty", "/settings", "cancels still work", "trading_paused"),
+        Visit("mixed", "/dashboard", "Trading is halted: A drill.", "trading_halted"),
+        Visit("empty", "/settings", "cancels still work", "trading_halted"),
     ),
 }
+
+
+def moments(now: datetime) -> dict[str, datetime]:
+    """When the stock market is in a state, by the lever that goes there; at its next session."""
+    session = next_session(now)
+    return {
+        "before_the_open": session.open - timedelta(hours=1),
+        "after_the_close": session.close + timedelta(hours=1),
+        "at_night": session.open - timedelta(hours=8),
+    }

@@ -112,6 +112,29 @@ def web_at(folder: Path, moment: datetime, **settings: str) -> Iterator[str]:
         process.wait(STOP)
 
 
+def product_command(folder: Path, *arguments: str) -> None:
+    """Run a command of `manage.py` on the copy in `folder`; raises where it fails."""
+    inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=PROJECT,
+        env=inherited | {"SPEEDTRADE_DATA_DIR": str(folder)},
+        check=True,
+        capture_output=True,
+        timeout=STOP,
+    )
+
+
+@contextmanager
+def trading_halted_in(folder: Path) -> Iterator[None]:
+    """The kill switch of the copy is on."""
+    product_command(folder, "halt_trading", "A drill.")
+    try:
+        yield
+    finally:
+        product_command(folder, "resume_trading", "The drill is over.")
+
+
 def _read(process: "subprocess.Popen[str]", lines: list[str]) -> None:
     """Keep the pipe empty; the last lines tell what went wrong."""
     for line in process.stdout or ():

@@ -124,6 +124,10 @@ ROUTES: dict[str, list[Case]] = {
         page("/settings/profile", POST=422),
         page("/settings/profile", {"POST": {"email": "n@example.com"}}, POST=302),
     ],
+    "settings/limits": [
+        page("/settings/limits", {"POST": {"order_cap": "much"}}, POST=422),
+        page("/settings/limits", {"POST": {"order_cap": "250"}}, POST=303),
+    ],
     "settings/trading": [
         page("/settings/trading", GET=200, POST=422),
         page("/settings/trading", {"POST": {"order_unit": "dollars"}}, GET=200, POST=303),
@@ -132,6 +136,7 @@ ROUTES: dict[str, list[Case]] = {
         page("/settings/appearance", GET=200, POST=422),
         page("/settings/appearance", {"POST": {"theme": "dark"}}, GET=200, POST=303),
     ],
+    "settings/notifications": [page("/settings/notifications", GET=200, POST=303)],
     "settings/columns/<str:table>": [
         page("/settings/columns/holdings", POST=303),
         page("/settings/columns/holdings", {"POST": {"column": "nonsense"}}, POST=400),
@@ -337,6 +342,7 @@ ROUTES: dict[str, list[Case]] = {
     "markets/<str:symbol>/review": [page("/markets/AAPL/review", POST=422)],
     "markets/<str:symbol>/mine": [page("/markets/AAPL/mine", GET=200)],
     "markets/<str:symbol>/marks": [page("/markets/AAPL/marks", GET=200)],
+    "standing": [page("/standing?symbol=AAPL", GET=200)],
     "orders": [page("/orders", GET=200)],
     "orders/place": [page("/orders/place", POST=400)],
     "orders/<int:order_id>": [page("/orders/{order}", GET=mine(200))],

@@ -6,7 +6,7 @@ const told = new Map(); // alert id -> when it fired, of what was told
 document.body.addEventListener("st:alert", ({ detail: alert }) => {
   if (alert?.state !== "fired" || told.get(alert.id) === alert.fired_at) return;
   told.set(alert.id, alert.fired_at);
-  toast(alert.text, "alert");
+  toast(alert.text, "alert", "alerts");
 });
 
 // Another way, another suggestion: as long as the price is the suggested one.

@@ -1,11 +1,12 @@
 // How the socket is, said to people: a dot in the shell, and a bar above the page when it is away.
-import { speak } from "./page.js";
+import { isQuiet, speak } from "./page.js";
 
 const BACK_FOR = 2_000;
 const bar = document.getElementById("connection");
 const dot = document.getElementById("live-dot");
 let counting = 0;
 let fading = 0;
+let isAway = false;
 
 const write = (text) => { if (bar) bar.querySelector("[data-text]").textContent = text; };
 
@@ -28,6 +29,8 @@ export function shine(state, words) {
 
 // Lost, and trying again: the seconds are seen and not spoken.
 export function away() {
+  isAway = true;
+  if (isQuiet("connection")) return speak("Live prices paused, reconnecting…");
   const since = Date.now();
   show("Live prices paused, reconnecting…", { retry: true });
   counting = setInterval(() => {
@@ -36,7 +39,9 @@ export function away() {
 }
 
 export function back() {
-  if (!bar || bar.hidden) return;
+  if (!isAway) return;
+  isAway = false;
+  if (isQuiet("connection")) return speak("Live again");
   show("Live again", { kind: "back" });
   fading = setTimeout(() => show(""), BACK_FOR);
 }

@@ -4,6 +4,8 @@ import { speak } from "./page.js";
 import { toast } from "./ui.js";
 
 const told = new Map(); // order id -> status that was told
+const ANSWERED = "answered"; // the server's own toast has told how it ended
+const GATHER_FOR = 500;
 const name = (order) => order.symbol.split("/")[0];
 
 const WORDS = {
@@ -16,11 +18,31 @@ const WORDS = {
   expired: (order) => [`${name(order)}: the order has expired`, "info"],
 };
 
-document.body.addEventListener("st:order", ({ detail: order }) => {
-  const words = WORDS[order?.status];
-  if (!words || told.get(order.id) === order.status) return;
-  told.set(order.id, order.status);
-  const [text, level] = words(order);
+const isFill = (order) => order.status.endsWith("filled");
+
+function tell(order, text, level) {
   if (location.pathname === `/orders/${order.id}`) speak(text);
-  else toast(text, level);
+  else toast(text, level, isFill(order) ? "fills" : "ends");
+}
+
+// Cancels come in numbers, and one's own is answered by the server: wait a moment, say it once.
+let canceled = [];
+let waiting = 0;
+
+function cancels() {
+  const news = canceled.filter(({ id }) => told.get(id) !== ANSWERED);
+  canceled = [];
+  if (news.length === 1) tell(news[0], `${name(news[0])}: the order is canceled`, "info");
+  else if (news.length) tell(news[0], `${news.length} orders are canceled`, "info");
+}
+
+document.body.addEventListener("st:order", ({ detail: order }) => {
+  if (order?.answered) told.set(order.id, ANSWERED);
+  if (!order?.status || [order.status, ANSWERED].includes(told.get(order.id))) return;
+  told.set(order.id, order.status);
+  if (order.status === "canceled") {
+    canceled.push(order);
+    clearTimeout(waiting);
+    waiting = setTimeout(cancels, GATHER_FOR);
+  } else if (WORDS[order.status]) tell(order, ...WORDS[order.status](order));
 });

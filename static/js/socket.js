@@ -1,6 +1,6 @@
 // One socket a page: connects, subscribes, pings, comes back after a break, and says how it is.
 // Quotes go to the callback; everything else becomes an event on <body>:
-//   st:order, st:portfolio, st:alert, st:account (detail: what came), st:resync (something was missed: refetch).
+//   st:order, st:portfolio, st:alert, st:account, st:halt (detail: what came), st:resync (something was missed: refetch).
 import { away, back, gone, hush, shine } from "./connection.js";
 
 const PING_EVERY = 30_000;
@@ -26,6 +26,9 @@ let onLost = () => {};
 const emit = (name, detail = null) => document.body.dispatchEvent(new CustomEvent(name, { detail }));
 const shown = () => Number(document.body.dataset.account ?? 0);
 const isOpen = () => socket?.readyState === WebSocket.OPEN;
+
+// A halt of all trading is every page's business, that of a symbol its own page's.
+const concerns = (symbol) => !symbol || symbol === document.getElementById("standing")?.dataset.symbol;
 
 function clear(...names) {
   for (const name of names) clearTimeout(timers[name]);
@@ -66,6 +69,7 @@ function received(event) {
     if (!shown() || message.portfolio.account_id === shown()) emit("st:portfolio", message.portfolio);
   } else if (message.type === "alert") emit("st:alert", message.alert);
   else if (message.type === "account" || message.type === "resync") emit(`st:${message.type}`, message);
+  else if (message.type === "halt" && concerns(message.symbol)) emit("st:halt", message);
   else if (message.type === "pong") schedulePing();
 }
 

@@ -65,8 +65,9 @@ document.addEventListener("focusin", (event) => {
 });
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.target !== ticket()) return;
+  const asked = !event.detail.requestConfig?.triggeringEvent?.type.startsWith("st:"); // somebody did
   if (reviewed()) since = performance.now();
-  else if (document.activeElement === document.body) document.getElementById("id_amount")?.focus({ preventScroll: true });
+  else if (asked && document.activeElement === document.body) document.getElementById("id_amount")?.focus({ preventScroll: true });
 });
 document.addEventListener("click", (event) => {
   const place = event.target.closest?.("[data-place] .submit");
@@ -89,7 +90,8 @@ function step(input, ticks) {
 const LETTERS = {
   b: () => choose("buy"),
   s: () => choose("sell"),
-  r: () => press(ticket()?.querySelector("form:not([data-place]) .submit:enabled")),
+  // No single key places an order: where the ticket skips the review, r does nothing.
+  r: () => press(ticket()?.querySelector("form:not([data-place], [data-at-once]) .submit:enabled")),
 };
 
 function press(button) {

@@ -1,7 +1,7 @@
 // What every page does a little better with JavaScript: dialogs, toasts, ages, copying, keys.
 // All of it works on delegated events, so fragments that htmx brings need no set-up.
 
-import { speak } from "./page.js";
+import { isQuiet, speak } from "./page.js";
 
 const TOAST_FOR = 5_000;
 const AGE_EVERY = 30_000;
@@ -9,8 +9,10 @@ const REGISTER_AFTER = 3_000; // the first page has other things to do
 const CLOCK = { weekday: "short", hour: "numeric", minute: "2-digit", hourCycle: "h23" };
 const toasts = document.getElementById("toasts");
 
-// ── toasts: server messages, and HX-Trigger: {"st:toast": {"level", "text"}} ──
-export function toast(text, level = "info") {
+// ── toasts: server messages, and HX-Trigger: {"st:toast": {"level", "text"}}; about: see isQuiet ──
+export function toast(text, level = "info", about = "") {
+  speak(text);
+  if (isQuiet(about)) return;
   const item = document.getElementById("toast-template").content.firstElementChild.cloneNode(true);
   item.classList.add(level);
   const use = item.querySelector("use");
@@ -18,7 +20,6 @@ export function toast(text, level = "info") {
   use.setAttribute("href", use.getAttribute("href").replace(/#.*/, `#${icon}`));
   item.querySelector("[data-text]").textContent = text;
   toasts.append(item);
-  speak(text);
   age(item);
 }
 

@@ -3,22 +3,18 @@
 A lever takes (person, folder), the data folder of the running product.
 """
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, Route
 
-from marketdata.domain.calendar import next_session
-from speedtrade.datafolder import PROJECT
-from speedtrade.testing.product import NOT_INHERITED, web_at
+from speedtrade.testing.page_states import NYSE_HOURS, moments
+from speedtrade.testing.product import trading_halted_in, web_at
 from tests.e2e.conftest import Person
 
 Lever = Callable[[Person, Path], AbstractContextManager[None]]
@@ -77,27 +73,27 @@ def _routed(page: Page, address: str, answer: Callable[[Route], None]) -> Iterat
 # ── the clock ────────────────────────────────────────────────────────────────
 @contextmanager
 def before_the_open(person: Person, folder: Path) -> Iterator[None]:
-    with _at(person, folder, next_session(datetime.now(UTC)).open - timedelta(hours=1)):
+    with _at(person, folder, "before_the_open"):
         yield
 
 
 @contextmanager
 def after_the_close(person: Person, folder: Path) -> Iterator[None]:
-    with _at(person, folder, next_session(datetime.now(UTC)).close + timedelta(hours=1)):
+    with _at(person, folder, "after_the_close"):
         yield
 
 
 @contextmanager
 def at_night(person: Person, folder: Path) -> Iterator[None]:
-    with _at(person, folder, next_session(datetime.now(UTC)).open - timedelta(hours=8)):
+    with _at(person, folder, "at_night"):
         yield
 
 
 @contextmanager
-def _at(person: Person, folder: Path, moment: datetime) -> Iterator[None]:
+def _at(person: Person, folder: Path, lever: str) -> Iterator[None]:
     """The person's pages come from a web server of the same copy, with another clock."""
     here = person.product
-    with web_at(folder, moment, SIMULATED_MARKET_HOURS="nyse") as url:
+    with web_at(folder, moments(datetime.now(UTC))[lever], **NYSE_HOURS) as url:
         person.product = replace(here, url=url)
         person.watch.host = urlsplit(url).netloc
         try:
@@ -109,25 +105,10 @@ def _at(person: Person, folder: Path, moment: datetime) -> Iterator[None]:
 
 # ── the house ────────────────────────────────────────────────────────────────
 @contextmanager
-def trading_paused(person: Person, folder: Path) -> Iterator[None]:
+def trading_halted(person: Person, folder: Path) -> Iterator[None]:
     """The kill switch is on."""
-    _manage(folder, "halt_trading")
-    try:
+    with trading_halted_in(folder):
         yield
-    finally:
-        _manage(folder, "resume_trading")
-
-
-def _manage(folder: Path, command: str) -> None:
-    inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-    subprocess.run(
-        [sys.executable, "manage.py", command, "A drill."],
-        cwd=PROJECT,
-        env=inherited | {"SPEEDTRADE_DATA_DIR": str(folder)},
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
 
 
 LEVERS: dict[str, Lever] = {
@@ -141,6 +122,6 @@ LEVERS: dict[str, Lever] = {
         before_the_open,
         after_the_close,
         at_night,
-        trading_paused,
+        trading_halted,
     )
 }

@@ -70,6 +70,7 @@ PAGES = [
     ("mixed", "/taxes"),
     ("mixed", "/settings/trading"),
     ("mixed", "/settings/appearance"),
+    ("mixed", "/settings/notifications"),
     ("mixed", "/settings/security"),
     ("mixed", "/settings/password"),
     ("mixed", "/settings/data"),

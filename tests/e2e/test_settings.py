@@ -11,7 +11,7 @@ from tests.e2e.test_matrix import trouble
 from tests.e2e.test_trading import confirm
 
 People = Callable[..., Person]
-SETTINGS = ("", "/trading", "/appearance", "/security", "/data")
+SETTINGS = ("", "/trading", "/appearance", "/notifications", "/security", "/data")
 BOOKS = ("/activity?kind=trades", "/activity?symbol=NONE", "/statements", "/taxes")
 
 

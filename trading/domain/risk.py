@@ -21,6 +21,7 @@ from trading.domain.orders import (
 )
 
 ONE = Decimal(1)
+OWN_LIMIT = ": your own limit, in the settings under Trading."
 
 
 class Denied(DomainError):
@@ -70,7 +71,10 @@ class Funds:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The house's caps (settings RISK_*). Shares of a price are fractions, not percent."""
+    """The house's caps (settings RISK_*), or lower ones of the account's owner, then marked `own`.
+
+    Shares of a price are fractions, not percent.
+    """
 
     max_order_notional: Decimal
     max_day_notional: Decimal
@@ -79,6 +83,8 @@ class Limits:
     collar_warn: Decimal
     collar_deny: Decimal
     market_band: Decimal
+    own_order: bool = False
+    own_day: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,12 +266,18 @@ def _units(intent: OrderIntent, rules: Rules, reference: Decimal) -> Decimal:
 def _check_caps(rules: Rules, notional: Decimal, funds: Funds, limits: Limits) -> None:
     if notional > limits.max_order_notional:
         raise Denied(
-            f"One order may be worth {money_text(limits.max_order_notional)}.",
+            f"One order may be worth {money_text(limits.max_order_notional)}"
+            f"{OWN_LIMIT if limits.own_order else '.'}",
             code="order_notional_limit",
         )
     if funds.day_notional + notional > limits.max_day_notional:
         left = max(limits.max_day_notional - funds.day_notional, ZERO)
-        raise Denied(f"{money_text(left)} of today's total is left.", code="day_notional_limit")
+        most = money_text(limits.max_day_notional)
+        raise Denied(
+            f"{money_text(left)} of today's total of {most} is left"
+            f"{OWN_LIMIT if limits.own_day else '.'}",
+            code="day_notional_limit",
+        )
     if funds.open_orders >= limits.max_open_orders:
         raise Denied(
             f"At most {limits.max_open_orders} orders can be open.", code="too_many_open_orders"

@@ -22,7 +22,7 @@ from trading.services.halts import trading_halt
 
 logger = logging.getLogger(__name__)
 SECOND = timedelta(seconds=1)
-HALTED = "The guard has stopped trading: {words} A person looks into it; cancels work."
+HALTED = "The guard stepped in: {words} A person looks into it; cancels work."
 
 
 class Leave(StrEnum):

@@ -8,9 +8,12 @@ from django.db import connection, transaction
 from accounts.models import User
 from accounts.services.accounts import reason_required
 from accounts.services.audit import audit_record
+from speedtrade.lib.live import live_publish_all
 from trading.models import SendTally, TradingHalt
 from trading.selectors import halt_open
 
+PAGES_TOLD_WITHIN = 2.0  # seconds that a command waits for open pages to hear of it
+ALL_TRADING = 0  # a halt event's id where it is not of one instrument
 _SWITCH = 7_316_001  # the advisory lock that two hands on the switch wait for
 
 
@@ -42,6 +45,7 @@ def trading_halt(
         data=data,
         now=now,
     )
+    live_publish_all(kind="halt", thing_id=ALL_TRADING)
     return halt, True
 
 
@@ -60,6 +64,8 @@ def trading_resume(*, actor: User | None, reason: str, now: datetime) -> bool:
         audit_record(
             actor=actor, action="trading.resume", target=f"halt:{pk}", reason=reason, now=now
         )
+    if open_ids:
+        live_publish_all(kind="halt", thing_id=ALL_TRADING)
     return bool(open_ids)
 
 

@@ -1,13 +1,22 @@
-"""Confirm a review: the step between reading what would be sent and sending it."""
+"""From a ticket to an order: its review, or for a small one none, and its confirmation."""
 
 from datetime import datetime
 
 from accounts.models import User
 from speedtrade.lib.ratelimit import limit_orders
 from trading.desks import Desk
+from trading.domain.orders import OrderIntent
 from trading.models import Order
-from trading.reviews import Asked, Review, order_by_key, review_make, unanswered
-from trading.services.orders import order_place
+from trading.reviews import (
+    Asked,
+    Review,
+    may_skip,
+    order_by_key,
+    review_make,
+    skips_reviews,
+    unanswered,
+)
+from trading.services.orders import KeyReused, intent_digest, order_place
 
 
 def review_confirm(
@@ -25,18 +34,44 @@ def review_confirm(
     review = review_make(desk=desk, intent=asked.intent, asked=asked)
     if review.again or unanswered(review, asked, agreed=agreed):
         return review
-    limit_orders(confirmed_by.pk)
+    return _place(desk, asked.intent, asked.key, confirmed_by, now)
+
+
+def review_or_place(
+    *, desk: Desk, intent: OrderIntent, key: str, user: User, now: datetime
+) -> Order | Review:
+    """The review of what a ticket asks for; the order itself where its owner wants no review.
+
+    That is for small orders of a paper account about which nothing is to be asked
+    (`User.review_below`). The ticket's `key` makes it happen once; with other terms it raises
+    KeyReused. Raises Denied and RateLimited, as placing does.
+    """
+    skips = skips_reviews(desk.account, user)
+    known = order_by_key(user=user, key=key) if skips else None
+    if known is not None:
+        # Before the review: it would ask whether this very order is meant a second time.
+        if known.intent_hash != intent_digest(desk.account.pk, intent):
+            raise KeyReused()
+        return known
+    review = review_make(desk=desk, intent=intent)
+    if not skips or not may_skip(review, user):
+        return review
+    return _place(desk, intent, key, user, now)
+
+
+def _place(desk: Desk, intent: OrderIntent, key: str, user: User, now: datetime) -> Order:
+    limit_orders(user.pk)
     order = order_place(
         account=desk.account,
         instrument=desk.instrument,
-        intent=asked.intent,
+        intent=intent,
         quote=desk.quote,
-        key=asked.key,
-        placed_by=confirmed_by,
+        key=key,
+        placed_by=user,
         source="page",
         now=now,
     ).order
-    type_remember(user=confirmed_by, order_type=order.order_type)
+    type_remember(user=user, order_type=order.order_type)
     return order
 
 

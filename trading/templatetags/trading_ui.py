@@ -9,10 +9,14 @@ from django.template import Context
 from django.template.defaulttags import CsrfTokenNode
 from django.utils.safestring import SafeString
 
+from accounts.models import BrokerageAccount
+from marketdata.models import Instrument
 from speedtrade.lib.money import plain
 from trading import order_rows, words
-from trading.models import Fill, Order
+from trading.models import Fill, Order, TradingHalt
+from trading.reviews import skips_reviews
 from trading.selectors import average_price
+from trading.standing import standing_of
 
 register = template.Library()
 
@@ -23,6 +27,7 @@ register.filter("short_name", words.short_name)
 register.filter("average_price", average_price)
 register.filter("filled_of", words.filled_words)
 register.filter("plain", plain)
+register.filter("skips_reviews", skips_reviews)
 
 
 register.filter("cancelable", order_rows.cancelable)
@@ -33,6 +38,14 @@ register.simple_tag(order_rows.order_status, name="order_status")
 def rows(context: Context, orders: Iterable[Order], back: str) -> SafeString:
     """{% order_rows found address %}: the rows of a table of orders."""
     return order_rows.order_rows(orders, back, _guard(context))
+
+
+@register.simple_tag
+def standing_mark(
+    halt: TradingHalt | None, account: BrokerageAccount | None, instrument: Instrument | None
+) -> str:
+    """What decides whether a page takes orders, in one word: another one means something else."""
+    return standing_of(halt or None, account or None, instrument or None)
 
 
 @register.simple_tag(takes_context=True)

@@ -8,14 +8,13 @@ from django.utils import timezone
 
 from accounts.keys import BrokerKey
 from accounts.models import BrokerageAccount
-from accounts.services.accounts import account_day_cap
 from accounts.services.connections import account_connect
 from accounts.services.syncs import account_activate
 from speedtrade.lib import live
 from speedtrade.testing.cast import ApiClient, page_client
 from trading.models import Order
 from trading.selectors import limits
-from trading.tests.desk import D, Desk
+from trading.tests.desk import Desk
 
 LIVE_FRAME = 'class="shell live"'
 
@@ -98,16 +97,8 @@ def test_live_figures_are_those_of_the_account_that_was_named(desk: Desk, real: 
 def test_the_cap_of_an_account_is_the_lower_of_two(
     desk: Desk, real: BrokerageAccount, settings: Any
 ):
-    assert limits(desk.account).max_day_notional == settings.RISK_MAX_DAY_NOTIONAL
+    assert limits(desk.account) == limits()
     assert limits(real).max_day_notional == real.day_cap == settings.LIVE_DAY_CAP
     settings.RISK_MAX_DAY_NOTIONAL = real.day_cap - 1
     assert limits(real).max_day_notional == real.day_cap - 1
-
-
-def test_the_ticket_says_what_the_cap_refuses(desk: Desk, alice: Any):
-    account_day_cap(account=desk.account, day_cap=D(150), actor=alice, now=desk.now)
-    browser = page_client(alice)
-    typed = {"side": "buy", "order_type": "market", "unit": "shares", "time_in_force": "day"}
-    assert browser.post("/markets/AAPL/review", {**typed, "amount": "1"}).status_code == 200
-    answer = browser.post("/markets/AAPL/review", {**typed, "amount": "2"})
-    assert answer.status_code == 422 and "day" in answer.content.decode()
+    assert not limits(real).own_day

@@ -1,6 +1,10 @@
 """The kill switch: nothing new leaves, everything can be cancelled, and one database is enough."""
 
+import html
+import json
+import re
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +15,14 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEvent
-from accounts.services.accounts import account_resume, account_stop
+from accounts.services.accounts import (
+    account_freeze,
+    account_resume,
+    account_stop,
+    account_unfreeze,
+)
+from marketdata.services.instruments import instrument_halt, instrument_resume
+from speedtrade.lib import live
 from speedtrade.lib.errors import DomainError
 from speedtrade.testing.cast import make_user, page_client
 from speedtrade.testing.waiting import wait_until
@@ -74,8 +85,8 @@ def test_the_switch_is_harmless_twice_and_leaves_one_audit_row_a_turn(desk: Desk
     ]
 
 
-def test_every_page_of_a_user_says_that_trading_is_paused_until_it_is_not(desk: Desk):
-    web, words = page_client(desk.user), "Trading is paused: The feed went mad."
+def test_every_page_of_a_user_says_that_trading_is_halted_until_it_is_not(desk: Desk):
+    web, words = page_client(desk.user), "Trading is halted: The feed went mad."
     pages = ["/dashboard", "/orders", "/settings", "/markets/AAPL", "/learn", "/nowhere"]
     assert words not in web.get("/dashboard").content.decode()
     trading_halt(actor=None, reason="The feed went mad.", now=desk.now)
@@ -170,3 +181,119 @@ def test_the_owners_own_switch_stops_new_orders_and_lets_cancels_pass(desk: Desk
     account_resume(account=desk.account, actor=desk.user, now=desk.now)
     assert desk.trade("buy", "1").state == "filled"
     desk.check()
+
+
+# ── open pages ───────────────────────────────────────────────────────────────
+def mark_of(page: str) -> str:
+    """The address under which a page asks whether orders are taken."""
+    found = re.search(r'hx-get="(/standing[^"]+)"', page)
+    assert found, page[:500]
+    return html.unescape(found[1])
+
+
+def halts(desk: Desk) -> dict[str, tuple[Callable[[], Any], Callable[[], Any]]]:
+    """What shuts a ticket and opens it again, by the words that say it."""
+    who = {"actor": desk.user, "reason": "A drill.", "now": desk.now}
+    mine = {"account": desk.account, "actor": desk.user, "now": desk.now}
+    theirs = {"account_id": desk.account.pk, **who}
+    return {
+        "Trading is halted: A drill.": (
+            lambda: trading_halt(**who),
+            lambda: trading_resume(**who),
+        ),
+        "AAPL is halted: A drill.": (
+            lambda: instrument_halt(symbol="AAPL", **who),
+            lambda: instrument_resume(symbol="AAPL", **who),
+        ),
+        "You have stopped this account": (
+            lambda: account_stop(**mine),
+            lambda: account_resume(**mine),
+        ),
+        "The account is frozen: A drill.": (
+            lambda: account_freeze(**theirs),
+            lambda: account_unfreeze(**theirs),
+        ),
+    }
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_an_open_page_is_told_what_shuts_its_ticket_and_what_opens_it(desk: Desk, number: int):
+    words, turns = list(halts(desk).items())[number]
+    web, seen = page_client(desk.user), page_client(desk.user).get("/markets/AAPL")
+    address = mark_of(seen.content.decode())
+    for turn, said in zip(turns, (words, "Orders are taken."), strict=True):
+        assert web.get(address).status_code == 204, "nothing is new"
+        turn()
+        answer = web.get(address)
+        assert answer.status_code == 200
+        told = json.loads(answer.headers["HX-Trigger"])["st:say"]["text"]
+        assert told.startswith(said), told
+        assert "st:shut" in answer.headers["HX-Trigger-After-Swap"]
+        ticket = web.get("/markets/AAPL/ticket").content.decode()
+        assert ('id="ticket-blocked"' in ticket) is (turn is turns[0])
+        address = mark_of(answer.content.decode())
+    page = answer.content.decode()
+    assert "hx-swap-oob" not in page and "<html" not in page, "no place was named"
+
+
+def test_each_place_of_a_page_that_says_it_is_fetched_by_its_name(desk: Desk):
+    web = page_client(desk.user)
+    for path, places in (
+        ("/markets/AAPL", {"standing", "symbol-state", "symbol-halt"}),
+        ("/dashboard", {"standing", "account-state"}),
+        ("/portfolio", {"standing", "account-state"}),
+        ("/transfers", {"standing", "account-state"}),
+    ):
+        page = web.get(path).content.decode()
+        for place in places:
+            assert page.count(f'id="{place}"') == 1, (path, place)
+        assert page.count("data-standing") == len(places) - 1
+    for place in ("account-state", "symbol-state", "symbol-halt"):
+        answer = web.get(f"/standing?symbol=AAPL&places={place}").content.decode()
+        assert answer.count(f'id="{place}" class="bare" data-standing hx-swap-oob="true"') == 1
+        assert answer.count("hx-swap-oob") == 1
+
+
+def test_a_shut_ticket_keeps_what_was_typed(desk: Desk):
+    web = page_client(desk.user)
+    typed = {"side": "sell", "order_type": "limit", "limit_price": "123", "amount": "7"}
+    trading_halt(actor=None, reason="A drill.", now=desk.now)
+    shut = web.post("/markets/AAPL/ticket", typed).content.decode()
+    again = re.search(r'hx-get="(/markets/AAPL/ticket\?[^"]+)"', shut)
+    assert again and 'value="123"' in shut
+    trading_resume(actor=None, reason="It is over.", now=desk.now)
+    opened = web.get(html.unescape(again[1])).content.decode()
+    assert 'value="123"' in opened and 'value="7"' in opened and 'id="ticket-blocked"' not in opened
+    assert 'value="sell" checked' in opened and "hx-include" in opened
+
+
+def test_another_users_account_says_nothing_to_me(desk: Desk, charlie: Any):
+    web = page_client(charlie)
+    address = mark_of(web.get("/markets/AAPL").content.decode())
+    account_stop(account=desk.account, actor=desk.user, now=desk.now)
+    assert web.get(address).status_code == 204
+    assert web.get(f"{address}&account_id={desk.account.pk}").status_code == 404
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_every_socket_is_told_once_a_halt_is_committed(
+    desk: Desk, monkeypatch: Any, django_capture_on_commit_callbacks: Any, number: int
+):
+    sent: list[Any] = []
+    monkeypatch.setattr(live, "_send", lambda *event: sent.append(event))
+    thing = (0, desk.instrument().pk)[number]
+    for turn in list(halts(desk).values())[number]:
+        with django_capture_on_commit_callbacks(execute=True):
+            turn()
+            assert not sent
+        assert sent.pop() == (live.EVERYONE, "halt", thing)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert not trading_resume(actor=None, reason="Again.", now=desk.now)
+    assert not sent, "nothing has changed"
+
+
+def test_the_message_names_the_symbol_and_no_more(desk: Desk, charlie: Any):
+    aapl = desk.instrument()
+    assert live.render_event("halt", charlie.pk, 0) == {"type": "halt", "symbol": None}
+    assert live.render_event("halt", charlie.pk, aapl.pk) == {"type": "halt", "symbol": "AAPL"}
+    assert live.render_event("halt", charlie.pk, aapl.pk + 999) is None

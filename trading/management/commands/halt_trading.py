@@ -6,7 +6,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from speedtrade.lib.errors import DomainError
-from trading.services.halts import trading_halt
+from speedtrade.lib.later import later_done
+from trading.services.halts import PAGES_TOLD_WITHIN, trading_halt
 
 
 class Command(BaseCommand):
@@ -20,6 +21,7 @@ class Command(BaseCommand):
             halt, new = trading_halt(actor=None, reason=options["reason"], now=timezone.now())
         except DomainError as error:
             raise CommandError(error.detail) from error
+        later_done(PAGES_TOLD_WITHIN)
         if new:
             self.stdout.write(f"Trading is halted: {halt.reason}")
         else:

@@ -6,7 +6,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from speedtrade.lib.errors import DomainError
-from trading.services.halts import trading_resume
+from speedtrade.lib.later import later_done
+from trading.services.halts import PAGES_TOLD_WITHIN, trading_resume
 
 
 class Command(BaseCommand):
@@ -20,4 +21,5 @@ class Command(BaseCommand):
             lifted = trading_resume(actor=None, reason=options["reason"], now=timezone.now())
         except DomainError as error:
             raise CommandError(error.detail) from error
+        later_done(PAGES_TOLD_WITHIN)
         self.stdout.write("Trading has resumed." if lifted else "Trading was not halted.")
