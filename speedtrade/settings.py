@@ -516,7 +516,9 @@ ALPACA_DATA_URL = env_url("ALPACA_DATA_URL", "https://data.alpaca.markets", _HTT
 ALPACA_DATA_STREAM_URL = env_url(
     "ALPACA_DATA_STREAM_URL", "wss://stream.data.alpaca.markets/v2/iex", _WS
 )
-CCXT_URLS = env_json("CCXT_URLS", "{}")  # exchange id -> the value of that exchange's urls["api"]
+# Exchange id -> the value of that exchange's urls["api"]; its streams are at the same host, unless
+# that value names them under "ws".
+CCXT_URLS = env_json("CCXT_URLS", "{}")
 # Exchanges that can be connected: those that trading.brokers.capabilities knows, a test compares.
 CCXT_EXCHANGES = ["kraken", "coinbase", "binance"]
 CCXT_TEST_MARKETS = ["binance"]  # with a market of their own for tests
@@ -532,6 +534,7 @@ FEED_MUTE_AFTER = timedelta(seconds=10)  # without a frame in market hours the s
 FEED_CONNECT_LIMIT = timedelta(seconds=10)  # from dialling to being let in
 FEED_TURN_MAX = 250  # symbols of one feed that take their turn in one window
 CCXT_POLL = timedelta(seconds=1)  # so often the prices of a CCXT exchange are asked for, at most
+CCXT_STREAM_SYMBOLS = 30  # of one connection; what else is watched is asked for
 FEED_CURRENCY = "USD"  # what accounts are kept in; markets in another currency are not listed
 LISTINGS_PERIOD = timedelta(hours=1)  # so often venues are asked what they list
 LISTINGS_RETRY = timedelta(minutes=1)  # and so soon again when one did not answer

@@ -33,6 +33,7 @@ def vendor(settings):
     with KrakenVendor() as made:
         settings.CCXT_URLS = {"kraken": made.urls}
         settings.BROKER_TIMEOUT = (1, 1)
+        made.stream.refuse = [503] * 1000  # what is streamed has tests of its own
         yield made
 
 

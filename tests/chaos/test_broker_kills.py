@@ -26,7 +26,7 @@ CONVERGED_WITHIN = 60  # seconds after all run again
 #: In the process that talks to brokers: before the call, after it, before and after the record.
 POINTS = ["after_accept", "after_read_before_commit"]
 MORE_POINTS = ["after_claim", "before_call", "after_commit_before_ack", "mid_apply"]
-UNSENT = {"after_claim", "before_call"}  # it dies with an order that nobody ever sends again
+UNSENT = {"before_call"}  # it dies with an order that counts as sent: nobody sends it again
 LOST_AFTER = 90  # seconds until such an order is called lost: a person decides
 ALL = "CHAOS" in os.environ
 

@@ -39,6 +39,12 @@ class Migration(migrations.Migration):
                 help_text="Times that the broker may have been told; the guard's.",
             ),
         ),
+        # What was under way before sends were counted may have been told: it must never be resent.
+        migrations.RunSQL(
+            "UPDATE trading_submission SET sends = 1 "
+            "WHERE action = 'submit' AND claimed_at IS NOT NULL AND done_at IS NULL",
+            migrations.RunSQL.noop,
+        ),
         migrations.AddField(
             model_name="submission",
             name="sent_at",

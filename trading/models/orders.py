@@ -171,8 +171,8 @@ class SubmissionAction(models.TextChoices):
 class Submission(models.Model):
     """The outbox: what a broker must be told, written with the order and claimed by a worker.
 
-    `claimed_at` set and `done_at` empty means that the broker may or may not know: for a submit it
-    is asked, never told again. A cancel is harmless twice.
+    `claimed_at` set and `done_at` empty means that the broker may or may not know, once `sends` is
+    not 0: for a submit it is asked, never told again. A cancel is harmless twice.
     """
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="submissions")

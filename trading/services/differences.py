@@ -43,7 +43,9 @@ def books_compare(
     """
     with transaction.atomic():
         account = account_lock(account_id)
-        moving = Order.objects.filter(brokerage_account=account, state__in=FLYING[:1]).exists()
+        # One that was found there has had its answer: what keeps it waiting is no fill to come.
+        mine = Order.objects.filter(brokerage_account=account, external=False)
+        moving = mine.filter(state__in=FLYING[:1]).exists()
         late = Order.objects.filter(brokerage_account=account, fills_missing_since__isnull=False)
         fresh = Fill.objects.filter(brokerage_account=account, created_at__gte=since)
         if moving or late.exists() or fresh.exists():

@@ -22,6 +22,7 @@ from trading.brokers.base import BrokerFill, BrokerOrder
 from trading.domain.fills import Stretch, gaps
 from trading.domain.orders import OrderState, Side, next_state
 from trading.models import Fill, Order, OrderEvent
+from trading.services.externals import left_out_bring
 from trading.services.moves import order_hold, order_lock_named, order_move
 from trading.services.outbox import submission_wake
 from trading.services.replacements import replacement_settle
@@ -121,6 +122,7 @@ def _fresh(order: Order, report: BrokerOrder) -> list[BrokerFill]:
 
 def fill_write(*, order: Order, fill: BrokerFill, now: datetime, synthetic: bool = False) -> None:
     """Book one fill of a locked order: its row, the ledger, lots, position and hold."""
+    left_out_bring(order=order, fill=fill, now=now)
     # The order's money is rounded as a whole, so that splitting a fill changes no cent.
     before = order.filled_notional
     order.filled_qty += fill.qty

@@ -1,6 +1,6 @@
 """What was there before us, or was done at the broker's own door."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import transaction
@@ -8,16 +8,18 @@ from django.db import transaction
 from accounts.models import BrokerageAccount
 from marketdata import quote_store
 from marketdata.models import AssetType, Instrument
+from portfolio.models import LedgerKind
 from portfolio.services.adjustments import holding_shift
 from portfolio.services.books import Books, account_lock
 from portfolio.services.holds import hold_open
-from speedtrade.lib.money import ZERO, times
-from trading.brokers.base import BrokerOrder, BrokerPosition, BrokerTerms
-from trading.domain.orders import FINAL_STATES, OrderState, OrderType, TimeInForce
-from trading.models import Order, OrderEvent
+from speedtrade.lib.money import ZERO, plain, times
+from trading.brokers.base import BrokerFill, BrokerOrder, BrokerPosition, BrokerTerms
+from trading.domain.orders import FINAL_STATES, OrderState, OrderType, Side, TimeInForce
+from trading.models import BrokerLink, Order, OrderEvent
 from trading.services.moves import hold_kind, order_hold
 
 NO_FEED = "none"  # what stands in Instrument.feed where nobody prices it here
+JUST_BEFORE = timedelta(microseconds=1)  # a purchase must stand before its sale in the history
 
 
 class UnknownInstrument(Exception):
@@ -71,6 +73,30 @@ def position_open(*, account: BrokerageAccount, position: BrokerPosition, now: d
         account=account, instrument=instrument, qty=position.qty, cost=cost, key="start", now=now
     )
     return True
+
+
+def left_out_bring(*, order: Order, fill: BrokerFill, now: datetime) -> None:
+    """Before a sale that was made there is booked: what it takes of a holding that was left out.
+
+    `order` is locked with its account. Nobody could say what the units were worth until they went:
+    they come in at that price, a moment before, so that no gain or loss is made up. What is sold
+    beyond any such holding is left to `fill_book`, which refuses it.
+    """
+    account, symbol = order.brokerage_account, order.instrument.symbol
+    if not order.external or order.side != Side.SELL:
+        return
+    if not BrokerLink.objects.filter(brokerage_account=account, ignored__contains=symbol).exists():
+        return
+    missing = fill.qty + fill.fee_qty - Books(account).pocket(LedgerKind.POSITION, symbol).balance
+    if missing > 0:
+        holding_shift(
+            account=account,
+            instrument=order.instrument,
+            qty=missing,
+            cost=times(missing, fill.price),
+            key=f"sold:{order.pk}:{plain(order.filled_qty)}",
+            now=min(fill.executed_at, now) - JUST_BEFORE,
+        )
 
 
 def position_value(instrument: Instrument, qty: Decimal) -> Decimal:

@@ -31,12 +31,15 @@ class Leave(StrEnum):
     GO = "go"
     HELD = "held"  # trading is halted, and the broker has never been told of it
     TOLD = "told"  # the broker may know it already: it must not be told again
+    TAKEN = "taken"  # this claim is over: by now the order is in another's hands
 
 
-def send_admit(*, order: Order, request: BrokerRequest, now: datetime) -> Leave:
+def send_admit(*, order: Order, request: BrokerRequest, claim: int, now: datetime) -> Leave:
     """Count a send that is about to happen, or refuse it; a wrong one halts trading for everybody.
 
     Of the same order one send passes, until `send_proved_absent` says that it never arrived.
+    `claim` is the number of the claim that it is sent under (`Submission.attempts`): a worker that
+    was so slow that its claim ran out does nothing wrong and sends nothing.
     """
     with transaction.atomic(durable=True):
         row = (
@@ -45,6 +48,8 @@ def send_admit(*, order: Order, request: BrokerRequest, now: datetime) -> Leave:
             .filter(order=order.pk, action=SubmissionAction.SUBMIT)
             .first()
         )
+        if row is not None and (row.claimed_at is None or row.attempts != claim):
+            return Leave.TAKEN
         untold = row is not None and row.sends == 0
         wrong = _wrong(row, request, now)
         if wrong:

@@ -31,6 +31,7 @@ from trading.services.submissions import (
     order_tell_cancel,
     ref_of,
 )
+from trading.services.unsent import unsent_known, unsent_take_back
 
 logger = logging.getLogger(__name__)
 SWEEP_BATCH = 200
@@ -47,6 +48,8 @@ def submissions_sweep(
     started: Callable[[int], AbstractContextManager[bool]] = lambda pk: nullcontext(True),
 ) -> int:
     """Find what fell between two stools: wake what nobody took, look up what nobody answered.
+
+    What was taken and never sent is not looked up: it is woken as well, for another to take.
 
     The database alone is asked what there is to do; how many submissions were found. What a broker
     out there must be asked goes through `recover`, so that one that hangs keeps nobody waiting.
@@ -69,6 +72,11 @@ def submissions_sweep(
         wake(pk)
         count += 1
     for submission in unknown[:SWEEP_BATCH]:
+        if unsent_known(submission):
+            if unsent_take_back(submission=submission, now=now):
+                wake(submission.pk)
+            count += 1
+            continue
         if recover is not None and submission.order.brokerage_account.broker != BrokerKind.PAPER:
             if submission.available_at <= now:
                 recover(submission.pk)

@@ -1,7 +1,8 @@
 """Tell the broker, once: claim in one transaction, call outside any, record in another.
 
-A submission that is claimed and has no answer is in nobody's hands: the sweeper asks the broker for
-it by client order id. It is never sent again while the outcome is unknown.
+A submission that is claimed and has no answer is in nobody's hands. Where the guard has counted no
+send, nothing left: it is taken back and sent. Else the sweeper asks the broker for it by client
+order id, and it is never sent again while the outcome is unknown.
 """
 
 import logging
@@ -36,34 +37,32 @@ from trading.domain.orders import FINAL_STATES, OrderState
 from trading.models import Order, Submission, SubmissionAction
 from trading.selectors import OPEN_VALUES, halt_open
 from trading.services.executions import report_apply
-from trading.services.guard import Leave, send_admit, send_proved_absent
+from trading.services.guard import Leave, send_admit
 from trading.services.moves import order_lock, order_move
 from trading.services.outbox import order_look_soon
 from trading.services.replacements import replacement_give_up
+from trading.services.unsent import unsent_give_back
 
 logger = logging.getLogger(__name__)
-RESEND_AFTER = timedelta(seconds=1)  # and twice as long with each try
 MINTED = re.compile(r"[0-9a-f]{32}")  # what `uuid4().hex` looks like
 OLDER_BY = timedelta(hours=1)  # more than clocks differ by
 TAKEN = "The broker has another order with this client order id. Choose a new one."
-RESEND_AFTER_MAX = timedelta(seconds=15)
 
 
 def submission_process(*, submission_id: int, now: datetime) -> None:
     """Claim one submission and carry it out; nothing happens when it is claimed or done already."""
-    order = _claim(submission_id, now)
-    if order is None:
+    submission = _claim(submission_id, now)
+    if submission is None:
         return
     crash_point("after_claim")
-    submission = Submission.objects.get(pk=submission_id)
     if submission.action == SubmissionAction.SUBMIT:
-        order_submit(order, submission)
+        order_submit(submission.order, submission)
     else:
-        order_tell_cancel(order, submission)
+        order_tell_cancel(submission.order, submission)
 
 
-def _claim(submission_id: int, now: datetime) -> Order | None:
-    """Take a waiting submission; its order, or None where there is nothing (left) to do."""
+def _claim(submission_id: int, now: datetime) -> Submission | None:
+    """Take a waiting submission, as it is under this claim; None where there is nothing to do."""
     found = (
         Submission.objects.filter(pk=submission_id)
         .values_list("order__brokerage_account_id", flat=True)
@@ -110,7 +109,7 @@ def _claim(submission_id: int, now: datetime) -> Order | None:
             order_move(order=order, new=OrderState.SUBMITTING, source="worker", now=now)
             order.submitted_at = order.updated_at = now
             order.save(update_fields=["state", "submitted_at", "updated_at"])
-    return order
+    return submission
 
 
 def _held_back(submission: Submission, account: BrokerageAccount) -> bool:
@@ -126,9 +125,10 @@ def order_submit(order: Order, submission: Submission) -> None:
     The only place that sends, so that nothing passes the guard.
     """
     broker, request = broker_for(order.brokerage_account), request_of(order)
-    leave = send_admit(order=order, request=request, now=clock.now())
+    leave = send_admit(order=order, request=request, claim=submission.attempts, now=clock.now())
     if leave == Leave.HELD:
-        _give_back(order, submission, "trading is halted", perishes=False)
+        held = "trading is halted"
+        unsent_give_back(order=order, submission=submission, error=held, perishes=False)
     if leave != Leave.GO:
         return
     crash_point("before_call")
@@ -144,7 +144,7 @@ def order_submit(order: Order, submission: Submission) -> None:
         report = _refused(order, "broker_auth", str(error))
         account_fail(account_id=order.brokerage_account_id, reason=str(error), now=clock.now())
     except NotSent as error:
-        _give_back(order, submission, str(error))
+        unsent_give_back(order=order, submission=submission, error=str(error))
         return
     except OutcomeUnknown as error:
         logger.warning("submit_unknown", extra={"order": order.pk})
@@ -191,42 +191,6 @@ def _record(order: Order, submission: Submission, report: BrokerOrder, source: s
     )
     Submission.objects.filter(pk=submission.pk, done_at__isnull=True).update(done_at=clock.now())
     crash_point("after_commit_before_ack")
-
-
-def _give_back(order: Order, submission: Submission, error: str, *, perishes: bool = True) -> None:
-    """Proved unsent: back to pending, to be claimed again soon, while the intent is fresh.
-
-    One that does not perish is kept for the end of the halt, however long it has waited.
-    """
-    now = clock.now()
-    with transaction.atomic():
-        locked = order_lock(order)
-        account = locked.brokerage_account
-        if locked.state not in {OrderState.SUBMITTING, OrderState.PENDING_CANCEL}:
-            return
-        send_proved_absent(submission_id=submission.pk)
-        stale = perishes and now - locked.created_at >= settings.SUBMIT_FRESH
-        if stale or locked.state == OrderState.PENDING_CANCEL:
-            reason = f"it could not be sent: {error}" if stale else "canceled before it was sent"
-            order_move(
-                order=locked,
-                new=OrderState.CANCELED,
-                source="worker",
-                reason=reason[:300],
-                now=now,
-            )
-            Submission.objects.filter(order=locked).update(done_at=now, last_error=error[:300])
-        else:
-            order_move(
-                order=locked, new=OrderState.PENDING, source="worker", reason=error[:300], now=now
-            )
-            wait = min(RESEND_AFTER * 2 ** min(submission.attempts - 1, 10), RESEND_AFTER_MAX)
-            Submission.objects.filter(pk=submission.pk).update(
-                claimed_at=None, available_at=now + wait, last_error=error[:300]
-            )
-        locked.updated_at = now
-        locked.save()
-        live_publish(user_id=account.user_id, kind="order", thing_id=locked.pk)
 
 
 def order_tell_cancel(order: Order, submission: Submission) -> None:

@@ -48,9 +48,9 @@ def resending(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     honest = submissions._claim
 
-    def claim(submission_id: int, now: Any) -> Order:
+    def claim(submission_id: int, now: Any) -> Submission:
         rows = Submission.objects.select_related("order__instrument", "order__brokerage_account")
-        return honest(submission_id, now) or rows.get(pk=submission_id).order
+        return honest(submission_id, now) or rows.get(pk=submission_id)
 
     monkeypatch.setattr(submissions, "_claim", claim)
     monkeypatch.setattr(submissions, "_held_back", lambda *args: False)
@@ -171,8 +171,8 @@ def test_f34_of_many_workers_with_one_order_one_sends(vendor: Vendor):
         source="api",
         now=timezone.now(),
     ).order
-    submission = Submission.objects.get(order=order)
-    submissions._claim(submission.pk, timezone.now())
+    submission = submissions._claim(Submission.objects.get(order=order).pk, timezone.now())
+    assert submission is not None
     race([lambda: submissions.order_submit(order, submission)] * 8)
     assert vendor.sent == [order.client_order_id]
     assert "a second time" in halted()
@@ -340,9 +340,12 @@ def test_nothing_sends_past_the_guard():
 def test_a_send_costs_the_same_however_many_there_were(
     desk: Desk, vendor: Vendor, django_assert_max_num_queries: Any
 ):
-    from trading.services.guard import send_admit
+    from trading.services.guard import Leave, send_admit
 
     for _ in range(3):
         order = desk.place("buy", "1", limit="90.00")
+        request = submissions.request_of(order)
+        assert submissions._claim(desk.submission(order).pk, desk.now) is not None
         with django_assert_max_num_queries(7):  # two of them begin and end the transaction
-            send_admit(order=order, request=submissions.request_of(order), now=desk.now)
+            leave = send_admit(order=order, request=request, claim=1, now=desk.now)
+        assert leave == Leave.GO

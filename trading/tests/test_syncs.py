@@ -551,6 +551,55 @@ def test_a_holding_that_was_left_out_and_is_gone_is_forgotten(unpriced: Line):
     assert BrokerLink.objects.get().ignored == []
 
 
+@pytest.mark.parametrize("priced", [False, True])
+@pytest.mark.parametrize("parts", [["4"], ["1", "3"]])
+def test_a_holding_that_was_left_out_and_is_sold_there_is_sold_here(
+    unpriced: Line, priced: bool, parts: list[str]
+):
+    """Fails where its fills sell what our books have not: the order would wait for an answer."""
+    if priced:
+        listed()
+    sold = unpriced.theirs.external("NEWCO", "sell", "4", limit_price=D(50))
+    for qty in parts:
+        unpriced.theirs.fill(sold, qty, "50.10")
+        assert unpriced.sync()
+    order = Order.objects.get()
+    assert (order.state, order.filled_qty, order.external) == ("filled", 4, True)
+    held = Position.objects.get()
+    assert (held.qty, held.realized_pl) == (0, 0), "it came at what it went for: no gain, no loss"
+    assert summary_get(account=unpriced.account, now=timezone.now()).net_deposits == D("10200.40")
+    unpriced.compare()
+    unpriced.compare()
+    assert BrokerLink.objects.get().ignored == []
+    assert not Difference.objects.exists()
+    unpriced.agree()
+
+
+def test_what_is_left_of_a_holding_that_was_left_out_stays_so(unpriced: Line):
+    sold = unpriced.theirs.external("NEWCO", "sell", "3", limit_price=D(50))
+    unpriced.theirs.fill(sold, "3", "50")
+    for _ in range(3):
+        unpriced.compare()
+    assert (Order.objects.get().state, Position.objects.get().qty) == ("filled", 0)
+    assert BrokerLink.objects.get().ignored == ["NEWCO"]
+    assert not Difference.objects.exists()
+    listed()
+    unpriced.compare()
+    unpriced.compare()
+    assert (Position.objects.get().qty, BrokerLink.objects.get().ignored) == (1, [])
+    unpriced.agree()
+
+
+def test_what_our_books_cannot_sell_is_a_difference_for_a_person(line: Line):
+    """Fails where an order found there counts as on its way: nothing would be compared again."""
+    short = line.theirs.external("AAPL", "sell", "6")
+    line.theirs.fill(short, "6", "100")
+    line.compare()
+    line.compare()
+    seen = Difference.objects.filter(ended_at=None).values_list("kind", "asset", "ours", "theirs")
+    assert sorted(seen) == [("cash", "USD", 10_000, 10_600), ("position", "AAPL", 5, -1)]
+
+
 def test_a_difference_is_seen_watched_and_ended_by_agreement(line: Line):
     line.theirs.cash += 7
     line.compare()

@@ -1,8 +1,10 @@
 """Coins from an exchange that ccxt speaks to, as one feed among others.
 
-Prices are asked for, about once a second: all of them now and then, those that somebody watches in
-between, and one order book of theirs at a time. No key is needed. One instance of the exchange
-serves all threads, one call after the other, because ccxt keeps the venue's pace per instance.
+What somebody watches is streamed. All prices are asked for now and then; those that somebody
+watches and the stream has not told of for a moment about once a second, and one order book of
+theirs at a time: so a venue without streams, or one whose stream is away, is polled. No key is
+needed. One instance of the exchange serves all who ask, one call after the other, because ccxt
+keeps the venue's pace per instance.
 """
 
 from __future__ import annotations
@@ -20,11 +22,15 @@ from marketdata.domain.calendar import MarketHours
 from marketdata.domain.quotes import Quote
 from marketdata.feeds.base import FeedFailed, FeedState, Listing
 from marketdata.feeds.ccxt.parse import TICK_SIZE, bars_of, listing_of, take_book, take_ticker
+from marketdata.feeds.ccxt.stream import PriceStream
 from marketdata.feeds.newest import Newest
 from marketdata.feeds.pacing import Loop
 
 #: All prices are asked for at least so often.
 ALL_EVERY: Final = 5.0
+#: What was streamed within so many seconds is not asked for: a ticker, a book.
+TICKER_STANDS: Final = 2.0
+BOOK_STANDS: Final = 5.0
 #: Requests for one run of bars: an exchange that gives little at a time gets no more than this.
 PAGES: Final = 10
 #: After so many failures in a row the feed says that it is not well.
@@ -43,15 +49,19 @@ class CcxtFeed:
         self._newest = Newest(name)
         self._lock = threading.Lock()  # around every call of ccxt
         self._client: Any = None
+        self._stream = PriceStream(exchange, self._newest)
         self._desk = Loop(f"{name}-desk", self._step)
         self._watched: tuple[str, ...] = ()
         self._all_due = 0.0
         self._book_turn = 0
 
     def start(self) -> None:
+        self._stream.start()
         self._desk.start()
 
     def stop(self) -> None:
+        self._desk.stopping.set()
+        self._stream.stop()
         self._desk.stop()
 
     def watch(self, watched: Collection[str], others: Collection[str]) -> None:
@@ -111,13 +121,17 @@ class CcxtFeed:
         began = time.monotonic()
         known = self._call("markets", lambda x: x.load_markets())
         watched = [s for s in self._watched if s in known and known[s].get("active") is not False]
+        self._stream.want(watched, self._client)
+        streamed = self._stream.fresh(watched, TICKER_STANDS)
         if began >= self._all_due:
             self._take_tickers(None)
             self._all_due = began + ALL_EVERY
-        elif watched:
-            self._take_tickers(watched)
-        if watched and not stop.is_set():
-            self._take_book(watched[self._book_turn % len(watched)])
+        elif quiet := [s for s in watched if s not in streamed]:
+            self._take_tickers(quiet)
+        streamed = self._stream.fresh_books(watched, BOOK_STANDS)
+        quiet = [s for s in watched if s not in streamed]
+        if quiet and not stop.is_set():
+            self._take_book(quiet[self._book_turn % len(quiet)])
             self._book_turn += 1
         rest = settings.CCXT_POLL.total_seconds() - (time.monotonic() - began)
         return max(0.05, rest)
@@ -126,8 +140,9 @@ class CcxtFeed:
         at, found = self._timed("tickers", lambda x: x.fetch_tickers(symbols))
         if not isinstance(found, dict) or not found:
             raise FeedFailed("tickers: none")
-        for raw in found.values():
+        for symbol, raw in found.items():
             take_ticker(self._newest, self._exchange, raw, at)
+            self._stream.witness(symbol, raw.get("last") if isinstance(raw, dict) else None)
 
     def _take_book(self, symbol: str) -> None:
         levels = settings.BOOK_LEVELS

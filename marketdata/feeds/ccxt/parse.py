@@ -14,6 +14,7 @@ from marketdata.feeds.base import Listing
 from marketdata.feeds.newest import Day, Newest
 from marketdata.feeds.numbers import (
     exact_step,
+    moment_of,
     moment_of_millis,
     number_of,
     price_of,
@@ -31,16 +32,42 @@ def take_ticker(newest: Newest, exchange: str, raw: Any, at: datetime) -> None:
     """Put a ticker in. `at` is when it was asked for: what it says was true then or later."""
     if not isinstance(raw, dict) or not isinstance(raw.get("symbol"), str):
         return
-    symbol, last = raw["symbol"], price_of(raw.get("last"))
-    bid, ask = _side(raw, "bid"), _side(raw, "ask")
-    if last is None and bid is None and ask is None:
+    prices = (price_of(raw.get("last")), _side(raw, "bid"), _side(raw, "ask"))
+    if prices == (None, None, None):
         return  # no ticker at all, whatever it is
     day = _DAYS.get(exchange, _rolling_day)(raw)
     if day is not None:
-        newest.day(symbol, day)
+        newest.day(raw["symbol"], day)
+    _take_prices(newest, raw["symbol"], prices, at)
+
+
+def take_live(newest: Newest, raw: Any, at: datetime) -> None:
+    """Put a streamed ticker in, as it came at `at`; the day is left to polls, which know all."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("symbol"), str):
+        return
+    prices = (price_of(raw.get("last")), _side(raw, "bid"), _side(raw, "ask"))
+    if prices[1] is not None or prices[2] is not None:
+        _take_prices(newest, raw["symbol"], prices, at)
+
+
+def _take_prices(
+    newest: Newest,
+    symbol: str,
+    prices: tuple[Decimal | None, Level | None, Level | None],
+    at: datetime,
+) -> None:
+    last, bid, ask = prices
     if last is not None:
         newest.trade(symbol, last, Decimal(0), at, at)
     newest.sides(symbol, bid, ask, at, at)
+
+
+def stamp_of(raw: Any) -> datetime | None:
+    """When a streamed ticker was true, where ccxt or the venue says so."""
+    if not isinstance(raw, dict):
+        return None
+    info = _inner(raw, "info")
+    return moment_of_millis(raw.get("timestamp")) or moment_of(info.get("timestamp"))
 
 
 def take_book(newest: Newest, symbol: str, raw: Any, at: datetime, levels: int) -> None:

@@ -10,9 +10,12 @@ tests compare ours with them. `faults` spoils answers; the methods play the mark
 
 import base64
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
+
+from websockets.sync.connection import Connection
 
 from speedtrade.testing.vendors.faults import FaultScript
 from speedtrade.testing.vendors.kraken_book import Book, VendorOrder, VendorTrade
@@ -32,6 +35,8 @@ from speedtrade.testing.vendors.kraken_private import (
     PrivateEndpoints,
     VendorKey,
 )
+from speedtrade.testing.vendors.kraken_stream import PATH as PRICES
+from speedtrade.testing.vendors.kraken_stream import PriceSocket
 
 API_KEY = "LOOPBACK-KRAKEN-KEY"
 SECRET = base64.b64encode(
@@ -62,7 +67,8 @@ class KrakenVendor(PublicEndpoints):
 
     def __init__(self, port: int = 0) -> None:
         super().__init__()
-        self.wire = Loopback(self._answer, endpoint_name, port=port)
+        self.wire = Loopback(self._answer, endpoint_name, port=port, upgrade=self._upgrade)
+        self.stream = PriceSocket(self.markets, self.now)
         self.truth = Book(self.markets, self.now)
         self.private = PrivateEndpoints(self.truth)
         self.keys = {
@@ -85,6 +91,7 @@ class KrakenVendor(PublicEndpoints):
         return self
 
     def stop(self) -> None:
+        self.stream.drop()
         self.wire.stop()
 
     def __enter__(self) -> Self:
@@ -97,6 +104,11 @@ class KrakenVendor(PublicEndpoints):
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+    def _upgrade(self, request: Request) -> tuple[int, Callable[[Connection], None]]:
+        self.stream.handshakes += 1
+        status = self.stream.refuse.pop(0) if self.stream.refuse else 101
+        return (status if request.path == PRICES else 404), self.stream.serve
 
     def _answer(self, request: Request, refusal: str) -> Reply:
         try:
@@ -190,11 +202,13 @@ class KrakenVendor(PublicEndpoints):
         market.last = (market.bid, Decimal("0.01"))
         market.high, market.low = max(market.high, market.bid), min(market.low, market.bid)
         self.truth.move(market.pair)
+        self.stream.tell(symbol)
 
     def book(self, symbol: str, bids: list[Level], asks: list[Level]) -> None:
         """Set the order book, best first."""
         market = self.market(symbol)
         market.bids, market.asks = list(bids), list(asks)
+        self.stream.tell(symbol)
 
     def candles(self, symbol: str, interval: int, rows: list[list[Any]]) -> None:
         """Set the candles of an interval (minutes), oldest first: [time, o, h, l, c, volume]."""
@@ -226,3 +240,4 @@ class KrakenVendor(PublicEndpoints):
             ]
         )
         market.last = (value, size)
+        self.stream.tell(symbol)

@@ -1,5 +1,7 @@
 """The wire of the loopback exchanges: one small HTTP server, and the bad answers it can give."""
 
+import base64
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping
@@ -9,10 +11,14 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from websockets.protocol import SERVER, Protocol
+from websockets.sync.connection import Connection
+
 from speedtrade.testing.vendors.faults import Fault, FaultScript, Refusal
 
 DRIP_EVERY = 0.2  # seconds
 NONE: Mapping[str, str] = MappingProxyType({})
+WEBSOCKET = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ class Loopback:
 
     `answer(request, refusal)` carries the request out; with a refusal it must not, and only says
     it in the venue's words. `name(request)` is the endpoint that faults and counts go by.
+    `upgrade(request)` may take a request for a web socket: (a status that refuses it or 101, who
+    serves the line then).
     """
 
     answer: Callable[[Request, str], Reply]
@@ -51,6 +59,7 @@ class Loopback:
     faults: FaultScript = field(default_factory=FaultScript)
     requests: list[Request] = field(default_factory=list)
     port: int = 0
+    upgrade: Callable[[Request], tuple[int, Callable[[Connection], None]]] | None = None
     _server: ThreadingHTTPServer | None = None
 
     @property
@@ -94,6 +103,9 @@ def _handler(loop: Loopback) -> type[BaseHTTPRequestHandler]:
                 {key.lower(): value for key, value in self.headers.items()},
                 text or parts.query,
             )
+            if loop.upgrade is not None and request.headers.get("upgrade") == "websocket":
+                self._open(*loop.upgrade(request))
+                return
             loop.requests.append(request)
             fault = loop.faults.take(loop.name(request))
             words = fault.reply.text if fault and isinstance(fault.reply, Refusal) else ""
@@ -107,6 +119,20 @@ def _handler(loop: Loopback) -> type[BaseHTTPRequestHandler]:
                 self._send(200, json.dumps(loop.answer(request, words).body).encode())
             else:
                 self._spoil(fault, reply)
+
+        def _open(self, status: int, serve: Callable[[Connection], None]) -> None:
+            self.close_connection = True
+            if status != 101:
+                self._send(status, b"")
+                return
+            key = self.headers.get("Sec-WebSocket-Key", "") + WEBSOCKET
+            accept = hashlib.sha1(key.encode()).digest()  # noqa: S324 (RFC 6455 says so)
+            self.send_response(101)
+            self.send_header("Upgrade", "websocket")
+            self.send_header("Connection", "Upgrade")
+            self.send_header("Sec-WebSocket-Accept", base64.b64encode(accept).decode())
+            self.end_headers()
+            serve(Connection(self.connection, Protocol(SERVER), ping_interval=None))
 
         do_GET = do_POST = do_DELETE = do_PUT = _serve
 
