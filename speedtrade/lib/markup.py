@@ -8,6 +8,7 @@ somebody else is escaped here, once; `css` and `field` are words of ours.
 
 import functools
 import re
+from calendar import month_abbr
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -34,20 +35,7 @@ _ARROWS: Final = {
     f'<span class="vh">{formats.RULES.get(f"{way}_words", "")}</span>'
     for way in ("up", "down", "flat")
 }
-_MONTHS: Final = [
-    "Jan",
-    "Feb",
-    "Mar",
-    "Apr",
-    "May",
-    "Jun",
-    "Jul",
-    "Aug",
-    "Sep",
-    "Oct",
-    "Nov",
-    "Dec",
-]
+_MONTHS: Final = list(month_abbr)  # "" before January
 _not_zero = re.compile("[1-9]").search
 
 
@@ -109,7 +97,7 @@ def live_attributes(
 # ── times ────────────────────────────────────────────────────────────────────
 def day_text(value: date) -> str:
     """'Jan 5, 2026'."""
-    return f"{_MONTHS[value.month - 1]} {value.day}, {value.year}"
+    return f"{_MONTHS[value.month]} {value.day}, {value.year}"
 
 
 def clock_text(value: datetime) -> str:
