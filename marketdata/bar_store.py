@@ -24,6 +24,7 @@ from marketdata import quote_store
 from marketdata.domain import bars as domain
 from marketdata.hours import market_hours
 from marketdata.models import Bar, Instrument
+from speedtrade.lib.prepared import prepared_cursor
 from speedtrade.lib.redis import redis_client
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ def bars_read(
     loading = False
     if begin <= end:
         loading = _complete(instrument, timeframe, begin, end, now, wait=wait)
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_NEWEST, [instrument.pk, timeframe, start or _EVER, end, limit])
         run = BarRun(
             domain.Bar(t.replace(tzinfo=UTC), *numbers)

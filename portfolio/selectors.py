@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import QuerySet
 
 from accounts.models import BrokerageAccount, User
@@ -26,6 +25,7 @@ from portfolio.models import (
 )
 from speedtrade.lib.errors import InvalidInput, NotFound
 from speedtrade.lib.money import ZERO
+from speedtrade.lib.prepared import prepared_cursor
 
 PERIODS = {
     "1D": timedelta(days=1),
@@ -51,7 +51,7 @@ def book_load(*, account: BrokerageAccount, now: datetime) -> Book:
         "brought": BROUGHT,
         "first": min(starts.values()),
     }
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_POCKETS, names)
         pockets = {(kind, asset): sums for kind, asset, *sums in cursor.fetchall()}
         cursor.execute(_HELD, names)

@@ -161,8 +161,10 @@ DATABASES = {
     "default": dj_database_url.parse(DATABASE_URL, conn_max_age=600, conn_health_checks=True)
 }
 DATABASES["default"].setdefault("OPTIONS", {})
+PREPARE_AFTER = 3  # runs on one connection, after which PostgreSQL keeps the plan (lib/prepared.py)
 DATABASES["default"]["OPTIONS"] |= {
     "connect_timeout": 5,
+    "prepare_threshold": PREPARE_AFTER,
     "options": (
         f"-c lock_timeout={LOCK_TIMEOUT // timedelta(milliseconds=1)}"
         f" -c statement_timeout={STATEMENT_TIMEOUT // timedelta(milliseconds=1)}"

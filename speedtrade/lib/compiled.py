@@ -13,6 +13,9 @@ from typing import Any, Final, Generic, TypeVar, cast
 from django.db import connection
 from django.db.models import Expression, Field, Model, QuerySet
 from django.db.models.query import get_related_populators
+from psycopg.sql import Literal
+
+from speedtrade.lib.prepared import prepared_cursor
 
 M = TypeVar("M", bound=Model)
 _populators: Final[Any] = get_related_populators  # its types are those of a later Django
@@ -47,7 +50,7 @@ class _Written:
     """The SQL of a queryset on one connection, its arguments, and how rows become instances."""
 
     sql: str
-    arguments: tuple[Any, ...]
+    arguments: tuple[Given, ...]
     compiler: Any
     model: type[Model] | None = None
     start: int = 0
@@ -93,10 +96,8 @@ class Compiled(Generic[M]):
         return [tuple(row) for row in self._run(self._written(), values)]
 
     def _run(self, written: _Written, values: dict[str, Any]) -> Iterator[Any]:
-        arguments = [
-            values[one.name] if isinstance(one, Given) else one for one in written.arguments
-        ]
-        with connection.cursor() as cursor:
+        arguments = [values[one.name] for one in written.arguments]
+        with prepared_cursor() as cursor:
             cursor.execute(written.sql, arguments)
             rows = cursor.fetchall()
         return iter(written.compiler.results_iter([rows]))
@@ -111,14 +112,14 @@ class Compiled(Generic[M]):
 
 def _write(queryset: QuerySet[Any, Any]) -> _Written:
     compiler = queryset.query.get_compiler(using=connection.alias)
-    sql, arguments = compiler.as_sql()
+    sql, arguments = _filled(*compiler.as_sql())
     if not compiler.klass_info:
-        return _Written(sql, tuple(arguments), compiler)
+        return _Written(sql, arguments, compiler)
     chosen = compiler.klass_info["select_fields"]
     start, end = chosen[0], chosen[-1] + 1
     return _Written(
         sql,
-        tuple(arguments),
+        arguments,
         compiler,
         compiler.klass_info["model"],
         start,
@@ -126,3 +127,16 @@ def _write(queryset: QuerySet[Any, Any]) -> _Written:
         tuple(column[0].target.attname for column in compiler.select[start:end]),
         tuple(_populators(compiler.klass_info, compiler.select, connection.alias)),
     )
+
+
+def _filled(sql: str, arguments: Any) -> tuple[str, tuple[Given, ...]]:
+    """The SQL with what never changes written out: only then does a plan see which index fits."""
+    first, *rest = sql.split("%s")
+    text, left = first, []
+    for one, after in zip(arguments, rest, strict=True):
+        if isinstance(one, Given):
+            left.append(one)
+            text += "%s" + after
+        else:
+            text += Literal(one).as_string(connection.connection).replace("%", "%%") + after
+    return text, tuple(left)

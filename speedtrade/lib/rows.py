@@ -11,6 +11,8 @@ from typing import Any
 from django.db import connection
 from django.db.models import Field, Model
 
+from speedtrade.lib.prepared import prepared_cursor
+
 #: A row and the name of its field that is the key of the first row.
 Follower = tuple[Model, str]
 #: A row that exists, and the names of its fields to write.
@@ -34,7 +36,7 @@ def rows_write(
         tuple((type(row), link) for row, link in followers),
         tuple((type(row), names) for row, names in changed),
     )
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(sql, values)
         keys = cursor.fetchone()
     for row, key in zip([first, *(row for row, _ in followers)], keys, strict=True):
@@ -51,7 +53,7 @@ def rows_update(rows: Sequence[Model], names: tuple[str, ...]) -> None:
     model = type(rows[0])
     fields = _fields(model, names)
     values = [value for row in rows for value in (row.pk, *_values(row, fields))]
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_update(model, names, len(rows)), values)
 
 
