@@ -7,10 +7,12 @@ from decimal import Decimal
 from typing import Any, Self
 
 from django import forms
+from django.conf import settings
 
 from accounts.models import BrokerageAccount, Density, OrderUnit, Palette, Theme, User
 from accounts.models.users import USERNAME_MAX
 from speedtrade.lib.errors import DomainError
+from speedtrade.lib.formats import money_text
 from speedtrade.lib.forms import number_text
 from speedtrade.lib.money import NotANumber, parse_decimal, plain
 
@@ -130,11 +132,13 @@ class LimitsForm(HouseForm):
     """What the orders of one account may come to, as its owner wants it."""
 
     order_cap = AmountField(
-        label="One order is worth at most", help_text="Empty: the limit of the house alone."
+        label="One order is worth at most",
+        help_text=f"Empty: the house's limit of {money_text(settings.RISK_MAX_ORDER_NOTIONAL)}.",
     )
     day_cap = AmountField(
         label="Orders of a day come to at most",
-        help_text="Beyond it new orders are refused until tomorrow, midnight UTC.",
+        help_text=f"Empty: the house's limit of {money_text(settings.RISK_MAX_DAY_NOTIONAL)}. "
+        "A day begins at midnight UTC.",
     )
     password = forms.CharField(
         label="Your password",

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
+from marketdata.domain.calendar import previous_session, session_at  # noqa: E402 - the path comes first
 from speedtrade.testing.page_states import NYSE_HOURS, moments  # noqa: E402 - the path comes first
 from speedtrade.testing.product import (  # noqa: E402
     product_running,
@@ -133,7 +134,8 @@ STATES: dict[str, tuple[str, ...]] = {
 }
 STATE_LOOKS = {(390, "dark"), (1280, "light")}  # of a state; a page has all four
 ALL_LOOKS = {(width, theme) for width in SIZES for theme in THEMES}
-LEVERS = ("", "trading_halted", "before_the_open", "after_the_close", "at_night")
+HOURS = ("before_the_open", "after_the_close", "at_night")  # states of the clock
+LEVERS = ("", "trading_halted", *HOURS)
 TALLEST = 4_000  # of a picture: a list of hundreds is a list after the first screens of it
 #: What is done on the page before the picture is taken, by the end of its address.
 REVIEW, REFUSED, DISCONNECTED = "#review", "#refused", "#disconnected"
@@ -172,24 +174,34 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=FOLDER)
     chosen = parser.parse_args()
     chosen.to.mkdir(parents=True, exist_ok=True)
-    with _copy(chosen.url, chosen.data) as (url, folder):
-        # The states come last: their instruments would stand in every list.
-        _take(_pages(url, chosen.to, chosen.only), chosen.missing)
-        names = [name for name in STATES if folder and _wanted(name, chosen.only)]
-        if folder and names:
-            looks = ALL_LOOKS if chosen.all_looks else STATE_LOOKS
-            _take_states(url, folder, chosen.to, names, looks, chosen.missing)
+    looks = ALL_LOOKS if chosen.all_looks else STATE_LOOKS
+    names = [name for name in STATES if _wanted(name, chosen.only)]
+    timed = [name for name in names if STATES[name][-1] in HOURS]
+    names = [name for name in names if name not in timed]
+    if names or any(_wanted(name, chosen.only) for name in PAGES):
+        with _copy(chosen.url, chosen.data) as (url, folder):
+            # The states come last: their instruments would stand in every list.
+            _take(_pages(url, chosen.to, chosen.only), chosen.missing)
+            if folder and names:
+                _take_states(url, folder, chosen.to, names, looks, chosen.missing)
+    if timed:
+        # A copy that keeps the hours of the exchange, or prices and bars would tell of two markets.
+        with _copy(chosen.url, chosen.data, **NYSE_HOURS) as (url, folder):
+            if folder:
+                _take_states(url, folder, chosen.to, timed, looks, chosen.missing)
 
 
 @contextlib.contextmanager
-def _copy(url: str | None, folder: Path | None) -> Iterator[tuple[str, Path | None]]:
-    """(address, data folder) of the copy to photograph."""
+def _copy(
+    url: str | None, folder: Path | None, **settings: str
+) -> Iterator[tuple[str, Path | None]]:
+    """(address, data folder) of the copy to photograph; `settings` are of one of our own."""
     if url:
         yield url, folder
         return
     with tempfile.TemporaryDirectory(prefix="speedtrade-screens-") as temporary:
         data = Path(temporary) / "data"
-        with product_running(data) as product:
+        with product_running(data, **settings) as product:
             yield product.url, data
 
 
@@ -242,8 +254,15 @@ def _house(lever: str, url: str, folder: Path) -> Iterator[str]:
         with trading_halted_in(folder):
             yield url
     else:
-        with web_at(folder, moments(datetime.now(UTC))[lever], **NYSE_HOURS) as other:
+        with web_at(folder, _moment(lever, datetime.now(UTC)), **NYSE_HOURS) as other:
             yield other
+
+
+def _moment(lever: str, now: datetime) -> datetime:
+    """When to look; after the last close where nothing has traded since: the prices are of then."""
+    if lever == "after_the_close" and session_at(now) is None:
+        return previous_session(now).close + timedelta(hours=1)
+    return moments(now)[lever]
 
 
 def _states(

@@ -143,10 +143,10 @@ CATALOGUE: dict[str, Problem] = {
         "This order cannot be changed in place", "Cancel it and place a new one."
     ),
     "trading_halted": Problem(
-        "Trading is halted", "Orders can be cancelled, not placed, until it resumes."
+        "Trading is halted", "Orders can be canceled, not placed, until it resumes."
     ),
     "account_not_active": Problem(
-        "This account cannot trade now", "Its page says why. Orders can still be cancelled."
+        "This account cannot trade now", "Its page says why. Orders can still be canceled."
     ),
     "account_blind": Problem(
         "The broker does not answer",
@@ -184,7 +184,7 @@ CATALOGUE: dict[str, Problem] = {
     ),
     "instrument_not_tradable": Problem("This symbol cannot be traded", "Choose another one."),
     "symbol_halted": Problem(
-        "This symbol is halted", "Wait until it resumes. Orders can be cancelled."
+        "This symbol is halted", "Wait until it resumes. Orders can be canceled."
     ),
     "market_closed": Problem(
         "The market is closed", "Use time in force day or gtc: the order waits for the open."

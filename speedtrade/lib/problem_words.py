@@ -41,7 +41,7 @@ MEANINGS: dict[str, Meaning] = {
     ),
     "client_order_id_taken": Meaning("It names one order of yours for all time.", "order"),
     "order_type_unsupported": Meaning("The broker of this account has other types.", "broker"),
-    "order_final": Meaning("It was filled, cancelled, expired or refused before.", "order"),
+    "order_final": Meaning("It was filled, canceled, expired or refused before.", "order"),
     "order_busy": Meaning("The broker was asked to change it and has not answered yet.", "order"),
     "replace_unsupported": Meaning("In its present state it has no successor.", "order"),
     "trading_halted": Meaning(

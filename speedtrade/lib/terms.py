@@ -37,11 +37,11 @@ TERMS: dict[str, Term] = {
         "Day", "The order waits until the close of this session, then it expires.", "order"
     ),
     "gtc": Term(
-        "GTC", "Good till cancelled: the order waits until you cancel it, 90 days at most.", "order"
+        "GTC", "Good till canceled: the order waits until you cancel it, 90 days at most.", "order"
     ),
     "ioc": Term(
         "IOC",
-        "Immediate or cancel: what is there at once is filled, the rest is cancelled.",
+        "Immediate or cancel: what is there at once is filled, the rest is canceled.",
         "order",
     ),
     "fok": Term("FOK", "Fill or kill: all of it at once, or nothing.", "order"),
@@ -97,7 +97,7 @@ TERMS: dict[str, Term] = {
     ),
     "halted": Term(
         "Halted",
-        "No new orders, for one symbol or for all. Orders can be cancelled, not placed.",
+        "No new orders, for one symbol or for all. Orders can be canceled, not placed.",
         "order",
     ),
     # ── your money ──────────────────────────────────────────────────────────

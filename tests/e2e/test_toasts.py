@@ -44,7 +44,7 @@ def listening(person: Person) -> tuple[Page, Line]:
 
 def test_several_cancels_are_told_at_once_and_an_own_one_by_its_answer(reader: Person) -> None:
     page, line = listening(reader)
-    toasts = page.locator("#toasts li")
+    toasts = page.locator("#toasts [data-text]")
     for number in (1, 2, 3):
         line.say("order", {**ORDER, "id": number, "status": "canceled"})
     expect(toasts).to_have_text(["3 orders are canceled"])
@@ -65,7 +65,7 @@ def test_what_is_switched_off_is_spoken_and_shows_no_toast(reader: Person) -> No
     page.get_by_role("button", name="Save").click()
     page.get_by_text("Saved.").first.wait_for()
     page, line = listening(reader)
-    toasts, voice = page.locator("#toasts li"), page.locator("#sr")
+    toasts, voice = page.locator("#toasts [data-text]"), page.locator("#sr")
     line.say("order", {**ORDER, "status": "filled"})
     expect(voice).to_have_text("Bought 2 AAPL at $101.50")
     line.say("alert", ALERT)
@@ -80,4 +80,4 @@ def test_what_is_switched_off_is_spoken_and_shows_no_toast(reader: Person) -> No
     page.get_by_text("Saved.").first.wait_for()
     page, line = listening(reader)
     line.say("order", {**ORDER, "status": "filled"})
-    expect(page.locator("#toasts li")).to_have_text(["Bought 2 AAPL at $101.50"])
+    expect(page.locator("#toasts [data-text]")).to_have_text(["Bought 2 AAPL at $101.50"])

@@ -164,7 +164,7 @@ def _check_instrument(intent: OrderIntent, rules: Rules, market: Market) -> None
     if not rules.tradable:
         raise Denied(code="instrument_not_tradable")
     if rules.halted:
-        raise Denied(f"{rules.symbol} is halted. Orders can be cancelled.", code="symbol_halted")
+        raise Denied(f"{rules.symbol} is halted. Orders can be canceled.", code="symbol_halted")
     if not market.is_open and intent.time_in_force in IMMEDIATE_TIFS:
         raise Denied(code="market_closed")
 
