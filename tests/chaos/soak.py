@@ -6,6 +6,7 @@ each. Exit code 1 when something does not.
 """
 
 import argparse
+import os
 import random
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -27,7 +29,6 @@ from speedtrade.supervisor import MARK
 from speedtrade.testing.product import free_port
 from speedtrade.testing.running import Running
 from speedtrade.testing.waiting import wait_until
-from tests.bench.machine import machine_lines
 from tests.bench.table import section_write
 from tests.chaos.memory import Memory, tree
 from tests.chaos.traffic import NO_ANSWER, Answer, Trader, Traffic, ready
@@ -362,17 +363,12 @@ def main() -> int:
     kept = all(figure.kept for figure in figures)
     print(f"{table}\n{'everything held' if kept else 'SOMETHING BROKE'}", flush=True)
     if asked.seconds >= FULL:
-        words = f"{machine_lines()}\n- {asked.seconds:.0f} s, seed {seed}"
-        section_write("The soak", f"{ABOUT}\n\n{words}\n\n{table}", DOCS)
+        when = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        loads = " / ".join(f"{load:.2f}" for load in os.getloadavg())
+        words = f"{asked.seconds:.0f} s, seed {seed}, {os.cpu_count()} cores, {when}"
+        section_write("The last soak", f"{words}, load at the end {loads}.\n\n{table}", DOCS)
     return 0 if kept else 1
 
-
-ABOUT = """`make soak` writes this table. Eight users trade by the API, 20 orders a second, over two
-web processes, while every nine seconds or so a process of a random kind gets SIGKILL. Memory is
-that of processes that have lived for a minute and a half: its median in the first third against
-that in the last one. Nobody kills one web process, one worker and one of the brokers' workers, so
-that there are such; feed, venue and beat, of which there is one each, are spared in the last third.
-"""
 
 if __name__ == "__main__":
     sys.exit(main())
