@@ -33,7 +33,7 @@ def test_a_task_after_a_restart_of_the_database_has_a_connection_that_works() ->
     assert backend() != before
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)  # a task looks its connection over
 def test_a_task_that_never_ended_is_not_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails without the house's class of tasks: then nobody asks whether it may begin."""
     begun = []
