@@ -26,7 +26,7 @@ from speedtrade.testing.product import free_port
 from speedtrade.testing.running import Running
 from speedtrade.testing.waiting import wait_until
 from tests.chaos.proxy import proxied
-from tests.chaos.traffic import NO_ANSWER, Balanced, Trader, Traffic, call, ready
+from tests.chaos.traffic import HOUSE, NO_ANSWER, Balanced, Trader, Traffic, call, ready
 
 pytestmark = pytest.mark.chaos
 
@@ -42,15 +42,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One running product, for all tests here: each leaves it well."""
     folder = tmp_path_factory.mktemp("house")
     folder.chmod(0o700)
-    settings = {
-        "SPEEDTRADE_ENV": "development",
-        "LOG_LEVEL": "WARNING",
-        "WEB_DRAIN_SECONDS": "2",
-        "RATE_ORDERS_PER_USER": "1000/second",  # what is asked here is not how many one may send
-        "RATE_API_PER_USER": "1000/second",
-        "RISK_MAX_OPEN_ORDERS": "100000",
-    }
-    running = Running(folder, free_port(), **settings)
+    running = Running(folder, free_port(), **HOUSE)
     try:
         running.until(r"ready after|it serves, but")
         running.until_well()
