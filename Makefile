@@ -47,6 +47,7 @@ chaos: export SIM_RUNS ?= 10000
 chaos: export KILLS ?= 1000
 chaos: export BOOK_ORDERS ?= 100000
 chaos: export HISTORIES ?= 100000
+chaos: export RECONNECTS ?= 100
 chaos: export WILD_QUOTES ?= 1000000
 chaos: $(SPECS_STAMP)
 	$(PY) -m pytest -n 2 --dist loadgroup -q trading/tests/test_lines.py \

@@ -10,6 +10,7 @@ import django
 import hypothesis
 import pytest
 
+os.environ.setdefault("HISTORIES", "300")
 os.environ |= {"SPEEDTRADE_ENV": "test", "DJANGO_SETTINGS_MODULE": "speedtrade.settings"}
 django.setup()
 hypothesis.settings.register_profile("mutants", derandomize=True, deadline=None, database=None)

@@ -7,6 +7,11 @@ from django.conf import settings
 from django.db import connection
 
 from speedtrade.celery import app
+from speedtrade.lib.redis import redis_client
+from trading.models import ParkedTask
+from trading.services import submissions
+from trading.services.parking import PREFIX
+from trading.tasks import submission_send
 
 
 def backend() -> int:
@@ -26,3 +31,28 @@ def test_a_task_after_a_restart_of_the_database_has_a_connection_that_works() ->
         other.execute("SELECT pg_terminate_backend(%s)", [before])
     task_prerun.send(sender=app, task_id="1", task=None)
     assert backend() != before
+
+
+@pytest.mark.django_db(transaction=True)  # a task looks its connection over
+def test_a_task_that_never_ended_is_not_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails without the house's class of tasks: then nobody asks whether it may begin."""
+    begun = []
+    monkeypatch.setattr(submissions, "submission_process", lambda **words: begun.append(words))
+    key = f"{PREFIX}{submission_send.name}:[7]"
+    redis_client().set(key, settings.TASK_STARTS - 1)
+    submission_send.apply((7,))
+    assert len(begun) == 1
+    assert redis_client().get(key) is None  # it ended well
+    redis_client().set(key, settings.TASK_STARTS)
+    submission_send.apply((7,))
+    assert len(begun) == 1
+    assert ParkedTask.objects.get().arguments == "[7]"
+
+
+def test_a_task_that_is_called_as_a_function_is_not_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(submissions, "submission_process", lambda **words: None)
+    redis_client().set(f"{PREFIX}{submission_send.name}:[7]", settings.TASK_STARTS)
+    submission_send(7)
+    assert redis_client().get(f"{PREFIX}{submission_send.name}:[7]") == str(settings.TASK_STARTS)

@@ -6,6 +6,7 @@ each. Exit code 1 when something does not.
 """
 
 import argparse
+import os
 import random
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -27,10 +29,10 @@ from speedtrade.supervisor import MARK
 from speedtrade.testing.product import free_port
 from speedtrade.testing.running import Running
 from speedtrade.testing.waiting import wait_until
-from tests.bench.machine import machine_lines
+from tests.bench.load import Goal
 from tests.bench.table import section_write
 from tests.chaos.memory import Memory, tree
-from tests.chaos.traffic import NO_ANSWER, Answer, Trader, Traffic, ready
+from tests.chaos.traffic import HOUSE, NO_ANSWER, Answer, Trader, Traffic, ready
 
 DOCS = PROJECT / "docs" / "reliability.md"
 FULL = 1800  # seconds from which a run counts, and is written down
@@ -50,14 +52,6 @@ VICTIMS = {
 }
 #: Of these there is only one, so that nothing of theirs would live long enough to be measured.
 SPARED_AT_THE_END = {"feed", "venue", "beat"}
-SETTINGS = {
-    "SPEEDTRADE_ENV": "development",
-    "LOG_LEVEL": "WARNING",
-    "WEB_DRAIN_SECONDS": "2",
-    "RATE_ORDERS_PER_USER": "1000/second",  # what is asked here is not how many one may send
-    "RATE_API_PER_USER": "1000/second",
-    "RISK_MAX_OPEN_ORDERS": "100000",
-}
 
 
 class Hand(Traffic):
@@ -79,19 +73,6 @@ class Hand(Traffic):
                 self.trader.login()
             answer = self.trader.order(key, port, body)
         return answer
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One line of the table."""
-
-    name: str
-    value: str
-    goal: str
-    kept: bool
-
-    def line(self) -> str:
-        return f"| {self.name} | {self.value} | {self.goal} | {'kept' if self.kept else 'MISSED'} |"
 
 
 @dataclass
@@ -153,9 +134,9 @@ def beside(house: Running, process: Process, folder: Path, port: int) -> Iterato
                 running.wait()
 
 
-def run(folder: Path, seconds: float, seed: int) -> list[Figure]:
+def run(folder: Path, seconds: float, seed: int) -> list[Goal]:
     """Start everything, trade and kill for so long, wait for quiet, and look."""
-    house = Running(folder, free_port(), **SETTINGS)
+    house = Running(folder, free_port(), **HOUSE)
     try:
         house.until(r"ready after|it serves, but")
         house.until_well()
@@ -177,7 +158,7 @@ def run(folder: Path, seconds: float, seed: int) -> list[Figure]:
         house.end()
 
 
-def _measured(killer: Killer, traders: list[Trader], memory: Memory) -> list[Figure]:
+def _measured(killer: Killer, traders: list[Trader], memory: Memory) -> list[Goal]:
     house = killer.house
     threads = [threading.Thread(target=one, daemon=True) for one in (killer.run, memory.run)]
     with ExitStack() as hands:
@@ -192,10 +173,10 @@ def _measured(killer: Killer, traders: list[Trader], memory: Memory) -> list[Fig
     house.until_well()
     ended = [list(_ended(one)) for one in traffic]
     return [
-        Figure("orders asked for", f"{sum(len(t.answers) for t in traffic)}", "–", True),
-        Figure("kills", ", ".join(f"{n} {k}" for k, n in killer.kills.most_common()), "–", True),
+        Goal("orders asked for", f"{sum(len(t.answers) for t in traffic)}", "–", True),
+        Goal("kills", ", ".join(f"{n} {k}" for k, n in killer.kills.most_common()), "–", True),
         *_books(house, traders, traffic, ended),
-        *(Figure(*row) for row in memory.rows()),
+        *(Goal(*row) for row in memory.rows()),
     ]
 
 
@@ -208,7 +189,7 @@ def _ended(hand: Hand) -> Iterator[Answer]:
 
 def _books(
     house: Running, traders: list[Trader], traffic: list[Hand], ended: list[list[Answer]]
-) -> Iterator[Figure]:
+) -> Iterator[Goal]:
     """Every order that was answered is there once, here and at the venue, and all adds up."""
     began = time.monotonic()
     with suppress(AssertionError):
@@ -216,7 +197,7 @@ def _books(
     left = _open(house)
     if left:
         print(_words(house), flush=True)
-    yield Figure(
+    yield Goal(
         "quiet after the last order",
         f"{time.monotonic() - began:.0f} s, {left} left open",
         f"≤ {SETTLED} s, 0",
@@ -224,10 +205,10 @@ def _books(
     )
     statuses = Counter(answer.status for hand in traffic for answer in hand.answers)
     told = ", ".join(f"{n} × {status}" for status, n in statuses.most_common())
-    yield Figure("answers (0: none)", told, "–", True)
+    yield Goal("answers (0: none)", told, "–", True)
     final = [answer for answers in ended for answer in answers if answer.status in {200, 201}]
     bad = [a for answers in ended for a in answers if a.status == NO_ANSWER or a.status >= 500]
-    yield Figure("without an answer when asked again", str(len(bad)), "0", not bad)
+    yield Goal("without an answer when asked again", str(len(bad)), "0", not bad)
     first = {a.key: a.body["id"] for hand in traffic for a in hand.answers if a.status == 201}
     ids = {answer.key: answer.body["id"] for answer in final}
     moved = [key for key in first if ids.get(key) != first[key]]
@@ -236,7 +217,7 @@ def _books(
     lost = set(ids.values()) - listed.keys()
     stray = listed.keys() - set(ids.values())
     kept = not (lost or moved or doubled or stray)
-    yield Figure(
+    yield Goal(
         "orders answered",
         f"{len(ids)}; {len(lost)} lost, {doubled} doubled, {len(stray)} of no key",
         "each there once",
@@ -266,7 +247,7 @@ def _words(house: Running) -> str:
     return f"{rows[0]}\n{''.join(house.lines[-80:])}"
 
 
-def _venue(house: Running) -> Iterator[Figure]:
+def _venue(house: Running) -> Iterator[Goal]:
     ours = house.database(
         "SELECT count(*), count(*) FILTER (WHERE n = 0 AND sent), count(*) FILTER (WHERE n > 1)"
         " FROM (SELECT o.id, o.submitted_at IS NOT NULL AND o.reject_code = '' AS sent,"
@@ -278,7 +259,7 @@ def _venue(house: Running) -> Iterator[Figure]:
         " WHERE o.client_order_id = p.client_order_id)"
     )[0]
     missing, doubled = ours[1:]
-    yield Figure(
+    yield Goal(
         "at the venue",
         f"{missing} missing, {doubled} doubled, {stray} not ours",
         "0, 0, 0",
@@ -289,7 +270,7 @@ def _venue(house: Running) -> Iterator[Figure]:
         " (SELECT coalesce(sum(qty), 0) FROM trading_fill)"
         " - (SELECT coalesce(sum(qty), 0) FROM trading_paperfill)"
     )
-    yield Figure(
+    yield Goal(
         "fills, here and at the venue",
         f"{fills[0]} and {fills[1]}",
         "the same",
@@ -297,7 +278,7 @@ def _venue(house: Running) -> Iterator[Figure]:
     )
 
 
-def _old(house: Running) -> Iterator[Figure]:
+def _old(house: Running) -> Iterator[Goal]:
     old = house.database(
         "SELECT count(*) FROM trading_submission WHERE done_at IS NULL"
         " AND created_at < now() - make_interval(secs => %s)",
@@ -307,15 +288,15 @@ def _old(house: Running) -> Iterator[Figure]:
     flying = house.database(
         "SELECT count(*) FROM trading_order WHERE state IN ('pending', 'submitting', 'lost')"
     )[0]
-    yield Figure(f"outbox rows older than {OLD} s", str(old), "0", not old)
-    yield Figure(
+    yield Goal(f"outbox rows older than {OLD} s", str(old), "0", not old)
+    yield Goal(
         "orders in flight, lost; work put aside",
         f"{flying}; {parked}",
         "0; 0",
         not flying and not parked,
     )
     queued = _queued(house)
-    yield Figure("tasks that wait at the end", str(queued), "≤ 20", queued <= 20)
+    yield Goal("tasks that wait at the end", str(queued), "≤ 20", queued <= 20)
 
 
 def _queued(house: Running) -> int:
@@ -327,7 +308,7 @@ def _queued(house: Running) -> int:
     return sum(int(client.llen(f"st:celery:{name}")) for name in ("celery", "brokers"))  # type: ignore[arg-type]
 
 
-def _ledger(house: Running) -> Figure:
+def _ledger(house: Running) -> Goal:
     began = time.monotonic()
     checked = subprocess.run(
         [sys.executable, "manage.py", "check_ledger"],
@@ -341,7 +322,7 @@ def _ledger(house: Running) -> Figure:
         print(checked.stdout + checked.stderr, flush=True)
     words = "0 differences" if not checked.returncode else f"{checked.stdout[-200:]}".strip()
     took = f", in {time.monotonic() - began:.0f} s"
-    return Figure("check_ledger", words + took, "0 differences", not checked.returncode)
+    return Goal("check_ledger", words + took, "0 differences", not checked.returncode)
 
 
 def main() -> int:
@@ -362,17 +343,12 @@ def main() -> int:
     kept = all(figure.kept for figure in figures)
     print(f"{table}\n{'everything held' if kept else 'SOMETHING BROKE'}", flush=True)
     if asked.seconds >= FULL:
-        words = f"{machine_lines()}\n- {asked.seconds:.0f} s, seed {seed}"
-        section_write("The soak", f"{ABOUT}\n\n{words}\n\n{table}", DOCS)
+        when = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        loads = " / ".join(f"{load:.2f}" for load in os.getloadavg())
+        words = f"{asked.seconds:.0f} s, seed {seed}, {os.cpu_count()} cores, {when}"
+        section_write("The last soak", f"{words}, load at the end {loads}.\n\n{table}", DOCS)
     return 0 if kept else 1
 
-
-ABOUT = """`make soak` writes this table. Eight users trade by the API, 20 orders a second, over two
-web processes, while every nine seconds or so a process of a random kind gets SIGKILL. Memory is
-that of processes that have lived for a minute and a half: its median in the first third against
-that in the last one. Nobody kills one web process, one worker and one of the brokers' workers, so
-that there are such; feed, venue and beat, of which there is one each, are spared in the last third.
-"""
 
 if __name__ == "__main__":
     sys.exit(main())

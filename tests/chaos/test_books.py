@@ -58,6 +58,7 @@ def copied(column: "models.Field[Any, Any]") -> str:
 
 def copies_make(count: int) -> None:
     with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")  # a request would not write so much
         for model in COPIED:
             columns = model._meta.concrete_fields
             names = ", ".join(connection.ops.quote_name(one.column or "") for one in columns)
@@ -67,6 +68,7 @@ def copies_make(count: int) -> None:
                 f" FROM {model._meta.db_table}, generate_series(1, %s::bigint) n"
             )
             cursor.execute(sql, [count])
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # each copy refers to rows that there are
         cursor.execute("ANALYZE")
 
 

@@ -16,7 +16,7 @@ from speedtrade.testing.running import Running
 from speedtrade.testing.waiting import wait_until
 from tests.chaos.fleet import surroundings
 from tests.chaos.test_outages import UNAVAILABLE, once_each, settled
-from tests.chaos.traffic import Trader, Traffic
+from tests.chaos.traffic import HOUSE, Trader, Traffic
 
 pytestmark = pytest.mark.chaos
 
@@ -41,14 +41,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a disk")
 @pytest.mark.fault("F30")
 def test_a_full_disk_refuses_orders_and_loses_none_that_was_answered(small_disk: Path) -> None:
-    settings = {
-        "SPEEDTRADE_ENV": "development",
-        "LOG_LEVEL": "WARNING",
-        "RATE_ORDERS_PER_USER": "1000/second",
-        "RATE_API_PER_USER": "1000/second",
-        "RISK_MAX_OPEN_ORDERS": "100000",
-    }
-    house = Running(small_disk, free_port(), **settings)
+    house = Running(small_disk, free_port(), **HOUSE)
     ballast = small_disk / "ballast"
     try:
         house.until(r"ready after|it serves, but")

@@ -15,6 +15,15 @@ from speedtrade.testing.waiting import wait_until
 NO_ANSWER = 0  # in place of a status: refused, reset, or nothing in time
 PATIENCE = 20  # seconds for one answer
 READY_LOOK = 0.3  # seconds between two looks of a balancer at who is ready
+#: Of a house that is asked this much: what is asked is not how many orders one may send.
+HOUSE = {
+    "SPEEDTRADE_ENV": "development",
+    "LOG_LEVEL": "WARNING",
+    "WEB_DRAIN_SECONDS": "2",
+    "RATE_ORDERS_PER_USER": "1000/second",
+    "RATE_API_PER_USER": "1000/second",
+    "RISK_MAX_OPEN_ORDERS": "100000",
+}
 PASSWORD = "correct-horse-9-battery"
 #: A limit needs no fresh price, so it is taken in while there are none; this one rests for good.
 ORDER = {

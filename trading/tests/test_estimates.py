@@ -155,3 +155,11 @@ def test_stretches_that_share_a_part_overlap(other: tuple[int, int], expected: b
     (one,) = stretches((4, 8))
     assert one.overlaps(stretches((20, 30), other)) == expected
     assert one.qty == D(4)
+
+
+def test_what_is_not_displayed_counts_at_the_worst_of_all_prices_on_display():
+    deep = (*ASKS, Offer(3, D("103.00"), D(1)))
+    found = estimate(order(qty="12"), FEES, D(90), deep)
+    assert (found.amount, found.displayed) == (D(1212), False)
+    only = estimate(order(qty="5"), FEES, D(90), ASKS[:1])
+    assert (only.amount, only.displayed) == (D(500), False)
