@@ -1,7 +1,10 @@
 """What the market, the vendor and the owner at the vendor's own door do to an account, by dice."""
 
+import json
 import random
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from decimal import Decimal
 
 from speedtrade.testing.vendors.alpaca import AlpacaVendor
@@ -13,14 +16,56 @@ SYMBOLS = ("AAPL", "BTC/USD")
 PRICE = D(100)
 
 
+@dataclass(frozen=True)
+class There:
+    """An order as its vendor has it, in Alpaca's words; `fills` are (quantity, price, total)."""
+
+    status: str
+    filled: Decimal
+    fills: list[tuple[Decimal, Decimal, Decimal]]
+
+
 class OtherEnd:
     """The vendor's side of a line; `opened`: our books have begun."""
 
+    symbols: tuple[str, ...] = SYMBOLS
+    rounded = D("0.000001")  # how far money may be off: the vendor rounds its averages
+    before: dict[str, Decimal]  # name -> what had filled when our books began
+    over: set[str]  # names of what was over by then
     dice: random.Random
     vendor: AlpacaVendor
     theirs: VendorAccount
     opened = False
 
+    # ── the truth ────────────────────────────────────────────────────────────
+    def there(self) -> dict[str, There]:
+        """Every order, by our name for it."""
+        return {
+            one.client_order_id: There(
+                one.status, one.filled, [(fill.qty, fill.price, fill.cum) for fill in one.fills]
+            )
+            for one in self.theirs.orders.values()
+        }
+
+    def accepted(self) -> Mapping[str, int]:
+        """Into how many orders each name was made."""
+        return self.theirs.accepted
+
+    def sent(self) -> set[str]:
+        """The names of all orders that were sent from here."""
+        calls = (body for name, *_, body in self.vendor.calls if name == "submit")
+        return {json.loads(body)["client_order_id"] for body in calls}
+
+    def money_there(self) -> tuple[Decimal, dict[str, Decimal]]:
+        """(cash, positions)."""
+        rows = self.theirs.positions.items()
+        return self.theirs.cash, {symbol: row.qty for symbol, row in rows}
+
+    def drift(self) -> Iterator[str]:
+        """What the vendor said that the real one would not say."""
+        yield from self.vendor.drift
+
+    # ── what happens there ───────────────────────────────────────────────────
     def _base_orders(self) -> None:
         """Orders of before our books, some open, some filled in part."""
         for _ in range(self.dice.randint(0, 2)):

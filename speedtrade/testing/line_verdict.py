@@ -1,6 +1,5 @@
 """What must hold of an account at a loopback vendor once all is quiet."""
 
-import json
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -10,14 +9,12 @@ from django.db.models import Sum
 from portfolio.models import Hold, LedgerAccount, Position
 from portfolio.services.rebuild import ledger_differences
 from speedtrade.lib.money import MONEY_STEP, ZERO
+from speedtrade.testing.line_vendor import There
 from speedtrade.testing.lines import Line
-from speedtrade.testing.vendors.alpaca_book import VendorOrder
 from trading.domain.orders import FINAL_STATES, OrderState
 from trading.models import BrokerLink, Difference, Fill, Order
 from trading.services.moves import order_hold
 
-#: How far money may be off where it was made up from an average that the vendor had rounded.
-ROUNDED = Decimal("0.000001")
 #: The vendor's word for an order that is final -> ours.
 ENDS = {"filled": "filled", "canceled": "canceled", "expired": "expired", "rejected": "rejected"}
 FRESH = timedelta(seconds=20)
@@ -37,15 +34,14 @@ def verdict(line: Line) -> Iterator[str]:
 
 
 def _vendor(line: Line) -> Iterator[str]:
-    for name, count in line.theirs.accepted.items():
+    for name, count in line.accepted().items():
         if count > 1:
             yield f"{name} became {count} orders at the vendor"
-    yield from (f"drift: {one}" for one in line.vendor.drift)
+    yield from (f"drift: {one}" for one in line.drift())
 
 
 def _orders(line: Line) -> Iterator[str]:
-    theirs = {order.client_order_id: order for order in line.theirs.orders.values()}
-    sent = {json.loads(body)["client_order_id"] for name, *_, body in _calls(line, "submit")}
+    theirs, sent = line.there(), line.sent()
     for order in Order.objects.filter(brokerage_account=line.account).order_by("id"):
         there = theirs.pop(order.client_order_id, None)
         if order.external and order.client_order_id in sent:
@@ -56,19 +52,16 @@ def _orders(line: Line) -> Iterator[str]:
             if order.state == OrderState.LOST and not order.submissions.exists():
                 yield f"{order} is lost without words"
             continue
-        yield from _compared(order, there, line.before.get(order.client_order_id, ZERO))
-    for there in theirs.values():
-        if there.client_order_id not in line.over:
-            yield f"{there.client_order_id} ({there.status}, {there.filled}) is unknown here"
+        yield from _compared(line, order, there)
+    for name, there in theirs.items():
+        if name not in line.over:
+            yield f"{name} ({there.status}, {there.filled}) is unknown here"
 
 
-def _calls(line: Line, name: str) -> Iterator[tuple[str, str, str, bytes]]:
-    return (call for call in line.vendor.calls if call[0] == name)
-
-
-def _compared(order: Order, there: VendorOrder, base: Decimal) -> Iterator[str]:
+def _compared(line: Line, order: Order, there: There) -> Iterator[str]:
     where = f"{order} {'external ' if order.external else ''}{order.state} ({there.status} there)"
-    fills = [one for one in _after(there, base)]
+    base = line.before.get(order.client_order_id, ZERO)
+    fills = [(qty, price) for qty, price, total in there.fills if total > base]
     qty = sum((one[0] for one in fills), ZERO)
     value = sum((one[0] * one[1] for one in fills), ZERO)
     booked = Fill.objects.filter(order=order).aggregate(qty=Sum("qty"))["qty"] or ZERO
@@ -76,7 +69,7 @@ def _compared(order: Order, there: VendorOrder, base: Decimal) -> Iterator[str]:
         yield f"{where}: filled {order.filled_qty}, fills of {booked}, {qty} there"
     made_up = order.fills.filter(synthetic=True).exists()
     exact = MONEY_STEP * len(fills)  # the books round money with each fill
-    if abs(order.filled_notional - value) > (ROUNDED if made_up else exact):
+    if abs(order.filled_notional - value) > (line.rounded if made_up else exact):
         yield f"{where}: for {order.filled_notional}, there {value}"
     if there.status in ENDS:
         late = there.status in {"canceled", "expired"} and order.state == "filled"
@@ -94,26 +87,21 @@ def _compared(order: Order, there: VendorOrder, base: Decimal) -> Iterator[str]:
         yield f"{where}: fills are missing"
 
 
-def _after(there: VendorOrder, base: Decimal) -> Iterator[tuple[Decimal, Decimal]]:
-    """(qty, price) of what filled after `base` units had."""
-    for one in there.fills:
-        if one.cum > base:
-            yield one.qty, one.price
-
-
 def _books(line: Line) -> Iterator[str]:
     pockets = LedgerAccount.objects.filter(brokerage_account=line.account)
     cash = pockets.get(kind="cash", asset="USD").balance
-    if abs(cash - line.theirs.cash) > ROUNDED * 20:
-        yield f"cash is {cash}, there {line.theirs.cash}"
+    link = BrokerLink.objects.get(brokerage_account=line.account)
+    cash_there, there = line.money_there()
+    if abs(cash - cash_there) > line.rounded * 20:
+        yield f"cash is {cash}, there {cash_there}"
     rows = Position.objects.filter(brokerage_account=line.account).exclude(qty=0)
     mine = {row.instrument.symbol: row.qty for row in rows.select_related("instrument")}
-    there = {symbol: row.qty for symbol, row in line.theirs.positions.items()}
-    if mine != there:
+    apart = {symbol for symbol in mine | there if mine.get(symbol) != there.get(symbol)}
+    if apart - set(link.ignored):  # what our books left out may wait for a price, or an order
         yield f"positions are {mine}, there {there}"
     for row in Difference.objects.filter(brokerage_account=line.account, ended_at=None):
-        yield f"an open difference: {row}"
-    link = BrokerLink.objects.get(brokerage_account=line.account)
+        if row.asset not in link.ignored:
+            yield f"an open difference: {row}"
     if link.open_since is not None or link.orders_at is None or link.orders_at < line.now - FRESH:
         yield f"the line is down: {link.last_error}"
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import time_machine
@@ -24,7 +25,7 @@ from speedtrade.lib.errors import DomainError
 from speedtrade.testing import market
 from speedtrade.testing.line_faults import fault_any
 from speedtrade.testing.line_vendor import SYMBOLS, OtherEnd
-from speedtrade.testing.line_wire import Wire
+from speedtrade.testing.line_wire import FoldedCall, Wire
 from speedtrade.testing.vendors import alpaca_wire
 from speedtrade.testing.vendors.alpaca import AlpacaVendor
 from speedtrade.testing.vendors.alpaca_book import VendorOrder
@@ -79,7 +80,7 @@ class Line(OtherEnd):
         self.account = account_connect(
             user=user, broker="alpaca", mode="paper", key=key, now=self.now
         )
-        self.wire = Wire(vendor, folded=folded)
+        self.wire = Wire(partial(FoldedCall, vendor) if folded else None)
         session: Any = broker_for(self.account)._inner._client._session  # type: ignore[attr-defined]
         session.mount("http://", self.wire)
         session.trust_env = False  # no proxy stands between the two, and asking costs
@@ -133,7 +134,7 @@ class Line(OtherEnd):
 
     # ── us: the web process, the workers ─────────────────────────────────────
     def place(self) -> None:
-        dice, symbol = self.dice, self.dice.choice(SYMBOLS)
+        dice, symbol = self.dice, self.dice.choice(self.symbols)
         crypto = "/" in symbol
         amount = dice.choice(["10", "3", "0.5", "$100"])
         limit = None if amount[0] == "$" else dice.choice([None, "100.00", "99.50", "101.25"])

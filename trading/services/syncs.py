@@ -5,8 +5,8 @@ back goes through `report_apply`, imports or a Difference: nothing is corrected 
 """
 
 import logging
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
@@ -34,6 +34,7 @@ from trading.brokers.base import (
     Broker,
     BrokerError,
     BrokerOrder,
+    CashEvent,
     Holdings,
     KeyFacts,
     OutcomeUnknown,
@@ -63,6 +64,7 @@ _PERIODS: Final = {
     AccountStatus.FROZEN: settings.LINK_RETRY_PERIOD,
 }
 OPEN_TRIES: Final = 3  # readings of a new account, until one finds nothing moving
+CLOCK_COARSE: Final = timedelta(seconds=2)  # so far off is a clock that is told in whole seconds
 SHORT: Final = "It holds {symbol} short, which SpeedTrade cannot keep books of. Close that first."
 UNREADABLE: Final = "The stored key cannot be read here. Enter the key again."
 TWIN: Final = "This account at the broker is connected here already, with another key."
@@ -135,7 +137,7 @@ def _open(account: BrokerageAccount, broker: Broker, now: datetime) -> None:
     if not facts.may_trade:
         raise AuthFailed(facts.words)
     _only_here(account, facts)
-    moment, holdings, orders = _still(broker, now)
+    moment, holdings, orders, stamps = _still(broker, now)
     if short := next((one for one in holdings.positions if one.qty < 0), None):
         raise AuthFailed(SHORT.format(symbol=short.symbol))
     with transaction.atomic():
@@ -149,15 +151,18 @@ def _open(account: BrokerageAccount, broker: Broker, now: datetime) -> None:
         for position in holdings.positions:
             if position.qty and not position_open(account=locked, position=position, now=now):
                 ignored.append(position.symbol)  # noqa: PERF401 - it books while it asks
-        # By the broker's clock: its orders are told from those of before by it.
+        # By the broker's clock: its orders are told from those of before by it. A venue may tell
+        # its time in whole seconds, so what was seen is of before whatever that clock says.
         link.number = facts.number
-        link.began_at = moment + facts.clock_offset
+        began = moment + facts.clock_offset
+        link.began_at = max([began, *(at for at in stamps if at <= began + CLOCK_COARSE)])
         link.orders_at = link.holdings_at = now
         link.ignored = ignored
         link.save()
         # With the books, or never: a later reading takes them for orders of before.
         for report in orders:
-            _take_in(account, report, now, opening=True)
+            if report.state not in FINAL_STATES:
+                _take_in(account, report, now, opening=True)
     account_activate(account_id=account.pk, now=timezone.now())
     account_synced(account_id=account.pk, now=timezone.now())
     live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
@@ -178,21 +183,32 @@ def _only_here(account: BrokerageAccount, facts: KeyFacts) -> None:
         raise AuthFailed(TWIN)
 
 
-def _still(broker: Broker, now: datetime) -> tuple[datetime, Holdings, list[BrokerOrder]]:
-    """(a moment, holdings, open orders) where a reading before it and one after it were alike.
+def _still(
+    broker: Broker, now: datetime
+) -> tuple[datetime, Holdings, Sequence[BrokerOrder], list[datetime]]:
+    """(a moment, holdings, orders, stamps) where a reading before it and one after it were alike.
 
     What they show was there at the moment, what comes later is not in them: nothing counts twice
-    or never. Raises OutcomeUnknown.
+    or never. The stamps are the broker's own, of what they show. Raises OutcomeUnknown.
     """
     before = _shape(broker.list_since(now)), broker.holdings()
     for _ in range(OPEN_TRIES):
         moment = timezone.now()
         orders = broker.list_since(now)
+        events = broker.cash_events(now - settings.SYNC_OVERLAP)
         after = _shape(orders), broker.holdings()
         if before == after:
-            return moment, after[1], [one for one in orders if one.state not in FINAL_STATES]
+            return moment, after[1], orders, list(_stamps(orders, events))
         before = after
     raise OutcomeUnknown("The account trades too fast to be read; we try again.")
+
+
+def _stamps(orders: Sequence[BrokerOrder], events: Sequence[CashEvent]) -> Iterator[datetime]:
+    for order in orders:
+        if order.terms is not None:
+            yield order.terms.created_at
+        yield from (fill.executed_at for fill in order.fills)
+    yield from (event.at for event in events)
 
 
 def _shape(orders: Sequence[BrokerOrder]) -> set[tuple[str, object]]:

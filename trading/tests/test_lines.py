@@ -1,6 +1,7 @@
 """Accounts at a loopback vendor under every fault, by dice: in the end ours is the vendor's truth.
 
-A seed that fails says how to run it again, and tells its story.
+Every fifth life is at the Kraken-like vendor, the others at the Alpaca-like one. A seed that fails
+says how to run it again, and tells its story.
 """
 
 import os
@@ -8,6 +9,8 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 
@@ -17,12 +20,14 @@ from django.db import transaction
 
 from accounts.models import User
 from speedtrade.lib.redis import redis_client
+from speedtrade.testing.coin_lines import COINS, CoinLine
 from speedtrade.testing.line_vendor import SYMBOLS
 from speedtrade.testing.line_verdict import verdict
 from speedtrade.testing.line_wire import crashing
 from speedtrade.testing.lines import BEAT, Line
 from speedtrade.testing.market import NOON, instrument
 from speedtrade.testing.vendors.alpaca import AlpacaVendor
+from speedtrade.testing.vendors.kraken import KrakenVendor
 from trading.brokers.alpaca.stream import update
 from trading.models import Order
 
@@ -31,6 +36,7 @@ RUNS = int(os.environ.get("LINE_RUNS", "500"))
 SEEDS = range(int(FIRST), int(LAST or FIRST) + 1) if FIRST else range(RUNS)
 PARTS = min(10, len(SEEDS))  # tests that the runs are cut into, for several workers
 STEPS = 20
+COIN = 1  # the remainder by five of the seeds that live at Kraken
 CONVERGED = 60  # seconds after the last fault
 LOST_AFTER = 90  # and so much more where an order was never found
 CALLS_A_MINUTE = 200  # of one account at Alpaca; here nobody refuses more
@@ -48,13 +54,33 @@ def world() -> Iterator[time_machine.Traveller]:
         transaction.set_rollback(True)
 
 
-def run(user: User, vendor: AlpacaVendor, seed: int, *, folded: bool) -> int:
+@dataclass
+class Vendors:
+    """Where a life may be lived."""
+
+    alpaca: AlpacaVendor
+    kraken: KrakenVendor
+
+    def line(
+        self, user: User, seed: int, clock: time_machine.Traveller, dice: random.Random
+    ) -> Line:
+        """The life of a seed; every fifth of each vendor's goes over HTTP."""
+        http = "LINE_HTTP" in os.environ
+        self.alpaca.forget()
+        if seed % 5 == COIN:
+            self.kraken.wire.requests.clear()
+            folded = seed % 25 != COIN and not http
+            return CoinLine(user, self.kraken, clock, dice, folded=folded)
+        self.alpaca.drift[:] = []
+        folded = seed % 5 != 0 and not http
+        return Line(user, self.alpaca, clock, dice, folded=folded, read=update)
+
+
+def run(user: User, vendors: Vendors, seed: int) -> int:
     """One life; after how many seconds of quiet it had converged. Fails with its story."""
     dice = random.Random(seed)
-    vendor.drift[:] = []
-    vendor.forget()
     with world() as clock:
-        line = Line(user, vendor, clock, dice, folded=folded, read=update)
+        line = vendors.line(user, seed, clock, dice)
         with crashing(line.crash):
             line.harm = dice.random() < 0.2  # now and then from the very first reading on
             line.act("sync")
@@ -70,8 +96,9 @@ def run(user: User, vendor: AlpacaVendor, seed: int, *, folded: bool) -> int:
                 wrong = list(islice(verdict(line), 1))
             lost = Order.objects.filter(brokerage_account=line.account, state="lost").exists()
             wrong = list(verdict(line)) if wrong else []
-            if vendor.busiest() > CALLS_A_MINUTE:
-                wrong.append(f"{vendor.busiest()} calls in one minute")
+            busiest = vendors.alpaca.busiest()
+            if busiest > CALLS_A_MINUTE:
+                wrong.append(f"{busiest} calls in one minute")
             if passed > allowed + LOST_AFTER * lost:
                 wrong.append(f"converged after {passed} s, {allowed} were allowed")
         again = f"LINE_SEEDS={seed} .venv/bin/pytest trading/tests/test_lines.py -n0"
@@ -81,32 +108,31 @@ def run(user: User, vendor: AlpacaVendor, seed: int, *, folded: bool) -> int:
 
 
 @pytest.fixture
-def vendor(settings: Any) -> Iterator[AlpacaVendor]:
-    with AlpacaVendor() as made:
-        made.per_minute = 100_000
-        settings.ALPACA_TRADING_URL = made.url
+def vendors(settings: Any) -> Iterator[Vendors]:
+    with AlpacaVendor() as alpaca, KrakenVendor() as kraken:
+        alpaca.per_minute = 100_000
+        settings.ALPACA_TRADING_URL = alpaca.url
+        settings.CCXT_URLS = {"kraken": kraken.urls}
+        settings.CCXT_PACE = 10_000  # the loopback counts nothing
+        settings.CCXT_LEASE_WAIT = timedelta(milliseconds=20)  # who holds the key stands still
         settings.BROKER_TIMEOUT = (2.0, 0.3)
-        yield made
+        yield Vendors(alpaca, kraken)
 
 
 @pytest.fixture
 def user(alice: User) -> User:
-    for symbol in SYMBOLS:
+    for symbol in (*SYMBOLS, *COINS):
         instrument(symbol)
     return alice
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_whatever_the_line_does_ours_is_the_vendors_truth(
-    user: User, vendor: AlpacaVendor, part: int
-):
+def test_whatever_the_line_does_ours_is_the_vendors_truth(user: User, vendors: Vendors, part: int):
     failed, took, busiest = [], Counter[int](), 0
     for seed in SEEDS[part::PARTS]:
         try:
-            took[
-                run(user, vendor, seed, folded=seed % 5 != 0 and "LINE_HTTP" not in os.environ)
-            ] += 1
-            busiest = max(busiest, vendor.busiest())
+            took[run(user, vendors, seed)] += 1
+            busiest = max(busiest, vendors.alpaca.busiest())
         except AssertionError as error:
             failed.append(str(error))
     print(f"at most {busiest} calls in a minute")

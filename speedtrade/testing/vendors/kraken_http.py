@@ -68,7 +68,7 @@ class Loopback:
 
     def start(self) -> None:
         """Listen, on the port given or on a free one; starting again takes the same port."""
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
+        server = ThreadingHTTPServer(("127.0.0.1", self.port), handler_of(self))
         server.daemon_threads = True
         self.port = server.server_address[1]
         self.faults.released.clear()
@@ -85,7 +85,9 @@ class Loopback:
             self._server = None
 
 
-def _handler(loop: Loopback) -> type[BaseHTTPRequestHandler]:
+def handler_of(loop: Loopback) -> type[BaseHTTPRequestHandler]:
+    """What answers one request after the other of a connection to `loop`."""
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
