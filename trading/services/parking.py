@@ -21,7 +21,7 @@ from accounts.services.accounts import reason_required
 from accounts.services.audit import audit_record
 from speedtrade.lib import clock
 from speedtrade.lib.errors import Conflict
-from speedtrade.lib.redis import redis_client
+from speedtrade.lib.redis import redis_client, redis_failed, redis_resting
 from trading.models import ParkedTask
 
 logger = logging.getLogger(__name__)
@@ -53,6 +53,8 @@ def task_started(task: str, arguments: Sequence[object], queue: str) -> Iterator
 
 def _too_often(key: str, starts: int, keep: timedelta) -> bool:
     """Count one more start and remember it for so long, unless there were enough."""
+    if redis_resting():
+        return False
     try:
         if int(redis_client().get(key) or 0) >= starts:
             return True
@@ -60,11 +62,13 @@ def _too_often(key: str, starts: int, keep: timedelta) -> bool:
             pipe.incr(key).expire(key, keep)
             pipe.execute()
     except RedisError:
-        return False
+        redis_failed()
     return False
 
 
 def _forget(key: str) -> None:
+    if redis_resting():
+        return
     try:
         redis_client().delete(key)
     except RedisError:
