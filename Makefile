@@ -22,6 +22,8 @@ RUN_STAMP := .venv/.installed-run
 DEV_STAMP := .venv/.installed-dev
 SPECS_STAMP := .venv/.vendor-specs
 PGBENCH_STAMP := .venv/.pgbench
+MUTANTS := .venv/mutants
+MUTANTS_STAMP := $(MUTANTS)/.installed
 PGBENCH_PACKAGES := postgresql-15 libpq5
 COVERAGE_LEAST := 85
 
@@ -59,9 +61,9 @@ soak: $(DEV_STAMP)
 	$(PY) -m tests.chaos.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 # docs/mutants.md says which may live, and why. What is done already is kept in mutants/.
-mutants: $(DEV_STAMP)
-	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/mutmut run --max-children 2
-	$(BIN)/mutmut results
+mutants: $(MUTANTS_STAMP)
+	PATH=$(CURDIR)/$(MUTANTS)/bin:$$PATH $(MUTANTS)/bin/mutmut run --max-children 2
+	$(MUTANTS)/bin/mutmut results
 
 # Figures mean something where nothing else runs; docs/benchmarks.md keeps them.
 bench: $(DEV_STAMP) $(PGBENCH_STAMP)
@@ -114,7 +116,7 @@ screens: $(DEV_STAMP) $(CHROMIUM)
 constraints: $(DEV_STAMP)
 	$(PIP) install --quiet uv
 	( echo "# Every package of the whole resolution for Python 3.11, written by \`make constraints\`. Do not edit."; \
-	  $(BIN)/uv pip compile requirements-dev.txt --python-version 3.11 --no-annotate --no-header --quiet ) > .venv/constraints.new
+	  $(BIN)/uv pip compile requirements-dev.txt requirements-mutants.txt --python-version 3.11 --no-annotate --no-header --quiet ) > .venv/constraints.new
 	mv .venv/constraints.new constraints.txt
 
 clean:
@@ -132,6 +134,12 @@ $(RUN_STAMP): requirements.txt constraints.txt | $(PY)
 $(DEV_STAMP): requirements.txt requirements-dev.txt constraints.txt | $(PY)
 	$(PIP) install --quiet -r requirements-dev.txt -c constraints.txt
 	@touch $@ $(RUN_STAMP)
+
+$(MUTANTS_STAMP): requirements-dev.txt requirements-mutants.txt constraints.txt | $(PY)
+	$(PYTHON) -m venv $(MUTANTS)
+	$(MUTANTS)/bin/python -m pip --disable-pip-version-check install --quiet \
+		-r requirements-dev.txt -r requirements-mutants.txt -c constraints.txt
+	@touch $@
 
 # What the loopback vendors of the tests are checked against: fetched, never installed.
 $(SPECS_STAMP): tools/vendor_specs.py | $(DEV_STAMP)

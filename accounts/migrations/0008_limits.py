@@ -22,7 +22,9 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="user",
             name="review_below",
-            field=speedtrade.lib.fields.MoneyField(decimal_places=8, default=0, max_digits=28),
+            field=speedtrade.lib.fields.MoneyField(
+                db_default=0, decimal_places=8, default=0, max_digits=28
+            ),
         ),
         migrations.AddConstraint(
             model_name="brokerageaccount",

@@ -67,13 +67,13 @@ class User(AbstractUser):
     paused = models.BooleanField("pause live prices", default=False)
     shortcuts = models.BooleanField("single-key shortcuts", default=True)
     # What a toast may tell; what has none is still spoken to a screen reader.
-    toast_fills = models.BooleanField(default=True)
-    toast_ends = models.BooleanField(default=True)
-    toast_alerts = models.BooleanField(default=True)
-    toast_connection = models.BooleanField(default=True)
+    toast_fills = models.BooleanField(default=True, db_default=True)
+    toast_ends = models.BooleanField(default=True, db_default=True)
+    toast_alerts = models.BooleanField(default=True, db_default=True)
+    toast_connection = models.BooleanField(default=True, db_default=True)
     order_unit = models.CharField(max_length=8, choices=OrderUnit.choices, default=OrderUnit.SHARES)
     # A paper order worth less than this is placed without a review; 0: each one is reviewed.
-    review_below = MoneyField(default=0)
+    review_below = MoneyField(default=0, db_default=0)
     order_type = models.CharField("last order type", max_length=16, default="market")
     indicators = models.JSONField("lines on the price chart", default=list, blank=True)
     columns = models.JSONField("columns of tables", default=dict, blank=True)

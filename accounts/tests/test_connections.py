@@ -386,7 +386,7 @@ def test_browsers_are_told_of_their_own_accounts_and_without_a_key(alice, charli
 
 def test_every_change_is_published(alice, bob, monkeypatch, django_capture_on_commit_callbacks):
     sent = []
-    monkeypatch.setattr(live, "_send", lambda *event: sent.append(event))
+    monkeypatch.setattr(live, "_send", lambda *event: sent.append(event[:3]))
     now, script = timezone.now(), ApiClient(user=alice)
     with django_capture_on_commit_callbacks(execute=True):
         account = connect(alice)

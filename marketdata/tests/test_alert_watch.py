@@ -279,7 +279,7 @@ def test_the_feed_fires_an_alert_and_its_owner_is_told(monkeypatch):
     stopper.join()
     said = AlertFiring.objects.get()
     assert said.alert_number == alert.pk and said.price > 2
-    assert told == [(live.user_group(user.pk), "alert", alert.pk)]
+    assert told == [(live.user_group(user.pk), "alert", alert.pk, None)]
 
 
 @contextlib.contextmanager

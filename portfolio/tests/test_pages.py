@@ -115,7 +115,8 @@ def test_the_portfolio_adds_up_and_shows_each_lot(owner: Owner):
     assert "Fees paid $0.75" in said
     assert "Total return ▲ up +$119.25 (+0.12%)" in said
     lots = text(owner.web.get(f"/portfolio/lots/{Position.objects.get().pk}"))
-    assert re.search(r"2 of 3 \$100\.00 \$200\.00 Short 0 days", lots)  # first in, first out
+    # First in, first out.
+    assert re.search(r"2 of 3 \$100\.00 \$200\.00 at \$100\.00 Short 0 days", lots)
     assert re.search(r"2 \$110\.00 \$220\.00", lots)
     assert "?side=sell&amp;share=100#ticket" in answer.content.decode()
     assert '<svg class="donut"' in answer.content.decode()

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import table
 from tests.bench.table import Limit, judge, section_write
 from tests.bench.ws import frame, frames
 
@@ -28,14 +27,12 @@ def test_the_second_limit_is_for_the_figure_itself() -> None:
     assert row.ratio == "3×" and row.verdict == "MISSED"
 
 
-def test_a_section_is_replaced_and_the_others_stay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(table, "DOCS", tmp_path / "benchmarks.md")
-    section_write("Figures", "4.1 ms")
-    section_write("Load", "32 clients")
-    section_write("Figures", "3.9 ms")
-    text = table.DOCS.read_text()
+def test_a_section_is_replaced_and_the_others_stay(tmp_path: Path) -> None:
+    docs = tmp_path / "benchmarks.md"
+    section_write("Figures", "4.1 ms", docs)
+    section_write("Load", "32 clients", docs)
+    section_write("Figures", "3.9 ms", docs)
+    text = docs.read_text()
     assert text.startswith("# Benchmarks") and text.count("## Figures") == 1
     assert "4.1 ms" not in text and "32 clients" in text
     assert text.index("3.9 ms") < text.index("## Load")

@@ -286,7 +286,7 @@ def test_every_socket_is_told_once_a_halt_is_committed(
         with django_capture_on_commit_callbacks(execute=True):
             turn()
             assert not sent
-        assert sent.pop() == (live.EVERYONE, "halt", thing)
+        assert sent.pop() == (live.EVERYONE, "halt", thing, None)
     with django_capture_on_commit_callbacks(execute=True):
         assert not trading_resume(actor=None, reason="Again.", now=desk.now)
     assert not sent, "nothing has changed"

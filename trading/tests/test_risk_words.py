@@ -40,7 +40,7 @@ def words(intent: OrderIntent, **changes: Any) -> tuple[str, str]:
         (
             order(),
             {"rules__halted": True},
-            "symbol_halted: AAPL is halted. Orders can be cancelled.",
+            "symbol_halted: AAPL is halted. Orders can be canceled.",
         ),
         (
             order(limit="99.995"),
@@ -67,7 +67,7 @@ def words(intent: OrderIntent, **changes: Any) -> tuple[str, str]:
         (
             order(),
             {"funds__day_notional": D(199_500)},
-            "day_notional_limit: $500.00 of today's total is left.",
+            "day_notional_limit: $500.00 of today's total of $200,000.00 is left.",
         ),
         (
             order(),
