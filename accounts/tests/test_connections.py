@@ -386,7 +386,7 @@ def test_browsers_are_told_of_their_own_accounts_and_without_a_key(alice, charli
 
 def test_every_change_is_published(alice, bob, monkeypatch, django_capture_on_commit_callbacks):
     sent = []
-    monkeypatch.setattr(live, "_send", lambda *event: sent.append(event[:3]))
+    monkeypatch.setattr(live, "_send", lambda *event: sent.append(event))
     now, script = timezone.now(), ApiClient(user=alice)
     with django_capture_on_commit_callbacks(execute=True):
         account = connect(alice)
@@ -405,7 +405,7 @@ def test_every_change_is_published(alice, bob, monkeypatch, django_capture_on_co
     for number, step in enumerate(steps, start=2):
         with django_capture_on_commit_callbacks(execute=True):
             step()
-        assert sent == [(live.user_group(alice.pk), "account", account.pk)] * number
+        assert sent == [(live.user_group(alice.pk), "account", account.pk, None)] * number
 
 
 # ── the owner's own limits ───────────────────────────────────────────────────

@@ -161,6 +161,7 @@ def test_another_month_is_not_found(web: Client, month: str):
 def test_a_tax_year_shows_what_each_sale_used_up(web: Client):
     said = text(web.get("/taxes"))
     # What a phone has no column for stands beside what it has one for.
+    assert "1 AAPL Nov 19, 2026 to Nov 21, 2026 · Short Nov 19, 2026 Nov 21, 2026" in said
     assert "Nov 21, 2026 $120.123456 cost $100.00 $100.00 ▲ up +$20.123456 Short" in said
     assert "Fees paid in 2026: $0.75" in said
     assert said.count("+$20.123456") == 3  # the lot, short term, both
