@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import BigIntegerField, CharField, Count, DateTimeField, Q, Sum
 from django.test.utils import CaptureQueriesContext
 
@@ -96,7 +96,7 @@ def test_annotations_sums_and_values_come_back_as_they_are(users: list[User]) ->
 
 @pytest.mark.django_db(transaction=True)
 def test_each_thread_has_its_own() -> None:
-    """Compilers belong to a connection; threads that shared one would read each other's rows."""
+    """A compiler belongs to a connection, and a connection to a thread. Fails with one for all."""
     by_name = Compiled(lambda: User.objects.filter(username=Given("name", CharField())))
     for name in ("ada", "ben"):
         user_register(
@@ -112,6 +112,8 @@ def test_each_thread_has_its_own() -> None:
                 found = by_name.first(name=name)
                 if found is None or found.username != name:
                     wrong.append(name)
+            if by_name._written().compiler.connection is not connections[DEFAULT_DB_ALIAS]:
+                wrong.append(f"{name} has the compiler of another connection")
         except Exception as error:
             wrong.append(repr(error))
         finally:
