@@ -22,6 +22,9 @@ from speedtrade.embedded import embedded_servers
 pytest_plugins = ["speedtrade.testing.fixtures"]  # the cast, and cleaning past triggers
 CHROMIUM = "/usr/bin/chromium"
 ALONE = ("serial", "e2e", "chaos")  # marks of tests that share one worker, one after the other
+#: Marks of tests that wait for another process, and so for the machine. What touches money, locks
+#: and orders is not among them: a race there must be seen the first time.
+RETRIED = ("e2e", "real_time")
 
 hypothesis.settings.register_profile(
     "ci", derandomize=True, deadline=None, print_blob=True, database=None
@@ -49,6 +52,10 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     config.addinivalue_line(
         "markers", "lives: lived through by dice; `make test` measures no lines"
+    )
+    config.addinivalue_line(
+        "markers",
+        "real_time: waits for the machine; fails when it failed twice, the summary says so",
     )
     config.addinivalue_line("markers", "keep_redis: does not empty the Redis database first")
     config.addinivalue_line("markers", "fault(*rows): shows what docs/reliability.md says of them")
@@ -90,6 +97,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.get_closest_marker(mark) for mark in ALONE):
             item.add_marker(pytest.mark.xdist_group("alone"))
+        if any(item.get_closest_marker(mark) for mark in RETRIED):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,8 @@ from speedtrade.testing.vendors.alpaca_data_spec import check_data_message, chec
 from speedtrade.testing.vendors.spec import Drift
 from speedtrade.testing.waiting import wait_until
 
+pytestmark = pytest.mark.real_time
+
 D = Decimal
 MONDAY = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)  # 10:00 in New York
 LIMIT = 20

@@ -24,6 +24,8 @@ from speedtrade.testing.vendors.faults import (
 from speedtrade.testing.vendors.kraken import KrakenVendor
 from speedtrade.testing.waiting import wait_until
 
+pytestmark = pytest.mark.real_time
+
 D = Decimal
 LIMIT = 30
 
@@ -147,7 +149,9 @@ def test_an_exchange_that_is_away_is_said_and_asked_less_and_less(vendor, hasty)
         vendor.faults.add("Depth", gateway(503), times=1000)
         wait_until(lambda: not feed.state(now()).ok, LIMIT, "it is unwell")
         assert feed.state(now()).words == "Kraken does not answer"
-        assert quote_of(feed).age(now()) > timedelta(seconds=2)
+        last = quote_of(feed).as_of
+        wait_until(lambda: quote_of(feed).age(now()) > timedelta(seconds=2), LIMIT, "it grows old")
+        assert quote_of(feed).as_of == last
         vendor.faults.clear()
         wait_until(lambda: feed.state(now()).ok, LIMIT, "it is well again")
 

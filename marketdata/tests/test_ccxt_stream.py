@@ -19,6 +19,8 @@ from speedtrade.testing.vendors.faults import gateway
 from speedtrade.testing.vendors.kraken import KrakenVendor
 from speedtrade.testing.waiting import wait_until
 
+pytestmark = pytest.mark.real_time
+
 D = Decimal
 LIMIT = 30
 MUTE_FOUND = 15  # seconds of market time

@@ -25,6 +25,8 @@ from speedtrade.lib.lease import Lease
 from speedtrade.lib.redis import redis_client
 from speedtrade.testing.waiting import wait_until
 
+pytestmark = pytest.mark.real_time
+
 START = datetime(2026, 3, 2, 15, 0, 0, 100_000, tzinfo=UTC)
 SYMBOLS = [f"S{number:02}" for number in range(16)]
 

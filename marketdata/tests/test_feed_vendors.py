@@ -24,7 +24,7 @@ from speedtrade.testing.vendors.faults import gateway
 from speedtrade.testing.vendors.kraken import KrakenVendor
 from speedtrade.testing.waiting import wait_until
 
-pytestmark = [pytest.mark.serial, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.real_time, pytest.mark.serial, pytest.mark.django_db(transaction=True)]
 D = Decimal
 BOOT = 60  # seconds for a process on a busy machine
 

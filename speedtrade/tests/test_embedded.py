@@ -23,6 +23,8 @@ from speedtrade.embedded import (
 )
 from speedtrade.testing.waiting import wait_until
 
+pytestmark = pytest.mark.real_time
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

@@ -18,6 +18,8 @@ from speedtrade.embedded import EmbeddedServer, EmbeddedValkey
 from speedtrade.supervisor import MARK, Child, Supervisor
 from speedtrade.testing.waiting import wait_until
 
+pytestmark = pytest.mark.real_time
+
 FOREVER = "import time; print('here', flush=True); time.sleep(600)"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + FOREVER
 

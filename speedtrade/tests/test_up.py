@@ -25,6 +25,8 @@ from speedtrade.testing.product import free_port
 from speedtrade.testing.running import Running, of_folder
 from speedtrade.testing.waiting import wait_until
 
+pytestmark = pytest.mark.real_time
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
