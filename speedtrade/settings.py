@@ -181,13 +181,15 @@ if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
     raise BadSetting("REDIS_URL must be a redis://, rediss:// or unix:// address.")
 REDIS_TIMEOUT = timedelta(seconds=2)
 REDIS_PAUSE = timedelta(seconds=2)  # after a failure, in which those who can do without do
+# Channels of Redis are not apart by database number as keys are, so the name is.
+LAYER_PREFIX = f"st:layer:{REDIS_URL.rpartition('/')[2]}:"
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        # Channels of Redis are not apart by database number as keys are, so the name is.
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": f"st:layer:{REDIS_URL.rpartition('/')[2]}:"},
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": LAYER_PREFIX},
     }
 }
+QUEUE_PREFIX = "st:celery:"
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -196,7 +198,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 5,
     "socket_connect_timeout": 2,
     "socket_keepalive": True,
-    "global_keyprefix": "st:celery:",
+    "global_keyprefix": QUEUE_PREFIX,
 }
 CELERY_TASK_DEFAULT_QUEUE = "celery"
 BROKERS_QUEUE = "brokers"  # calls that wait for a broker out there, apart from all other work

@@ -2,6 +2,8 @@
 
 For wake-ups only (Celery messages, live events): all that they announce is in the database, and a
 sweeper finds what a lost one would have told. So a full queue drops, and an error is only logged.
+What waits together is told to Redis together: an order wakes a worker and the owner's pages by one
+round trip.
 """
 
 import contextvars
@@ -13,15 +15,19 @@ from typing import Any
 
 from django.conf import settings
 
+from speedtrade.lib.redis import redis_client
 from speedtrade.lib.stage import stage
 
 logger = logging.getLogger(__name__)
 QUEUE_LIMIT = 10_000
+#: Jobs that share a round trip at most: none waits for many others.
+BATCH = 64
 
 Job = tuple[contextvars.Context, Callable[..., Any], tuple[Any, ...]]
 _jobs: "queue.Queue[Job]" = queue.Queue(QUEUE_LIMIT)
 _start = threading.Lock()
 _thread: threading.Thread | None = None
+_here = threading.local()
 
 
 def later(job: Callable[..., Any], *args: Any) -> None:
@@ -49,7 +55,7 @@ def later_done(within: float) -> bool:
     For a command that is about to end: its background thread ends with it.
     """
     done = threading.Event()
-    later(done.set)
+    later(_when_told, done.set)
     return done.wait(within)
 
 
@@ -64,10 +70,46 @@ def _ensure_thread() -> None:
             _thread.start()
 
 
+def redis_tell(*command: str | bytes) -> None:
+    """Send Redis a command whose answer nobody needs: at once, or with the batch that runs."""
+    told: list[tuple[str | bytes, ...]] | None = getattr(_here, "told", None)
+    if told is None:
+        redis_client().execute_command(*command)
+    else:
+        told.append(command)
+
+
 def _work() -> None:
     while True:
-        context, job, args = _jobs.get()
-        context.run(_run, job, args)
+        batch = [_jobs.get()]
+        while len(batch) < BATCH and not _jobs.empty():  # nobody else takes from it
+            batch.append(_jobs.get_nowait())
+        _here.told, _here.after = [], []
+        for context, job, args in batch:
+            context.run(_run, job, args)
+        told, _here.told = _here.told, None
+        _run(_tell, (told,))
+        for job in _here.after:
+            _run(job, ())
+
+
+def _when_told(job: Callable[[], Any]) -> None:
+    """Run it once Redis has been told of all that came before."""
+    if getattr(_here, "told", None) is None:
+        job()
+    else:
+        _here.after.append(job)
+
+
+def _tell(told: list[tuple[str | bytes, ...]]) -> None:
+    if len(told) < 2:
+        for command in told:
+            redis_client().execute_command(*command)
+        return
+    with redis_client().pipeline(transaction=False) as pipeline:
+        for command in told:
+            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+        pipeline.execute()
 
 
 def _run(job: Callable[..., Any], args: tuple[Any, ...]) -> None:

@@ -6,7 +6,6 @@ all of them at work is `post_to_filled_socket` and `make load`.
 
 import itertools
 import statistics
-import threading
 from collections.abc import Iterator
 
 import psycopg
@@ -123,7 +122,7 @@ def statements_of_post(bench: Bench) -> list[str]:
     from django.test import Client
     from django.test.utils import CaptureQueriesContext
 
-    from speedtrade.lib.later import later
+    from speedtrade.lib.later import later_done
 
     client, trader = Client(), bench.world.traders[0]
     body = {"symbol": bench.world.stocks[0], "side": "buy", "qty": "1", "order_type": "limit"}
@@ -135,9 +134,7 @@ def statements_of_post(bench: Bench) -> list[str]:
                 "/api/v1/orders", body, content_type="application/json", headers=headers
             )
         assert answer.status_code == 201, answer.content
-    done = threading.Event()
-    later(done.set)  # the servers outlive what the two orders left to do
-    done.wait(10)
+    later_done(10)  # the servers outlive what the two orders left to do
     return [one["sql"] for one in captured.captured_queries]
 
 

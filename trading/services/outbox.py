@@ -8,6 +8,7 @@ from django.conf import settings
 
 from accounts.models import BrokerKind
 from speedtrade.lib.later import later
+from speedtrade.lib.messages import task_tell
 from trading.models import Order, Submission, SubmissionAction
 
 #: Seconds after the submit, and after the look before, at which such an order is asked for.
@@ -59,7 +60,7 @@ def submission_hand_over(submission_id: int, broker: str = "") -> None:
     queue = settings.CELERY_TASK_DEFAULT_QUEUE
     if broker != BrokerKind.PAPER:
         queue = settings.BROKERS_QUEUE
-    submission_send.apply_async((submission_id,), queue=queue)
+    task_tell(submission_send, (submission_id,), queue)
 
 
 def order_look_soon(order_id: int) -> None:
