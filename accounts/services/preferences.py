@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from types import EllipsisType
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -57,7 +58,7 @@ def user_preferences_change(
         "toast_alerts": toast_alerts,
         "toast_connection": toast_connection,
     }
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if hold_from is not ...:
         changes["hold_from"] = hold_from
     errors = [

@@ -209,7 +209,10 @@ def wealthy_make(now: datetime) -> dict[str, int]:
         connected_at=now,
         last_synced_at=now,
     )
-    BrokerLink.objects.create(brokerage_account=live, created_at=now, orders_at=now + FRESH_FOR)
+    heard = now + FRESH_FOR  # by then nobody has asked for it again
+    BrokerLink.objects.create(
+        brokerage_account=live, created_at=now, attempted_at=heard, orders_at=heard
+    )
     cash_move(live, D(500_000), now)
     return {"live": live.pk}
 

@@ -177,7 +177,7 @@ def test_without_scripts_the_symbol_is_typed(reviewing: Callable[..., Person]) -
     expect(word).to_be_focused()  # the browser asks for it
     word.fill("A")
     word.press("Enter")
-    expect(page.locator("#id_word_error")).to_contain_text("Type AAPL here.")
+    expect(page.locator("#id_word_error")).to_contain_text("Type AAPL here.", use_inner_text=True)
     page.locator("#id_word").fill("AAPL")
     page.locator("#id_word").press("Enter")
     page.wait_for_url(ORDER)
