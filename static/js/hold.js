@@ -5,7 +5,7 @@ import { speak } from "./page.js";
 
 const HOLD_FOR = 600; // ms
 const KEYS = ["Enter", " "];
-const EARLY = "That was too short: nothing was sent. Hold it until it is full, then let go.";
+const EARLY = "That was too short: nothing was sent. Hold a little longer, then let go.";
 const KEPT = "Not confirmed: nothing was sent.";
 let held = null; // the button that is down, since when, its bar and its timer
 

@@ -172,7 +172,7 @@ def test_without_scripts_the_symbol_is_typed(reviewing: Callable[..., Person]) -
     person.expect_errors("422")
     page = person.page
     expect(page.locator("[data-hold]")).to_be_hidden()
-    word = page.get_by_label("Type AAPL to place buy order")
+    word = page.get_by_label("Type AAPL to confirm")
     page.get_by_role("button", name="Confirm").click()
     expect(word).to_be_focused()  # the browser asks for it
     word.fill("A")
