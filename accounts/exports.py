@@ -42,6 +42,7 @@ def profile(user: User) -> Iterator[dict[str, Any]]:
         "preferences": {
             **{name: getattr(user, name) for name in PREFERENCES},
             "review_below": plain(user.review_below),
+            "hold_from": None if user.hold_from is None else plain(user.hold_from),
         },
     }
 

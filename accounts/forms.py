@@ -117,6 +117,11 @@ class TradingForm(PreferencesForm):
         label="Place orders below this amount without a review",
         help_text="Empty: you review each one. Orders of a live account are always reviewed.",
     )
+    hold_from = AmountField(
+        label="Large live orders: hold to confirm from",
+        help_text="A live order worth this or more is placed by holding the button, or by typing "
+        f"its symbol. Empty: {money_text(settings.HOLD_TO_CONFIRM_FROM)}. 0: every live order.",
+    )
 
     @classmethod
     def of(cls, user: User) -> Self:

@@ -64,7 +64,7 @@ def profile_change(request: HttpRequest) -> HttpResponseBase:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def trading(request: HttpRequest) -> HttpResponseBase:
-    """GET; POST `order_unit`, `review_below`: how a new ticket begins, and what it skips."""
+    """GET; POST `order_unit`, `review_below`, `hold_from`: how a ticket begins, skips, asks."""
     limits_form = LimitsForm.of(account_shown(request))
     return _preferences(request, "trading", TradingForm, limits_form=limits_form)
 

@@ -343,6 +343,7 @@ STATIC_JOINED: dict[str, tuple[list[str], str]] = {
             "orders.js",
             "alerts.js",
             "ticket.js",
+            "hold.js",
             "pulse.js",
             "watchlist.js",
             "panel.js",
@@ -472,6 +473,8 @@ RISK_MAX_POSITION_NOTIONAL = env_decimal("RISK_MAX_POSITION_NOTIONAL", "5000000"
 RISK_COLLAR_WARN = Decimal("0.10")  # a limit so far beyond the quote is a question on the page
 RISK_COLLAR_DENY = Decimal("0.20")  # and so far beyond it is refused
 RISK_MARKET_BAND = Decimal("0.05")  # a market order never pays more than this over the quote
+# A live order worth this or more is confirmed by a held button, unless its owner says otherwise.
+HOLD_TO_CONFIRM_FROM = env_decimal("HOLD_TO_CONFIRM_FROM", "2500")
 SMALL_ORDER_MOST = Decimal("10000")  # what a user may choose to place without a review, at most
 RISK_DUPLICATE_WINDOW = timedelta(seconds=5)
 REVIEW_LIFETIME = timedelta(seconds=60)  # older, a review is shown again at the new price

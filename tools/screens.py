@@ -129,6 +129,10 @@ STATES: dict[str, tuple[str, ...]] = {
     "settings-broker-live": ("connected", "/settings/brokers/{live}"),
     "dashboard-live": ("connected", "/dashboard?account_id={live}"),
     "symbol-live": ("connected", "/markets/AAPL?account_id={live}&amount=1"),
+    "review-large": (
+        "wealthy",
+        "/markets/AAPL/ticket?account_id={live}&unit=dollars&amount=5000#review",
+    ),
     "search-nothing": ("empty", "/search?q=nothingofthekind"),
     "paper-cash-frozen": ("frozen", "/transfers"),
 }

@@ -25,6 +25,7 @@ from trading.models import Order
 from trading.selectors import order_twin
 
 SALT = "trading.review"
+HELD = "hold"  # what a page says of a button that was held
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A reviewed intent. `old_price` is set when it is shown again because the price has moved."""
+    """A reviewed intent. `old_price` is set when it is shown again because the price has moved.
+
+    A `large` one is confirmed on purpose; `mistyped` is what was typed instead when it was not.
+    """
 
     intent: OrderIntent
     terms: Terms
@@ -61,6 +65,8 @@ class Review:
     price: Decimal
     old_price: Decimal | None
     expired: bool
+    large: bool
+    mistyped: str | None = None
 
     @property
     def again(self) -> bool:
@@ -68,7 +74,9 @@ class Review:
         return self.old_price is not None or self.expired
 
 
-def review_make(*, desk: Desk, intent: OrderIntent, asked: Asked | None = None) -> Review:
+def review_make(
+    *, desk: Desk, intent: OrderIntent, user: User, asked: Asked | None = None
+) -> Review:
     """Review an intent at its desk; `asked` is the token that was confirmed, if one was.
 
     Raises Denied with the first check that refuses it.
@@ -92,6 +100,7 @@ def review_make(*, desk: Desk, intent: OrderIntent, asked: Asked | None = None) 
         price=price,
         old_price=asked.price if asked and moved else None,
         expired=asked.expired if asked else False,
+        large=desk.account.is_live and terms.notional >= held_from(user),
     )
 
 
@@ -136,6 +145,29 @@ def skips_reviews(account: BrokerageAccount, user: User) -> bool:
 def may_skip(review: Review, user: User) -> bool:
     """Whether what was reviewed is small, and nothing about it is to be asked."""
     return review.terms.notional < user.review_below and not review.questions
+
+
+# ── a deliberate confirm ─────────────────────────────────────────────────────
+def held_from(user: User) -> Decimal:
+    """What a live order is worth, at least, for which a press of the button is not enough."""
+    return settings.HOLD_TO_CONFIRM_FROM if user.hold_from is None else user.hold_from
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How a review was confirmed: with the button held, or with a word typed."""
+
+    held: bool
+    typed: str
+
+    @classmethod
+    def of(cls, posted: Mapping[str, Any]) -> "Proof":
+        """From `confirmed` and `word`, as the page of a review sends them."""
+        return cls(posted.get("confirmed") == HELD, str(posted.get("word", ""))[:40])
+
+    def holds(self, symbol: str) -> bool:
+        """Whether nobody does this by a slip of the hand: held, or the symbol typed in any case."""
+        return self.held or self.typed.strip().upper() == symbol.upper()
 
 
 # ── the token ────────────────────────────────────────────────────────────────

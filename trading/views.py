@@ -15,7 +15,7 @@ from trading import panels
 from trading.desks import Desk, desk_get, desk_of
 from trading.forms import TicketForm
 from trading.marks import marks_of
-from trading.reviews import Review, review_read
+from trading.reviews import Proof, Review, review_read
 from trading.services.orders import KeyReused
 from trading.services.reviews import review_confirm, review_or_place
 from trading.standing import standing_context
@@ -67,7 +67,10 @@ def review(request: UserRequest, symbol: str) -> HttpResponseBase:
 
 @require_POST
 def place(request: UserRequest) -> HttpResponseBase:
-    """POST the `token` of a review (and `agree`): 303 to the order, or 422 and another look."""
+    """POST the `token` of a review: 303 to the order, or 422 and another look.
+
+    `agree=on` answers its questions; `confirmed=hold` or the symbol as `word` confirms a large one.
+    """
     now = timezone.now()
     asked = review_read(request.POST.get("token", ""), user=request.user)
     desk = desk_get(
@@ -76,7 +79,12 @@ def place(request: UserRequest) -> HttpResponseBase:
     form, agreed = TicketForm.of_intent(asked.intent), request.POST.get("agree") == "on"
     try:
         done = review_confirm(
-            desk=desk, asked=asked, agreed=agreed, confirmed_by=request.user, now=now
+            desk=desk,
+            asked=asked,
+            agreed=agreed,
+            proof=Proof.of(request.POST),
+            confirmed_by=request.user,
+            now=now,
         )
     except RateLimited:
         raise

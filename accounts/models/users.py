@@ -74,6 +74,8 @@ class User(AbstractUser):
     order_unit = models.CharField(max_length=8, choices=OrderUnit.choices, default=OrderUnit.SHARES)
     # A paper order worth less than this is placed without a review; 0: each one is reviewed.
     review_below = MoneyField(default=0, db_default=0)
+    # A live order worth this or more is confirmed on purpose; empty: as the house has it.
+    hold_from = MoneyField(null=True, blank=True)
     order_type = models.CharField("last order type", max_length=16, default="market")
     indicators = models.JSONField("lines on the price chart", default=list, blank=True)
     columns = models.JSONField("columns of tables", default=dict, blank=True)
@@ -91,6 +93,10 @@ class User(AbstractUser):
             ),
             models.CheckConstraint(
                 condition=models.Q(review_below__gte=0), name="user_review_not_below"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(hold_from__isnull=True) | models.Q(hold_from__gte=0),
+                name="user_hold_from_not_below",
             ),
         ]
 

@@ -194,14 +194,16 @@ def term(key: str, words: str = "") -> SafeString:
     repeat one of its page.
     """
     known, place = TERMS[key], f"term-{key}-{get_random_string(6)}"
-    title, said = escape(known.title), escape(words or known.title)
+    title = escape(known.title)
+    begin, space, last = (words or known.title).rpartition(" ")
     what = f'{markup.icon("help", "sm")}<span class="vh">What does {title} mean?</span>'
     terms = f"{markup.address_plain('learn-terms')}#{key}"
     more = markup.address("learn-page")(known.learn)
     return SafeString(
-        f'<span class="term">{said}'
+        # The "?" goes to the next line with the last word, never alone.
+        f'<span class="term">{escape(begin)}{space}<span class="nowrap">{escape(last)}'
         f'<button type="button" class="what" popovertarget="{place}">{what}</button>'
-        f'<a class="what what-link" href="{terms}">{what}</a></span>'
+        f'<a class="what what-link" href="{terms}">{what}</a></span></span>'
         f'<span class="term-pop" id="{place}" popover><b>{title}</b>'
         f"<span>{escape(known.text)}</span>"
         f'<a href="{more}">Learn more<span class="vh"> about {title}</span></a></span>'

@@ -46,7 +46,7 @@ from speedtrade.lib.money import ZERO, money_round
 from speedtrade.testing.alerts import alert_long, alerts_each, alerts_many
 from speedtrade.testing.lives import Life, cash_move, instrument_make, order_live, price_of
 from trading.domain.orders import OrderState
-from trading.models import Order
+from trading.models import BrokerLink, Order
 
 D = Decimal
 PASSWORD = "correct-horse-9-battery"
@@ -59,6 +59,7 @@ PEOPLE = {
     "extremes": "the longest name, the smallest and the largest price, the largest position",
     "frozen": "a frozen account with a holding",
     "connected": "a live account, one that is connecting, and one whose key is refused",
+    "wealthy": "a live account with money in it, whose broker has just spoken",
     "full": "300 positions and 50,000 orders",
     "desk": "support staff",
 }
@@ -195,6 +196,27 @@ def connected_make(now: datetime) -> dict[str, int]:
     return {name: account.pk for name, account in rows.items()}
 
 
+def wealthy_make(now: datetime) -> dict[str, int]:
+    """A live account that orders are taken for. It has no key, so none of them is ever sent."""
+    user = person_make("wealthy", now).user
+    live = BrokerageAccount.objects.create(
+        user=user,
+        label="Savings",
+        broker="alpaca",
+        mode="live",
+        day_cap=D(1_000_000),
+        created_at=now,
+        connected_at=now,
+        last_synced_at=now,
+    )
+    heard = now + FRESH_FOR  # by then nobody has asked for it again
+    BrokerLink.objects.create(
+        brokerage_account=live, created_at=now, attempted_at=heard, orders_at=heard
+    )
+    cash_move(live, D(500_000), now)
+    return {"live": live.pk}
+
+
 # ── volume ───────────────────────────────────────────────────────────────────
 def full_make(
     now: datetime,
@@ -278,6 +300,7 @@ def world_make(now: datetime) -> dict[str, dict[str, int]]:
     made = {"mixed": mixed_make(now), "extremes": extremes_make(now)}
     made["frozen"] = frozen_make(desk, now)
     made["connected"] = connected_make(now)
+    made["wealthy"] = wealthy_make(now)
     instrument_halt(symbol=HALTED, actor=desk, reason="News is pending.", now=now)
     made["full"] = full_make(now)
     # A thousand words to browsers that nobody has open yet.

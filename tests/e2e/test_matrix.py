@@ -239,3 +239,18 @@ def test_the_review_of_an_order_keeps_them_too(people: People, world: World) -> 
     page.locator(".sentence").wait_for()
     found = trouble(page)
     assert not found, "\n".join(found)
+
+
+def test_the_review_of_a_large_live_order_keeps_them_too(people: People, world: World) -> None:
+    person = people(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
+    person.become(world, "wealthy").expect_errors("422")
+    live = world["wealthy"]["orders"]["live"]
+    page = person.go(f"/markets/AAPL/ticket?account_id={live}&unit=dollars&amount=5000")
+    page.get_by_role("button", name="Review order").last.click()
+    page.locator("[data-hold]").wait_for()
+    found = trouble(page)
+    page.locator("#id_word").fill("MSFT")
+    page.get_by_role("button", name="Confirm").click()
+    page.locator("#id_word_error").wait_for()
+    found += trouble(page)
+    assert not found, "\n".join(found)

@@ -1,5 +1,6 @@
 """From a ticket to an order: its review, or for a small one none, and its confirmation."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from accounts.models import User
@@ -9,6 +10,7 @@ from trading.domain.orders import OrderIntent
 from trading.models import Order
 from trading.reviews import (
     Asked,
+    Proof,
     Review,
     may_skip,
     order_by_key,
@@ -20,20 +22,22 @@ from trading.services.orders import KeyReused, intent_digest, order_place
 
 
 def review_confirm(
-    *, desk: Desk, asked: Asked, agreed: bool, confirmed_by: User, now: datetime
+    *, desk: Desk, asked: Asked, agreed: bool, proof: Proof, confirmed_by: User, now: datetime
 ) -> Order | Review:
     """The order that a confirmed token becomes, or the review that must be read again first.
 
     Again: the token is older than REVIEW_LIFETIME, the price has moved by more than
-    REVIEW_PRICE_DRIFT, or a question is open. The same token twice gives the same order. Raises
-    Denied and RateLimited, as placing does.
+    REVIEW_PRICE_DRIFT, a question is open, or the order is large and was not confirmed on purpose.
+    The same token twice gives the same order. Raises Denied and RateLimited, as placing does.
     """
     known = order_by_key(user=confirmed_by, key=asked.key)
     if known is not None:
         return known
-    review = review_make(desk=desk, intent=asked.intent, asked=asked)
+    review = review_make(desk=desk, intent=asked.intent, user=confirmed_by, asked=asked)
     if review.again or unanswered(review, asked, agreed=agreed):
         return review
+    if review.large and not proof.holds(asked.intent.symbol):
+        return replace(review, mistyped=proof.typed)
     return _place(desk, asked.intent, asked.key, confirmed_by, now)
 
 
@@ -53,7 +57,7 @@ def review_or_place(
         if known.intent_hash != intent_digest(desk.account.pk, intent):
             raise KeyReused()
         return known
-    review = review_make(desk=desk, intent=intent)
+    review = review_make(desk=desk, intent=intent, user=user)
     if not skips or not may_skip(review, user):
         return review
     return _place(desk, intent, key, user, now)

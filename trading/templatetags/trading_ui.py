@@ -14,7 +14,7 @@ from marketdata.models import Instrument
 from speedtrade.lib.money import plain
 from trading import order_rows, words
 from trading.models import Fill, Order, TradingHalt
-from trading.reviews import skips_reviews
+from trading.reviews import held_from, skips_reviews
 from trading.selectors import average_price
 from trading.standing import standing_of
 
@@ -28,6 +28,7 @@ register.filter("average_price", average_price)
 register.filter("filled_of", words.filled_words)
 register.filter("plain", plain)
 register.filter("skips_reviews", skips_reviews)
+register.filter("held_from", held_from)
 
 
 register.filter("cancelable", order_rows.cancelable)

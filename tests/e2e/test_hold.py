@@ -1,0 +1,183 @@
+"""A large live order: the button is held and let go, or the symbol is typed."""
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from speedtrade.testing.world import World
+from tests.e2e.conftest import PATIENCE, Person
+
+People = Callable[..., Person]
+ORDER = re.compile(r"/orders/\d+$")
+FULL = "Now let go."
+SHORT = re.compile("too short: nothing was sent")
+#: No two of these orders are alike: none is taken for the same one a second time.
+AMOUNTS = (Decimal(5000) + n for n in count())
+
+
+@pytest.fixture
+def reviewing(people: People, world: World) -> Callable[..., Person]:
+    """Somebody who looks at the review of a large order of a live account."""
+
+    def look(**options: Any) -> Person:
+        person = people(**options).become(world, "wealthy")
+        live = world["wealthy"]["orders"]["live"]
+        query = f"account_id={live}&order_type=market&unit=dollars&amount={next(AMOUNTS)}"
+        page = person.go(f"/markets/AAPL/ticket?{query}")
+        page.get_by_role("button", name="Review order").last.click()
+        expect(page.locator("#id_word")).to_be_visible(timeout=PATIENCE)
+        return person
+
+    return look
+
+
+def button(page: Page) -> Any:
+    return page.get_by_role("button", name="Hold to place buy order")
+
+
+def pressed(page: Page) -> None:
+    """The mouse is down on the button and the bar is full."""
+    button(page).hover()
+    page.mouse.down()
+    expect(page.locator("#hold-said")).to_have_text(FULL)
+
+
+def nothing_sent(page: Page) -> None:
+    expect(button(page)).to_be_visible()
+    assert not ORDER.search(page.url)
+
+
+def test_held_and_let_go_it_places_one_order(reviewing: Callable[..., Person]) -> None:
+    page = reviewing().page
+    pressed(page)
+    nothing_sent(page)
+    page.mouse.up()
+    page.wait_for_url(ORDER)
+    expect(page.locator("h1")).to_contain_text("AAPL")
+
+
+def test_let_go_early_or_elsewhere_it_places_none(reviewing: Callable[..., Person]) -> None:
+    page = reviewing().page
+    button(page).click()
+    for place in ("#hold-said", "#sr"):
+        expect(page.locator(place)).to_have_text(SHORT)
+    pressed(page)
+    page.locator("#ticket-head").hover()
+    page.mouse.up()
+    expect(page.locator("#hold-said")).to_have_text("Not confirmed: nothing was sent.")
+    nothing_sent(page)
+    pressed(page)
+    page.mouse.up()
+    page.wait_for_url(ORDER)
+
+
+@pytest.mark.parametrize("key", ["Enter", " "])
+def test_a_key_holds_it_as_well(reviewing: Callable[..., Person], key: str) -> None:
+    page = reviewing().page
+    button(page).press(key)
+    expect(page.locator("#hold-said")).to_have_text(SHORT)
+    page.keyboard.down(key)
+    page.keyboard.down(key)  # as a keyboard repeats it
+    expect(page.locator("#hold-said")).to_have_text(FULL)
+    nothing_sent(page)
+    page.keyboard.up(key)
+    page.wait_for_url(ORDER)
+
+
+def test_a_click_that_is_no_press_says_how(reviewing: Callable[..., Person]) -> None:
+    page = reviewing().page
+    button(page).evaluate("button => button.click()")
+    expect(page.locator("#hold-said")).to_have_text(SHORT)
+    nothing_sent(page)
+
+
+def test_a_finger_holds_it_on_a_phone(reviewing: Callable[..., Person]) -> None:
+    page = reviewing(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True).page
+    box = button(page).bounding_box()
+    assert box and box["width"] > 300 and box["height"] >= 44
+    button(page).scroll_into_view_if_needed()
+    box = button(page).bounding_box()
+    at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    finger = page.context.new_cdp_session(page)
+    finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
+    expect(page.locator("#hold-said")).to_have_text(FULL)
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_url(ORDER)
+
+
+@pytest.mark.parametrize(
+    ("motion", "easing"), [("reduce", "steps(3)"), ("no-preference", "linear")]
+)
+def test_the_bar_moves_in_steps_where_less_motion_is_asked_for(
+    reviewing: Callable[..., Person], motion: str, easing: str
+) -> None:
+    page = reviewing(reduced_motion=motion).page
+    pressed(page)
+    running = "bar => bar.getAnimations().map((one) => one.effect.getTiming().easing)"
+    assert page.locator("[data-hold-bar]").evaluate(running) == [easing]
+    page.keyboard.press("Tab")
+    expect(page.locator("#hold-said")).to_have_text("Not confirmed: nothing was sent.")
+    assert page.locator("[data-hold-bar]").evaluate(running) == []
+
+
+def test_the_symbol_is_typed_instead(reviewing: Callable[..., Person]) -> None:
+    person = reviewing()
+    person.expect_errors("422")
+    page = person.page
+    page.locator("#id_word").fill("MSFT")
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.locator("#id_word_error")).to_contain_text("Nothing was sent")
+    expect(page.locator("#id_word")).to_be_focused()
+    expect(page.locator("#id_word")).to_have_value("MSFT")
+    page.locator("#id_word").fill("aapl")
+    page.get_by_role("button", name="Confirm").click()
+    page.wait_for_url(ORDER)
+
+
+def test_enter_on_the_review_leads_to_the_field_and_places_nothing(
+    reviewing: Callable[..., Person],
+) -> None:
+    page = reviewing().page
+    expect(page.locator("#ticket-head")).to_be_focused()
+    page.evaluate("() => new Promise((done) => setTimeout(done, 450))")  # it has been read
+    page.keyboard.press("Enter")
+    expect(page.locator("#id_word")).to_be_focused()
+    nothing_sent(page)
+
+
+def test_a_question_is_ticked_before_it_is_held(reviewing: Callable[..., Person]) -> None:
+    page = reviewing().page
+    page.locator("[data-edit]").click()
+    price = Decimal(page.locator(".price-beside").get_attribute("value") or "0")
+    page.locator("#id_order_type").select_option("limit")
+    page.locator("#id_limit_price").fill(f"{price * Decimal('1.15'):.2f}")
+    page.get_by_role("button", name="Review order").last.click()
+    pressed(page)
+    page.mouse.up()
+    expect(page.get_by_label("Yes, I mean it")).to_be_focused()
+    nothing_sent(page)
+    page.get_by_label("Yes, I mean it").check()
+    pressed(page)
+    page.mouse.up()
+    page.wait_for_url(ORDER)
+
+
+def test_without_scripts_the_symbol_is_typed(reviewing: Callable[..., Person]) -> None:
+    person = reviewing(java_script_enabled=False)
+    person.expect_errors("422")
+    page = person.page
+    expect(page.locator("[data-hold]")).to_be_hidden()
+    word = page.get_by_label("Type AAPL to confirm")
+    page.get_by_role("button", name="Confirm").click()
+    expect(word).to_be_focused()  # the browser asks for it
+    word.fill("A")
+    word.press("Enter")
+    expect(page.locator("#id_word_error")).to_contain_text("Type AAPL here.", use_inner_text=True)
+    page.locator("#id_word").fill("AAPL")
+    page.locator("#id_word").press("Enter")
+    page.wait_for_url(ORDER)
