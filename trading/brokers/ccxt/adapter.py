@@ -264,7 +264,7 @@ class CcxtBroker:
         before = timezone.now()
         try:
             told = timedelta(milliseconds=int(self.client.public("fetch_time")))
-        except (BrokerError, TypeError, ValueError):
+        except (BrokerError, TypeError, ValueError, OverflowError):
             return replace(facts, clock_doubt=None)
         after = timezone.now()
         offset = told - (after - EPOCH)
