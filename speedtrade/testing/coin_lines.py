@@ -85,7 +85,7 @@ class CoinLine(Line):
         self.wire = Wire(folded_kraken(vendor.wire) if folded else None)
         client = broker_for(self.account)._inner.client  # type: ignore[attr-defined]
         client.exchange.session.mount("http://", self.wire)
-        self.wire.before, self.wire.after = self._around, self._around
+        self.wire.before, self.wire.after = self._meet, self._answered
 
     # ── the truth ────────────────────────────────────────────────────────────
     def there(self) -> dict[str, There]:
@@ -130,6 +130,12 @@ class CoinLine(Line):
         orders = list(self.book.orders.values())
         self.before = {self._name(one): one.filled for one in orders}
         self.over = {self._name(one) for one in orders if one.status not in OPEN}
+
+    def _answered(self, request: Any) -> None:
+        """Our books begin with what it said is held; what is asked for after that moves nothing."""
+        if request.path_url.endswith("/BalanceEx"):
+            self._remember()
+        self._meet(request)
 
     def _working(self) -> VendorOrder | None:
         rows = [one for one in self.book.orders.values() if one.status in OPEN]

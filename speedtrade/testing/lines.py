@@ -98,6 +98,9 @@ class Line(OtherEnd):
     # ── what can happen around a request ─────────────────────────────────────
     def _around(self, request: Any) -> None:
         self._remember()
+        self._meet(request)
+
+    def _meet(self, request: Any) -> None:
         self.wait(0.001)
         if not self.harm or self.depth:
             return

@@ -180,11 +180,16 @@ class CashEvent:
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
-    """What a key may do: the answer to "test connection"."""
+    """What a key may do: the answer to "test connection".
+
+    `clock_offset`: the broker's clock less ours, at the least; it is at most `clock_doubt` more,
+    for the answer took so long. None: the broker did not tell its time.
+    """
 
     may_trade: bool
     words: str  # one sentence for its owner
-    clock_offset: timedelta = timedelta(0)  # the broker's clock less ours
+    clock_offset: timedelta = timedelta(0)
+    clock_doubt: timedelta | None = timedelta(0)
     number: str = ""  # the account's own name at the broker, where it tells one
 
 

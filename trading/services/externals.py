@@ -116,7 +116,7 @@ def filled_before(report: BrokerOrder, began: datetime, *, opening: bool = False
         return None
     if opening:
         before = report.filled_qty
-    elif terms.created_at >= began:
+    elif terms.created_at > began:  # made at that very moment: it was seen, they begin with it
         return ZERO
     elif sum((fill.qty for fill in report.fills), ZERO) != report.filled_qty:
         return None

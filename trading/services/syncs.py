@@ -136,6 +136,8 @@ def _open(account: BrokerageAccount, broker: Broker, now: datetime) -> None:
     facts = broker.check()
     if not facts.may_trade:
         raise AuthFailed(facts.words)
+    if facts.clock_doubt is None:
+        raise OutcomeUnknown("The broker does not tell its time.")
     _only_here(account, facts)
     moment, holdings, orders, stamps = _still(broker, now)
     if short := next((one for one in holdings.positions if one.qty < 0), None):
@@ -151,11 +153,12 @@ def _open(account: BrokerageAccount, broker: Broker, now: datetime) -> None:
         for position in holdings.positions:
             if position.qty and not position_open(account=locked, position=position, now=now):
                 ignored.append(position.symbol)  # noqa: PERF401 - it books while it asks
-        # By the broker's clock: its orders are told from those of before by it. A venue may tell
-        # its time in whole seconds, so what was seen is of before whatever that clock says.
+        # By the broker's clock: its orders are told from those of before by it. That clock is
+        # taken at its earliest, so that nothing which comes later counts as of before; and a venue
+        # may tell it in whole seconds. What was seen is of before whatever it says.
         link.number = facts.number
-        began = moment + facts.clock_offset
-        link.began_at = max([began, *(at for at in stamps if at <= began + CLOCK_COARSE)])
+        latest = timezone.now() + facts.clock_offset + facts.clock_doubt + CLOCK_COARSE
+        link.began_at = max([moment + facts.clock_offset, *(at for at in stamps if at <= latest)])
         link.orders_at = link.holdings_at = now
         link.ignored = ignored
         link.save()
@@ -191,11 +194,12 @@ def _still(
     What they show was there at the moment, what comes later is not in them: nothing counts twice
     or never. The stamps are the broker's own, of what they show. Raises OutcomeUnknown.
     """
-    before = _shape(broker.list_since(now)), broker.holdings()
+    since = now - settings.SYNC_OVERLAP  # what the next reading lists must be known by its stamps
+    before = _shape(broker.list_since(since)), broker.holdings()
     for _ in range(OPEN_TRIES):
         moment = timezone.now()
-        orders = broker.list_since(now)
-        events = broker.cash_events(now - settings.SYNC_OVERLAP)
+        orders = broker.list_since(since)
+        events = broker.cash_events(since)
         after = _shape(orders), broker.holdings()
         if before == after:
             return moment, after[1], orders, list(_stamps(orders, events))

@@ -9,6 +9,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import time_machine
 from django.utils import timezone
 
 from accounts.models import User
@@ -70,6 +71,43 @@ def test_what_moves_while_the_books_begin_counts_once(
     line.compare()
     line.agree()
     assert not Difference.objects.filter(ended_at=None).exists()
+
+
+@pytest.mark.parametrize("told", ["first", "last"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_clock_that_takes_long_to_tell_its_time_loses_and_doubles_nothing(
+    alice: User,
+    vendor: AlpacaVendor,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    told: str,
+    when: str,
+):
+    """Fails where its clock is taken as of the middle, or what was made before is not listed."""
+    with time_machine.travel(market.NOON, tick=False) as clock:
+        line = unopened(alice, vendor)
+        order = line.theirs.external("AAPL", "buy", "2")
+        clock.shift(0.01)
+        client: Any = broker_for(line.account)._inner._client  # type: ignore[attr-defined]
+        read = client.read
+
+        def slowly(path: str, **query: str) -> Any:
+            if path != "/clock":
+                clock.shift(0.01)
+                return read(path, **query)
+            time = read(path) if told == "first" else None
+            clock.shift(8)
+            if when == "before":
+                line.theirs.fill(order, "2", "100")
+            return time or read(path)
+
+        monkeypatch.setattr(client, "read", slowly)
+        assert line.sync()
+        if when == "after":
+            line.theirs.fill(line.theirs.external("AAPL", "buy", "1"), "1", "100")
+        clock.shift(20)
+        line.compare()
+        line.agree()
+        assert not Difference.objects.filter(ended_at=None).exists()
 
 
 def test_a_death_in_the_first_reading_leaves_no_open_order_behind(

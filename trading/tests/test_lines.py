@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
@@ -138,3 +139,31 @@ def test_whatever_the_line_does_ours_is_the_vendors_truth(user: User, vendors: V
     print(f"at most {busiest} calls in a minute")
     print(f"converged after so many seconds of quiet: {sorted(took.items())}")
     assert not failed, f"{len(failed)} failed; the first:\n{failed[0]}"
+
+
+@pytest.mark.parametrize("nth", [1, 2], ids=["seen", "not seen"])
+def test_the_verdict_begins_where_the_books_begin(user: User, vendors: Vendors, nth: int):
+    """Of the questions after the balances none moves a figure: what fills in them comes after.
+
+    Fails where the verdict takes all for of before that is there when the books are written.
+    """
+    with world() as clock:
+        line = CoinLine(user, vendors.kraken, clock, random.Random(1), folded=True)
+        order = vendors.kraken.external_order("SOL/USD", "buy", "10", "95")
+        meet, asked = line.wire.before, Counter[str]()
+
+        def before(request: Any) -> None:
+            meet(request)
+            asked[request.path_url] += 1
+            if request.path_url.endswith("/SystemStatus") and asked[request.path_url] == nth:
+                line.book.fill(order.txid, Decimal(4), Decimal(95))
+
+        line.wire.before = before
+        line.act("sync")
+        line.quiet()
+        for _ in range(3):
+            line.beat()
+        assert list(verdict(line)) == []
+        row = Order.objects.get(brokerage_account=line.account, broker_order_id=order.txid)
+        assert (row.cum_base, row.filled_qty) == ((4, 0) if nth == 1 else (0, 4))
+        assert line.before[order.txid] == row.cum_base, "and no less than the rest is demanded"

@@ -233,7 +233,7 @@ class AlpacaBroker:
         except AuthFailed as error:
             raise AuthFailed(self._key_words()) from error
         try:
-            offset = self._clock_offset()
+            offset, doubt = self._clock()
             cash = f"{parse.number(account.get('cash')):,.2f} {account.get('currency', 'USD')}"
         except parse.Unreadable as error:
             raise OutcomeUnknown(f"Alpaca's account cannot be read: {error}") from error
@@ -242,17 +242,17 @@ class AlpacaBroker:
         kind = "Paper" if self.mode == "paper" else "Live"
         words = blocked or f"{kind} account {number} with {cash} in cash; the key may trade."
         name = str(account.get("id") or account.get("account_number") or "")[:64]
-        return KeyFacts(may_trade=not blocked, words=words, clock_offset=offset, number=name)
+        return KeyFacts(not blocked, words, offset, doubt, name)
 
-    def _clock_offset(self) -> timedelta:
-        """Alpaca's clock less ours, as of the middle of the call; zero where it has no clock."""
+    def _clock(self) -> tuple[timedelta, timedelta | None]:
+        """(Alpaca's clock less ours, at the least; how much more it may be) as `KeyFacts` has."""
         before = timezone.now()
         try:
             clock = parse.row(self._client.read("/clock"))
         except Missing:
-            return timedelta(0)
-        middle = before + (timezone.now() - before) / 2
-        return parse.moment(clock.get("timestamp")) - middle
+            return timedelta(0), None
+        after = timezone.now()
+        return parse.moment(clock.get("timestamp")) - after, after - before
 
     def _key_words(self) -> str:
         """Paper keys begin with PK and live keys with AK: a swap is the commonest mistake."""

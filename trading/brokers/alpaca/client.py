@@ -15,7 +15,15 @@ import requests
 from alpaca.common.exceptions import APIError
 from alpaca.trading.client import TradingClient
 from django.conf import settings
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPSConnection
+from urllib3.connectionpool import HTTPSConnectionPool
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    NameResolutionError,
+    NewConnectionError,
+    SSLError,
+)
 
 from accounts.keys import BrokerKey
 from trading.brokers.alpaca import errors, parse
@@ -31,11 +39,39 @@ class Missing(Exception):
     """Alpaca says that there is no such thing."""
 
 
+class TlsConnection(HTTPSConnection):
+    """One whose handshake fails as an address does that nobody answers at: nothing was sent.
+
+    A request is written once `connect` is over, and TLS without early data carries none of it
+    before. The same error later, while a reply is read, stays what it is.
+    """
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except (OSError, SSLError) as error:
+            raise NewConnectionError(self, f"No TLS: {error}") from error
+
+
+class TlsPool(HTTPSConnectionPool):
+    ConnectionCls = TlsConnection
+
+
+class TlsAdapter(HTTPAdapter):
+    """That of requests, with such connections."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        pools = self.poolmanager.pool_classes_by_scheme
+        self.poolmanager.pool_classes_by_scheme = {**pools, "https": TlsPool}
+
+
 class ExactSession(requests.Session):
     """Each request with a timeout and a deadline, each reply with exact numbers."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.mount("https://", TlsAdapter())
         self._seen = threading.local()
 
     @property

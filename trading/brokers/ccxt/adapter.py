@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
@@ -36,6 +37,7 @@ from trading.domain.orders import OrderState
 logger = logging.getLogger(__name__)
 Raw = Mapping[str, Any]
 T = TypeVar("T")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Desk(Protocol):
@@ -261,12 +263,12 @@ class CcxtBroker:
         facts = self._safely(self.desk.check)
         before = timezone.now()
         try:
-            told = self.client.public("fetch_time")
-            middle = before + (timezone.now() - before) / 2
-            offset = timedelta(milliseconds=int(told) - int(middle.timestamp() * 1000))
-        except (BrokerError, TypeError, ValueError):
-            return facts
-        return KeyFacts(facts.may_trade, facts.words, offset)
+            told = timedelta(milliseconds=int(self.client.public("fetch_time")))
+        except (BrokerError, TypeError, ValueError, OverflowError):
+            return replace(facts, clock_doubt=None)
+        after = timezone.now()
+        offset = told - (after - EPOCH)
+        return replace(facts, clock_offset=offset, clock_doubt=after - before)
 
     def _safely(self, read: Callable[[], T]) -> T:
         """A read whose answer may have any shape: what cannot be read is no answer."""

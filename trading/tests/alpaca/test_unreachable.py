@@ -2,6 +2,7 @@
 
 import datetime
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from speedtrade.testing.vendors.alpaca_http import Handler
 from trading.brokers.base import BrokerError, NotCancelable, NotSent, OrderRejected, OutcomeUnknown
 from trading.tests.alpaca.asks import ref, request
 
@@ -76,10 +78,14 @@ class Handshakes:
 
     def __init__(self, listening: socket.socket, context: ssl.SSLContext) -> None:
         self._listening, self._context, self.tried = listening, context, 0
+        self.cut = False
 
     def accept(self) -> tuple[socket.socket, Any]:
         connection, address = self._listening.accept()
         self.tried += 1
+        if self.cut:
+            connection.close()
+            raise ConnectionAbortedError("cut in the handshake")
         return self._context.wrap_socket(connection, server_side=True), address
 
     def __getattr__(self, name: str) -> Any:
@@ -103,8 +109,7 @@ def refuses_nothing(broker: Any) -> str:
 def test_a_certificate_that_ran_out_lets_nothing_through_and_is_no_refusal(
     behind_tls: Callable[..., Any], vendor: Any
 ) -> None:
-    said = refuses_nothing(behind_tls(-DAY))
-    assert "Alpaca" in said
+    assert refuses_nothing(behind_tls(-DAY)) == "Alpaca cannot be reached."
     assert vendor.calls == []
     assert vendor._server.socket.tried >= 3  # the cancel was tried too
     sent = request()
@@ -112,6 +117,40 @@ def test_a_certificate_that_ran_out_lets_nothing_through_and_is_no_refusal(
     assert broker.submit_order(sent).client_order_id == sent.client_order_id
     broker.cancel_order(ref(sent))
     assert [call[1] for call in vendor.calls].count("POST") == 1
+
+
+@pytest.mark.fault("F30")
+@pytest.mark.parametrize("reused", [False, True], ids=["first", "kept"])
+def test_tls_that_breaks_once_the_order_has_left_says_nothing_of_it(
+    behind_tls: Callable[..., Any], vendor: Any, monkeypatch: pytest.MonkeyPatch, reused: bool
+) -> None:
+    """Fails where any error of TLS counts as proof: this order is there."""
+    broker = behind_tls(DAY)
+    if reused:
+        broker.check()
+    send = Handler._send
+
+    def garbled(handler: Any, *args: Any, **options: Any) -> None:
+        if handler.command == "POST":
+            raw = socket.socket(fileno=os.dup(handler.connection.fileno()))
+            raw.sendall(b"no record of TLS")
+            raw.close()
+        send(handler, *args, **options)
+
+    monkeypatch.setattr(Handler, "_send", garbled)
+    with pytest.raises(OutcomeUnknown):
+        broker.submit_order(request())
+    assert [call[1] for call in vendor.calls].count("POST") == 1
+
+
+@pytest.mark.fault("F30")
+def test_a_line_that_is_cut_in_the_handshake_is_proof_that_nothing_was_sent(
+    behind_tls: Callable[..., Any], vendor: Any
+) -> None:
+    broker = behind_tls(DAY)
+    vendor._server.socket.cut = True
+    assert refuses_nothing(broker) == "Alpaca cannot be reached."
+    assert vendor.calls == []
 
 
 @pytest.mark.fault("F30")

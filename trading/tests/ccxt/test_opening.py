@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 import time_machine
 from django.utils import timezone
+from time_machine import Traveller
 
 from accounts.keys import BrokerKey
-from accounts.models import User
+from accounts.models import BrokerageAccount, User
 from accounts.services.connections import account_connect
 from portfolio.models import LedgerAccount
 from speedtrade.testing import market
-from speedtrade.testing.vendors.kraken import API_KEY, SECRET
+from speedtrade.testing.vendors.faults import refuse
+from speedtrade.testing.vendors.kraken import API_KEY, SECRET, KrakenVendor
 from trading.models import BrokerLink, Difference
 from trading.services.syncs import account_sync
 from trading.tests.ccxt.hand import Hand
@@ -21,38 +23,102 @@ from trading.tests.ccxt.hand import Hand
 LATE = datetime(2035, 1, 3, 12, 0, 0, 900_000, tzinfo=UTC)  # in its second, and after all else
 
 
-@pytest.mark.parametrize("what", ["deposit", "part", "all"])
+@pytest.fixture
+def vendor(hand: Hand) -> KrakenVendor:
+    """The dice fill, and no market; bitcoin has a price here."""
+    hand.vendor.truth.instant = False
+    market.instrument("BTC/USD")
+    return hand.vendor
+
+
+def connected(alice: User) -> BrokerageAccount:
+    """Alice's account there; it is not read yet."""
+    market.put_quote(market.quote("BTC/USD", "43210.0", "43210.1", now=timezone.now()))
+    return account_connect(
+        user=alice,
+        broker="ccxt",
+        exchange="kraken",
+        mode="paper",
+        key=BrokerKey(API_KEY, SECRET),
+        now=timezone.now(),
+    )
+
+
+def agree(account: BrokerageAccount, vendor: KrakenVendor, clock: Traveller) -> None:
+    """Read twice more, each time with all that is held: ours is theirs."""
+    for _ in range(2):
+        clock.shift(61)
+        BrokerLink.objects.update(holdings_at=None)
+        assert account_sync(account_id=account.pk, now=timezone.now())
+    pockets = LedgerAccount.objects.filter(brokerage_account=account)
+    assert pockets.get(kind="cash").balance == vendor.truth.balances["ZUSD"]
+    coins = pockets.filter(kind="position").first()
+    assert (coins.balance if coins else Decimal(0)) == vendor.truth.balances["XXBT"]
+    assert not Difference.objects.exists()
+
+
+@pytest.mark.parametrize("what", ["deposit", "part", "all", "at once"])
 def test_what_came_in_the_second_before_the_books_begin_counts_once(
-    hand: Hand, alice: User, what: str
+    vendor: KrakenVendor, alice: User, what: str
 ) -> None:
-    """Kraken tells its time in whole seconds: by that it came after the books had begun."""
-    vendor: Any = hand.vendor
-    vendor.truth.instant = False
+    """Kraken tells its time in whole seconds: by that it came after the books had begun.
+
+    At once: nothing was seen that is later than when the order was made, so they begin with that.
+    """
     with time_machine.travel(LATE, tick=False) as clock:
-        market.instrument("BTC/USD")
-        market.put_quote(market.quote("BTC/USD", "43210.0", "43210.1", now=timezone.now()))
         order = vendor.external_order("BTC/USD", "buy", "0.2", "43000")
-        clock.shift(0.01)
+        clock.shift(0 if what == "at once" else 0.01)
         if what == "deposit":
             vendor.deposit("USD", "500")
         else:
             vendor.fill(order.txid, "0.1" if what == "part" else "0.2", "43000")
         clock.shift(0.01)
-        account = account_connect(
-            user=alice,
-            broker="ccxt",
-            exchange="kraken",
-            mode="paper",
-            key=BrokerKey(API_KEY, SECRET),
-            now=timezone.now(),
-        )
+        account = connected(alice)
         assert account_sync(account_id=account.pk, now=timezone.now())
-        for _ in range(2):
-            clock.shift(61)
-            BrokerLink.objects.update(holdings_at=None)
-            assert account_sync(account_id=account.pk, now=timezone.now())
-        pockets = LedgerAccount.objects.filter(brokerage_account=account)
-        assert pockets.get(kind="cash").balance == vendor.truth.balances["ZUSD"]
-        coins = pockets.filter(kind="position").first()
-        assert (coins.balance if coins else Decimal(0)) == vendor.truth.balances["XXBT"]
-        assert not Difference.objects.exists()
+        agree(account, vendor, clock)
+
+
+@pytest.mark.parametrize("told", ["first", "last"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_clock_that_takes_long_to_tell_its_time_loses_and_doubles_nothing(
+    vendor: KrakenVendor, alice: User, monkeypatch: pytest.MonkeyPatch, told: str, when: str
+) -> None:
+    """Fails where its clock is taken as of the middle of the call, or what was seen is dropped."""
+    with time_machine.travel(LATE, tick=False) as clock:
+        tell = vendor.public_time
+
+        def slowly(query: Any) -> Any:
+            time = tell(query) if told == "first" else None
+            clock.shift(8)
+            if when == "before":
+                at_once()
+            return time or tell(query)
+
+        def at_once() -> None:
+            order = vendor.external_order("BTC/USD", "buy", "0.2", "43000")
+            vendor.fill(order.txid, "0.2", "43000")
+            clock.shift(0.01)
+
+        monkeypatch.setattr(vendor, "public_time", slowly)
+        account = connected(alice)
+        assert account_sync(account_id=account.pk, now=timezone.now())
+        if when == "after":
+            clock.shift(0.01)
+            at_once()
+        agree(account, vendor, clock)
+
+
+def test_books_do_not_begin_while_the_venue_does_not_tell_its_time(
+    vendor: KrakenVendor, alice: User
+) -> None:
+    """Fails where they begin by our clock: it may be off, and what came before counts as after."""
+    with time_machine.travel(LATE, tick=False) as clock:
+        vendor.clock_offset = 30
+        vendor.faults.add("Time", refuse("EService:Unavailable"))
+        vendor.deposit("USD", "500")
+        clock.shift(0.01)
+        account = connected(alice)
+        assert not account_sync(account_id=account.pk, now=timezone.now())
+        clock.shift(5)
+        assert account_sync(account_id=account.pk, now=timezone.now())
+        agree(account, vendor, clock)
