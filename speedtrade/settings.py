@@ -570,6 +570,11 @@ CCXT_LEASE_WAIT = timedelta(seconds=15)  # for a key that another call holds, or
 CCXT_MARKETS_AGE = timedelta(hours=1)  # the venue's rules are read again after so long
 CCXT_PACE = 1  # times what each exchange allows per key; more only where somebody pays for it
 
+# ── backups ─────────────────────────────────────────────────────────────────
+BACKUP_DIR = Path(env_str("BACKUP_DIR", str(DATA_DIR / "backups"))).resolve()
+BACKUP_AGE = timedelta(hours=26)  # older, the last backup is an alarm: a day and a late start
+BACKUP_LOOK_BACK = timedelta(days=60)
+
 # ── support ─────────────────────────────────────────────────────────────────
 ADMIN_ACTION_LIMIT = 200  # rows in one act, and on one page
 VIEW_AS_ACCOUNTS = 5  # of one user, on one page
