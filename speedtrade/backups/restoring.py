@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +19,7 @@ from speedtrade.backups.facts import facts_read
 from speedtrade.backups.making import file_hash
 from speedtrade.backups.programs import ASIDE, BackupError, connected, major, program, run, where_of
 from speedtrade.datafolder import PROJECT
+from speedtrade.lib.lease import leases_held
 
 WRITERS = ("venue", "feed")  # who holds a lease; web and workers are seen by their connections
 
@@ -107,15 +107,8 @@ def manifest_read(file: Path) -> Mapping[str, Any]:
 
 def _refuse_in_use(connection: "psycopg.Connection[Any]") -> None:
     """Raise BackupError while anybody else is connected; who holds a lease is named."""
-    held = {
-        key
-        for (key,) in connection.execute(
-            "SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks WHERE granted AND"
-            " locktype = 'advisory' AND database ="
-            " (SELECT oid FROM pg_database WHERE datname = current_database())"
-        )
-    }
-    writers = [name for name in WRITERS if zlib.crc32(f"speedtrade:{name}".encode()) in held]
+    with connection.cursor() as cursor:
+        writers = leases_held(WRITERS, cursor)
     if writers:
         raise BackupError(f"Stop the writers first: {' and '.join(writers)} run on the target.")
     row = connection.execute(
