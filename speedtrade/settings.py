@@ -90,6 +90,7 @@ INSTALLED_APPS = [
     "trading",
 ]
 MIDDLEWARE = [
+    "speedtrade.metrics.web.MeasureMiddleware",
     "speedtrade.lib.middleware.RequestFloorMiddleware",
     "django.middleware.security.SecurityMiddleware",
     # Out here, so that answers to what middleware refuses carry it as well.
@@ -604,6 +605,10 @@ SUPPORT_VIEW_AS = [  # who looks at an account as its owner does needs all of th
 
 # ── logs ────────────────────────────────────────────────────────────────────
 LOG_LEVEL = env_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+METRICS_TOKEN = env_str("METRICS_TOKEN", "")  # unset: /metrics is for staff alone
+if PRODUCTION and METRICS_TOKEN and len(METRICS_TOKEN) < 32:
+    raise BadSetting("METRICS_TOKEN must have at least 32 characters, or be unset.")
+METRICS_KEPT = timedelta(seconds=5)  # figures of the house are read so often at most
 SENTRY_DSN = env_str("SENTRY_DSN", "")
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # the floor chose or checked it

@@ -145,13 +145,18 @@ def redis_keeps(now: datetime) -> Verdict:
 
 
 def clocks_agree(now: datetime) -> Verdict:
-    """Against the middle of each question; `now` is of no use here, time passes on the way."""
-    offsets = {"the database": _offset(_database_clock), "Redis": _offset(_redis_clock)}
+    """`now` is of no use here: time passes on the way."""
+    offsets = clock_offsets()
     name, worst = max(offsets.items(), key=lambda one: abs(one[1]))
-    words = f"{name} is {worst:+.2f} s off this machine."
+    words = f"The clock of {name} is {worst:+.2f} s off that of this machine."
     if abs(worst) > CLOCK_MOST:
         return bad(words, "Run chrony or systemd-timesyncd on every machine.")
-    return good(words[:1].upper() + words[1:])
+    return good(words)
+
+
+def clock_offsets() -> dict[str, float]:
+    """Seconds that the clock of each server is before ours; raises what their clients raise."""
+    return {"database": _offset(_database_clock), "Redis": _offset(_redis_clock)}
 
 
 def _database_clock() -> float:
@@ -164,6 +169,7 @@ def _redis_clock() -> float:
 
 
 def _offset(clock: Any) -> float:
+    """Against the middle of the question."""
     before = time.time()
     told = clock()
     return float(told - (before + time.time()) / 2)
