@@ -55,6 +55,16 @@ if PRODUCTION and any(len(key) < 32 for key in FIELD_KEYS):
 if PRODUCTION and len({SECRET_KEY, JWT_SIGNING_KEY, *FIELD_KEYS}) < 2 + len(FIELD_KEYS):
     raise BadSetting("SECRET_KEY, JWT_SIGNING_KEY and FIELD_KEYS must be three separate secrets.")
 
+# Former keys, which still open what they signed and sign nothing: `manage.py rotate_key`.
+SECRET_KEY_FALLBACKS = env_list(
+    "SECRET_KEY_FALLBACKS", str(_secrets.get("SECRET_KEY_FALLBACKS", ""))
+)
+JWT_SIGNING_KEY_FALLBACKS = env_list(
+    "JWT_SIGNING_KEY_FALLBACKS", str(_secrets.get("JWT_SIGNING_KEY_FALLBACKS", ""))
+)
+if PRODUCTION and any(len(k) < 32 for k in (*SECRET_KEY_FALLBACKS, *JWT_SIGNING_KEY_FALLBACKS)):
+    raise BadSetting("Each former key must have at least 32 characters, or be taken away.")
+
 DEMO_PASSWORD = str(_secrets.get("DEMO_PASSWORD", ""))  # of the logins that seed_demo makes
 _LOCAL_HOSTS = "localhost,127.0.0.1,[::1],testserver"
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "" if PRODUCTION else _LOCAL_HOSTS)
@@ -293,7 +303,7 @@ if PRODUCTION:
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
-    SECURE_REDIRECT_EXEMPT = [r"^health$"]  # the container asks itself over plain HTTP
+    SECURE_REDIRECT_EXEMPT = [r"^health(/live|/ready)?$"]  # asked over plain HTTP, within
     if TRUSTED_PROXIES:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 CONTENT_SECURITY_POLICY = {
@@ -613,6 +623,11 @@ SENTRY_DSN = env_str("SENTRY_DSN", "")
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # the floor chose or checked it
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # addresses are personal data
+
+if SENTRY_DSN:
+    from speedtrade.reports import reports_begin
+
+    reports_begin(SENTRY_DSN, environment=ENVIRONMENT)
 
 if TESTING:
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS]

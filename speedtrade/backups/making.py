@@ -4,7 +4,6 @@ import hashlib
 import os
 import re
 import time
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -19,7 +18,7 @@ from accounts.models import AuditEvent
 from accounts.services.audit import audit_record
 from speedtrade.backups.facts import Facts, facts_read
 from speedtrade.backups.programs import ASIDE, BackupError, connected, major, program, run, where_of
-from speedtrade.datafolder import PROJECT, write_private
+from speedtrade.datafolder import project_version, write_private
 
 MADE = "backup.made"  # the action of the audit that says when the last one was
 _NAME = re.compile(r"speedtrade-\d{8}T\d{6}Z\.dump")
@@ -57,7 +56,7 @@ def backup_make(*, folder: Path, keep: int | None = None, now: datetime) -> Back
             "file": target.name,
             "sha256": digest,
             "made_at": now.isoformat(),
-            "version": app_version(),
+            "version": project_version(),
             "postgres": server,
             **asdict(facts),
         }
@@ -118,9 +117,3 @@ def file_hash(path: Path) -> str:
     """SHA-256 of a file's content, as hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def app_version() -> str:
-    """The version of the code that runs."""
-    content = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
-    return str(content["project"]["version"])
