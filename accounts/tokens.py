@@ -8,11 +8,13 @@ family names the one refresh token that still works, and to use it is one condit
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 import structlog
 from django.conf import settings
 from django.db.models import QuerySet, UUIDField
 from django.utils.crypto import constant_time_compare
+from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import Token
 
@@ -83,7 +85,9 @@ def tokens_rotate(*, refresh_token: str, now: datetime) -> TokenPair:
     # No join in here: PostgreSQL looks again at the row it waited for, not at a sub-select of it,
     # and twins would both win.
     mine = TokenFamily.objects.filter(pk=family.pk, current=used, revoked_at=None)
-    if not mine.update(current=fresh, expires_at=expires_at):
+    # The hash anew: it may be one of a SECRET_KEY that will be taken away.
+    current_hash = family.user.get_session_auth_hash()
+    if not mine.update(current=fresh, expires_at=expires_at, auth_hash=current_hash):
         _revoke(TokenFamily.objects.filter(pk=family.pk), now, "replay")
         logger.warning("refresh_token_replayed", user_id=family.user_id, family=str(family.pk))
         raise InvalidToken
@@ -120,7 +124,8 @@ def families_expire(*, now: datetime) -> int:
 
 def _alive(family: TokenFamily) -> bool:
     user = family.user
-    unchanged = constant_time_compare(family.auth_hash, user.get_session_auth_hash())
+    hashes = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
+    unchanged = any(constant_time_compare(family.auth_hash, one) for one in hashes)
     return family.revoked_at is None and user.is_active and unchanged
 
 
@@ -140,11 +145,29 @@ def _revoke(families: QuerySet[TokenFamily], now: datetime, reason: str) -> None
 
 
 def _parse(kind: type[Token], raw: str) -> Token:
-    try:
-        # simplejwt annotates its own argument as a Token; it is the encoded text.
-        return kind(raw)  # type: ignore[arg-type]
-    except TokenError as error:
-        raise InvalidToken from error
+    """A token signed with JWT_SIGNING_KEY, or with a former one that is still taken."""
+    formerly = (_formerly(kind.__name__, key) for key in settings.JWT_SIGNING_KEY_FALLBACKS)
+    for one in (kind, *formerly):
+        try:
+            # simplejwt annotates its own argument as a Token; it is the encoded text.
+            return one(raw)  # type: ignore[arg-type]
+        except TokenError:
+            continue
+    raise InvalidToken
+
+
+@lru_cache(maxsize=8)
+def _formerly(kind: str, key: str) -> type[Token]:
+    """This kind of token under another key: simplejwt itself knows one."""
+    backend = TokenBackend(
+        "HS256",
+        key,
+        audience=settings.JWT_AUDIENCE,
+        issuer=settings.JWT_ISSUER,
+        leeway=settings.JWT_LEEWAY,
+    )
+    base = next(one for one in (_Access, _Refresh) if one.__name__ == kind)
+    return type(kind, (base,), {"_token_backend": backend})
 
 
 def _pair(family: TokenFamily, now: datetime) -> TokenPair:

@@ -91,6 +91,12 @@ class Lobby:
 _LOBBIES: "WeakKeyDictionary[asyncio.AbstractEventLoop, Lobby]" = WeakKeyDictionary()
 
 
+def sockets_open() -> int:
+    """How many sockets this process has; for any thread."""
+    lobbies = list(_LOBBIES.values())
+    return sum(len(sockets) for lobby in lobbies for sockets in list(lobby._members.values()))
+
+
 def lobby_here() -> Lobby:
     """The lobby of the running event loop, started."""
     loop = asyncio.get_running_loop()

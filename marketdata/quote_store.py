@@ -134,6 +134,16 @@ def figures(name: str) -> dict[str, Decimal]:
     return found
 
 
+def newest_by_source() -> dict[str, datetime]:
+    """Source -> when its newest quote was made; raises RedisError."""
+    newest: dict[str, str] = {}
+    for text in redis_client().hvals(QUOTES_KEY):
+        wire = json.loads(text)
+        # Times on the wire are of one length and zone, so their texts compare as they do.
+        newest[wire["source"]] = max(newest.get(wire["source"], ""), wire["as_of"])
+    return {source: datetime.fromisoformat(text) for source, text in newest.items()}
+
+
 def feeds_ill_put(ill: dict[str, str]) -> None:
     """Say which vendors are not well and why; raises RedisError."""
     if ill:

@@ -36,10 +36,15 @@ class SpeedTradeAdminSite(AdminSite):
 
     def get_urls(self) -> Any:
         """Django's own, which ask strangers to the log-in page of the house at once, and ours."""
+        from speedtrade.doctor.page import doctor_page
         from speedtrade.view_as import view_as
 
         shown = self.admin_view(partial(view_as, site=self))
-        own = [path("accounts/user/<int:user_id>/view-as/", shown, name="view_as")]
+        list_shown = self.admin_view(partial(doctor_page, site=self))
+        own = [
+            path("accounts/user/<int:user_id>/view-as/", shown, name="view_as"),
+            path("doctor/", list_shown, name="doctor"),
+        ]
         urls = own + super().get_urls()
         for view in _views(urls):
             if hasattr(view, "login_url"):

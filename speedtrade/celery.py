@@ -10,6 +10,8 @@ from django.conf import settings
 from django.db import close_old_connections
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
+from speedtrade.metrics import tasks as measured_tasks
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "speedtrade.settings")
 
 
@@ -32,6 +34,7 @@ class HouseTask(Task):
 app = Celery("speedtrade", task_cls=HouseTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+measured_tasks.connect()
 app.steps["worker"].add(DjangoStructLogInitStep)
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import tempfile
+import tomllib
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,12 @@ DEMO_LOGIN = "demo"
 
 class CannotStart(Exception):
     """Why this run cannot begin or go on, in one sentence for a person."""
+
+
+def project_version() -> str:
+    """The version of the code that runs."""
+    content = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(content["project"]["version"])
 
 
 def data_folder() -> Path:

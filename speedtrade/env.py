@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+_files: set[str] = set()
+
 
 class BadSetting(Exception):
     """A variable is missing or cannot be understood; the text says which and what to do."""
@@ -20,6 +22,7 @@ class BadSetting(Exception):
 def env_str(name: str, default: str | None = None) -> str:
     """The text of `name`, of the file named by `name`_FILE, or the default; raises BadSetting."""
     if path := os.environ.get(f"{name}_FILE"):
+        _files.add(path)
         try:
             return Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
@@ -30,6 +33,11 @@ def env_str(name: str, default: str | None = None) -> str:
     if default is None:
         raise BadSetting(f"{name} is not set; see .env.example for what it means.")
     return default
+
+
+def env_files() -> list[str]:
+    """The files that variables of ours were read from, each with a secret in it."""
+    return sorted(_files)
 
 
 def env_bool(name: str, default: bool) -> bool:

@@ -144,6 +144,17 @@ def health(request: HttpRequest) -> JsonResponse:
 @login_not_required
 @never_cache
 @require_safe
+def live(request: HttpRequest) -> HttpResponse:
+    """204 as long as this process answers at all; it asks nobody.
+
+    For what restarts a process that hangs: a database that is away is no reason to.
+    """
+    return HttpResponse(status=204)
+
+
+@login_not_required
+@never_cache
+@require_safe
 def ready(request: HttpRequest) -> HttpResponse:
     """204 where this process may be given requests, 503 while it ends or its database is away.
 

@@ -55,6 +55,16 @@ if PRODUCTION and any(len(key) < 32 for key in FIELD_KEYS):
 if PRODUCTION and len({SECRET_KEY, JWT_SIGNING_KEY, *FIELD_KEYS}) < 2 + len(FIELD_KEYS):
     raise BadSetting("SECRET_KEY, JWT_SIGNING_KEY and FIELD_KEYS must be three separate secrets.")
 
+# Former keys, which still open what they signed and sign nothing: `manage.py rotate_key`.
+SECRET_KEY_FALLBACKS = env_list(
+    "SECRET_KEY_FALLBACKS", str(_secrets.get("SECRET_KEY_FALLBACKS", ""))
+)
+JWT_SIGNING_KEY_FALLBACKS = env_list(
+    "JWT_SIGNING_KEY_FALLBACKS", str(_secrets.get("JWT_SIGNING_KEY_FALLBACKS", ""))
+)
+if PRODUCTION and any(len(k) < 32 for k in (*SECRET_KEY_FALLBACKS, *JWT_SIGNING_KEY_FALLBACKS)):
+    raise BadSetting("Each former key must have at least 32 characters, or be taken away.")
+
 DEMO_PASSWORD = str(_secrets.get("DEMO_PASSWORD", ""))  # of the logins that seed_demo makes
 _LOCAL_HOSTS = "localhost,127.0.0.1,[::1],testserver"
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "" if PRODUCTION else _LOCAL_HOSTS)
@@ -90,6 +100,7 @@ INSTALLED_APPS = [
     "trading",
 ]
 MIDDLEWARE = [
+    "speedtrade.metrics.web.MeasureMiddleware",
     "speedtrade.lib.middleware.RequestFloorMiddleware",
     "django.middleware.security.SecurityMiddleware",
     # Out here, so that answers to what middleware refuses carry it as well.
@@ -294,7 +305,7 @@ if PRODUCTION:
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
-    SECURE_REDIRECT_EXEMPT = [r"^health$"]  # the container asks itself over plain HTTP
+    SECURE_REDIRECT_EXEMPT = [r"^health(/live|/ready)?$"]  # asked over plain HTTP, within
     if TRUSTED_PROXIES:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 CONTENT_SECURITY_POLICY = {
@@ -575,6 +586,11 @@ CCXT_LEASE_WAIT = timedelta(seconds=15)  # for a key that another call holds, or
 CCXT_MARKETS_AGE = timedelta(hours=1)  # the venue's rules are read again after so long
 CCXT_PACE = 1  # times what each exchange allows per key; more only where somebody pays for it
 
+# ── backups ─────────────────────────────────────────────────────────────────
+BACKUP_DIR = Path(env_str("BACKUP_DIR", str(DATA_DIR / "backups"))).resolve()
+BACKUP_AGE = timedelta(hours=26)  # older, the last backup is an alarm: a day and a late start
+BACKUP_LOOK_BACK = timedelta(days=60)
+
 # ── support ─────────────────────────────────────────────────────────────────
 ADMIN_ACTION_LIMIT = 200  # rows in one act, and on one page
 VIEW_AS_ACCOUNTS = 5  # of one user, on one page
@@ -604,10 +620,19 @@ SUPPORT_VIEW_AS = [  # who looks at an account as its owner does needs all of th
 
 # ── logs ────────────────────────────────────────────────────────────────────
 LOG_LEVEL = env_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+METRICS_TOKEN = env_str("METRICS_TOKEN", "")  # unset: /metrics is for staff alone
+if PRODUCTION and METRICS_TOKEN and len(METRICS_TOKEN) < 32:
+    raise BadSetting("METRICS_TOKEN must have at least 32 characters, or be unset.")
+METRICS_KEPT = timedelta(seconds=5)  # figures of the house are read so often at most
 SENTRY_DSN = env_str("SENTRY_DSN", "")
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # the floor chose or checked it
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # addresses are personal data
+
+if SENTRY_DSN:
+    from speedtrade.reports import reports_begin
+
+    reports_begin(SENTRY_DSN, environment=ENVIRONMENT)
 
 if TESTING:
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS]

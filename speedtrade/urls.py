@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from accounts import schema  # noqa: F401 - tells the API document how tokens look
 from speedtrade import health, learn, styleguide, views
+from speedtrade.metrics.view import metrics
 
 admin.autodiscover()  # here and not at start: the other processes have no use for admin modules
 
@@ -19,7 +20,9 @@ api_v1 = [
 urlpatterns = [
     path("", views.home, name="home"),
     path("health", health.health, name="health"),
+    path("health/live", health.live, name="live"),
     path("health/ready", health.ready, name="ready"),
+    path("metrics", metrics, name="metrics"),
     path("offline", views.offline, name="offline"),
     path("sw.js", views.service_worker, name="service-worker"),
     path("status", views.status_page, name="status"),

@@ -392,12 +392,20 @@ def halt_reason() -> Combinable:
     return Coalesce(Subquery(reasons[:1]), Value(""))
 
 
+#: Somebody must answer before such an order goes on.
+FLIGHT_STATES = (
+    OrderState.PENDING,
+    OrderState.SUBMITTING,
+    OrderState.LOST,
+    OrderState.PENDING_CANCEL,
+)
+
+
 def stuck_orders(*, now: datetime, older_than: timedelta) -> QuerySet[Order]:
     """Orders in flight for too long: what support looks at first."""
-    flight = [OrderState.PENDING, OrderState.SUBMITTING, OrderState.LOST, OrderState.PENDING_CANCEL]
     return (
         Order.objects.filter(
-            state__in=[state.value for state in flight], updated_at__lt=now - older_than
+            state__in=[state.value for state in FLIGHT_STATES], updated_at__lt=now - older_than
         )
         .select_related("instrument", "brokerage_account")
         .order_by("updated_at")

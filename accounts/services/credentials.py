@@ -90,6 +90,19 @@ def credentials_rotate(*, now: datetime) -> tuple[int, list[int]]:
     return done, unreadable
 
 
+def credentials_unreadable() -> tuple[int, list[int]]:
+    """(how many keys are stored, ids of the accounts whose key none of FIELD_KEYS opens)."""
+    total, unreadable = 0, []
+    rows = BrokerCredential.objects.select_related("brokerage_account").order_by("id")
+    for row in rows.iterator(chunk_size=500):
+        total += 1
+        try:
+            _opened(row, row.brokerage_account)
+        except CredentialUnreadable:
+            unreadable.append(row.brokerage_account_id)
+    return total, unreadable
+
+
 def _opened(row: BrokerCredential, account: BrokerageAccount) -> BrokerKey:
     try:
         return BrokerKey(**unseal(row.ciphertext, owner=_owner(account)))

@@ -6,8 +6,10 @@ mode would break it; the two processes that hold a lease connect directly.)
 """
 
 import zlib
+from collections.abc import Iterable
 from datetime import timedelta
 from types import TracebackType
+from typing import Any
 
 import psycopg
 from django.db import connections
@@ -15,12 +17,28 @@ from django.db import connections
 LEASE_RETRY = timedelta(seconds=2)  # how often one who waits tries again
 
 
+def leases_held(names: Iterable[str], cursor: Any) -> list[str]:
+    """Which of these leases somebody holds in the database that `cursor` is of."""
+    cursor.execute(
+        "SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks WHERE granted"
+        " AND locktype = 'advisory' AND objsubid = 1"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    held = {key for (key,) in cursor.fetchall()}
+    return [name for name in names if lease_key(name) in held]
+
+
+def lease_key(name: str) -> int:
+    """The number of the advisory lock."""
+    return zlib.crc32(f"speedtrade:{name}".encode())
+
+
 class Lease:
     """`with Lease("venue") as lease: if lease.take(): …`; ask `lease.held()` now and then."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._key = zlib.crc32(f"speedtrade:{name}".encode())
+        self._key = lease_key(name)
         self._connection: psycopg.Connection[tuple[bool]] | None = None
 
     def take(self) -> bool:

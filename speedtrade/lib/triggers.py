@@ -1,5 +1,20 @@
 """SQL of the promises that only the database can keep, for `migrations.RunSQL`."""
 
+from typing import Any
+
+#: Every table that a migration has given to `append_only`; a test compares.
+APPEND_ONLY = (
+    "accounts_auditevent",
+    "marketdata_alertfiring",
+    "portfolio_cashtransfer",
+    "portfolio_journalentry",
+    "portfolio_transfer",
+    "trading_differencesighting",
+    "trading_fill",
+    "trading_orderevent",
+    "trading_paperfill",
+)
+
 
 def append_only(table: str) -> tuple[str, str]:
     """(forward, reverse) SQL of a trigger that refuses UPDATE, DELETE and TRUNCATE of `table`.
@@ -20,3 +35,14 @@ CREATE TRIGGER {name} BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}
 """
     reverse = f"DROP TRIGGER {name} ON {table}; DROP FUNCTION {name}();"
     return forward, reverse
+
+
+def append_only_unguarded(cursor: Any) -> list[str]:
+    """Tables of APPEND_ONLY whose trigger is gone or off; [] is as it must be."""
+    cursor.execute(
+        "SELECT c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
+        " WHERE t.tgname = c.relname || '_append_only' AND t.tgenabled IN ('O', 'A')"
+        " AND pg_table_is_visible(c.oid)"
+    )
+    guarded = {name for (name,) in cursor.fetchall()}
+    return [table for table in APPEND_ONLY if table not in guarded]

@@ -98,7 +98,9 @@ ROUTES: dict[str, list[Case]] = {
     # ── pages that belong to no app ─────────────────────────────────────────
     "": [open_page("/", GET=IN_ALREADY)],
     "health": [open_page("/health", GET=200)],
+    "health/live": [open_page("/health/live", GET=204)],
     "health/ready": [open_page("/health/ready", GET=204)],
+    "metrics": [open_page("/metrics", GET=(404, 404, 404, 200))],
     "offline": [open_page("/offline", GET=200)],
     "sw.js": [open_page("/sw.js", GET=200)],
     "status": [open_page("/status", GET=200)],

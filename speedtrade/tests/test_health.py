@@ -204,3 +204,9 @@ def test_nobody_there_is_not_healthy() -> None:
     assert healthcheck.ask_health("127.0.0.1", 1) is None
     assert healthcheck.reachable("0.0.0.0") == "127.0.0.1"  # noqa: S104 - only compared
     assert healthcheck.reachable("192.0.2.7") == "192.0.2.7"
+
+
+def test_a_process_lives_while_its_database_is_away_and_is_not_ready(no_database: None) -> None:
+    """Restarting it would not bring the database back."""
+    assert Client().get("/health/live").status_code == 204
+    assert Client().get("/health/ready").status_code == 503

@@ -18,6 +18,7 @@ from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.crash import crash_point
 from speedtrade.lib.live import live_publish
 from speedtrade.lib.money import ZERO, money_round, plain, times
+from speedtrade.lib.tally import tally
 from trading.brokers.base import BrokerFill, BrokerOrder
 from trading.domain.fills import Stretch, gaps
 from trading.domain.orders import OrderState, Side, next_state
@@ -90,6 +91,7 @@ def _book_new_fills(order: Order, report: BrokerOrder, now: datetime) -> int:
         fill_write(order=order, fill=fill, now=now)
     if order.qty is not None and order.filled_qty > order.qty:
         # It happened at the broker, so it stands in the books; somebody has to look (I6).
+        tally("order_overfilled")
         logger.error("order_overfilled", extra={"order": order.pk, "qty": str(order.filled_qty)})
     return len(fresh)
 
@@ -241,6 +243,7 @@ def _move(order: Order, report: BrokerOrder, source: str, now: datetime) -> bool
 
 def _note_unknown_word(order: Order, report: BrokerOrder, source: str, now: datetime) -> None:
     """A status that we have never heard of changes nothing, and somebody is told, once."""
+    tally("unknown_status")
     logger.error("unknown_status", extra={"order": order.pk, "status": report.raw_status})
     reason = f"the broker says {report.raw_status[:60]!r}, which is not known here"
     if not OrderEvent.objects.filter(order=order, reason=reason).exists():

@@ -1,0 +1,1 @@
+"""Backups of the database: made, proved, and put back. docs/operations.md says when."""

@@ -1,0 +1,171 @@
+"""Put a backup back into a database, and prove that all of it is there."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from django.db.migrations.loader import MigrationLoader
+from psycopg.conninfo import conninfo_to_dict
+
+from speedtrade.backups.facts import facts_read
+from speedtrade.backups.making import file_hash
+from speedtrade.backups.programs import ASIDE, BackupError, connected, major, program, run, where_of
+from speedtrade.datafolder import PROJECT
+from speedtrade.lib.lease import leases_held
+
+WRITERS = ("venue", "feed")  # who holds a lease; web and workers are seen by their connections
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was put back: rows of all tables, the hash of its books, and how long it took."""
+
+    rows: int
+    ledger: str
+    took: timedelta
+
+
+def restore(*, file: Path, into: str, replace: bool = False) -> Restored:
+    """Put `file` into the database at the address `into` and hold it against its manifest.
+
+    With `replace` the database may hold something, which is dropped once the rest is proved and
+    comes back where it is not. Raises BackupError before anything is written where the file is not
+    what its manifest says, the database is in use or not empty, or the code is older than the file.
+    """
+    began = time.monotonic()
+    manifest = manifest_read(file)
+    if not into.startswith(("postgres://", "postgresql://")):
+        raise BackupError("--into takes the postgresql:// address of a database.")
+    where = where_of(conninfo_to_dict(into))
+    try:
+        with connected(where) as connection:
+            server = major(connection)
+            if server < manifest["postgres"]:
+                raise BackupError(
+                    f"The backup is of PostgreSQL {manifest['postgres']}, the target is {server}."
+                )
+            _refuse_in_use(connection)
+            filled = _filled(connection)
+            if filled and not replace:
+                raise BackupError(
+                    f"The target is not empty ({filled} tables). Give an empty database, or "
+                    "--replace to drop what it holds."
+                )
+            if filled:
+                _move_aside(connection)
+        try:
+            arguments = ["--exit-on-error", "--no-owner", "--no-privileges", "--single-transaction"]
+            pg_restore = program("pg_restore", server)
+            run(pg_restore, [*arguments, f"--dbname={where['dbname']}", str(file)], where)
+            _compare(where, manifest)
+            _prove(into)
+        except BaseException:
+            if filled:
+                with connected(where) as connection:
+                    _move_back(connection)
+            raise
+        if filled:
+            with connected(where) as connection:
+                connection.execute(f"DROP SCHEMA {ASIDE} CASCADE")
+    except psycopg.Error as error:
+        raise BackupError(f"The target does not do what it is told: {error}") from error
+    took = timedelta(seconds=time.monotonic() - began)
+    return Restored(sum(manifest["rows"].values()), manifest["ledger"], took)
+
+
+def manifest_read(file: Path) -> Mapping[str, Any]:
+    """What the manifest beside a dump says, after the dump was held against it; BackupError."""
+    path = file.with_suffix(".json")
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        said = {name: manifest[name] for name in ("sha256", "rows", "ledger", "migrations")}
+        found = file_hash(file)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BackupError(f"{file} and {path.name} must lie there, whole: {error}") from error
+    if found != said["sha256"]:
+        raise BackupError(
+            f"{file.name} is not what was backed up: its SHA-256 is not that of {path.name}. "
+            "Take another backup."
+        )
+    known = {app: name for app, name in sorted(MigrationLoader(None).disk_migrations)}
+    newer = [app for app, name in said["migrations"].items() if known.get(app, name) < name]
+    if newer:
+        raise BackupError(
+            f"The backup was made by newer code ({', '.join(newer)}). Restore with that version "
+            f"({manifest.get('version')}) or a later one."
+        )
+    return manifest
+
+
+def _refuse_in_use(connection: "psycopg.Connection[Any]") -> None:
+    """Raise BackupError while anybody else is connected; who holds a lease is named."""
+    with connection.cursor() as cursor:
+        writers = leases_held(WRITERS, cursor)
+    if writers:
+        raise BackupError(f"Stop the writers first: {' and '.join(writers)} run on the target.")
+    row = connection.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    ).fetchone()
+    if row and row[0]:
+        raise BackupError(f"Stop the writers first: {row[0]} others are connected to the target.")
+
+
+def _filled(connection: "psycopg.Connection[Any]") -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _move_aside(connection: "psycopg.Connection[Any]") -> None:
+    connection.execute(f"DROP SCHEMA IF EXISTS {ASIDE} CASCADE")
+    connection.execute(f"ALTER SCHEMA public RENAME TO {ASIDE}")
+    connection.execute("CREATE SCHEMA public")
+
+
+def _move_back(connection: "psycopg.Connection[Any]") -> None:
+    connection.execute("DROP SCHEMA public CASCADE")
+    connection.execute(f"ALTER SCHEMA {ASIDE} RENAME TO public")
+
+
+def _compare(where: Mapping[str, str], manifest: Mapping[str, Any]) -> None:
+    with connected(where) as connection:
+        found = facts_read(connection)
+    if found.ledger != manifest["ledger"]:
+        raise BackupError("The books that came back are not those that were backed up.")
+    if found.rows != manifest["rows"] or found.migrations != manifest["migrations"]:
+        raise BackupError("Not every row came back: the counts are not those of the manifest.")
+
+
+def _prove(into: str) -> None:
+    """`migrate --check` and `check_ledger` on the target, in a process whose database it is."""
+    surroundings = {**os.environ, "DATABASE_URL": into}
+    surroundings.pop("DATABASE_URL_FILE", None)
+    for arguments, words in (
+        (
+            ("migrate", "--check"),
+            "The backup is older than this code: restore it with the version that made it, then "
+            "upgrade",
+        ),
+        (("check_ledger",), "The ledger check found differences"),
+    ):
+        done = subprocess.run(
+            [sys.executable, str(PROJECT / "manage.py"), *arguments],
+            cwd=PROJECT,
+            env=surroundings,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            told = (done.stderr or done.stdout).strip().splitlines()[-3:]
+            raise BackupError(f"{words}: {' / '.join(told)}")

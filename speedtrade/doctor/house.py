@@ -1,0 +1,134 @@
+"""Checks of the house itself: who lives, the books, backups, and what needs a person."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.db import connection
+
+from accounts.models import User
+from accounts.services.credentials import credentials_unreadable
+from portfolio.models import LedgerCheck
+from speedtrade.admin_index import age_words
+from speedtrade.backups.making import last_backup
+from speedtrade.doctor.verdicts import Verdict, absent, bad, good
+from speedtrade.lib.heartbeat import heartbeat_ages
+from speedtrade.lib.lease import leases_held
+from speedtrade.lib.triggers import append_only_unguarded
+from trading.selectors import differences_open, lost_orders, stuck_orders, tasks_parked
+
+_FACTOR: str = "Authenticator"  # of django-allauth
+
+
+def worker_alive(now: datetime) -> Verdict:
+    """Its sign of life is work that beat hands out, so it speaks for both."""
+    limit = settings.HEALTH_WORKER_AGE
+    return _alive("worker", limit, now, "Start `worker` and `beat`, and read their logs.")
+
+
+def feed_alive(now: datetime) -> Verdict:
+    return _alive("feed", settings.HEALTH_FEED_AGE, now, "Start `feed`, and read its log.")
+
+
+def _alive(part: str, limit: timedelta, now: datetime, remedy: str) -> Verdict:
+    age = heartbeat_ages([part], now)[part]
+    if age is None:
+        return bad("No sign of life.", remedy)
+    words = f"Last sign of life {age_words(age)} ago."
+    return good(words) if age <= limit else bad(words, remedy)
+
+
+def venue_alive(now: datetime) -> Verdict:
+    with connection.cursor() as cursor:
+        held = leases_held(["venue"], cursor)
+    if not held:
+        return bad("Nobody holds its lease.", "Start `venue`, and read its log.")
+    return good("It holds its lease.")
+
+
+def backup_recent(now: datetime) -> Verdict:
+    last = last_backup(now)
+    remedy = "manage.py backup, and a timer that runs it each night."
+    if last is None:
+        return bad(f"None in {age_words(settings.BACKUP_LOOK_BACK)}.", remedy)
+    words = f"The last one is {age_words(now - last)} old."
+    return bad(words, remedy) if now - last > settings.BACKUP_AGE else good(words)
+
+
+def ledger_clean(now: datetime) -> Verdict:
+    check = LedgerCheck.objects.order_by("-ran_at", "-id").first()
+    if check is None:
+        return bad("It has never run.", "manage.py check_ledger, and see that beat runs.")
+    age = now - check.ran_at
+    words = f"{check.differences} differences {age_words(age)} ago."
+    if check.differences:
+        return bad(words, "Halt trading; manage.py check_ledger names them.")
+    if age > 2 * settings.LEDGER_CHECK_PERIOD:
+        return bad(words, "See that beat and worker run.")
+    return good(words)
+
+
+def history_guarded(now: datetime) -> Verdict:
+    """Ledger, fills and audit can be added to and not changed: their triggers are there and on."""
+    with connection.cursor() as cursor:
+        unguarded = append_only_unguarded(cursor)
+    if unguarded:
+        return bad(
+            f"Rows can be changed in {', '.join(unguarded)}.",
+            "Find out who switched its trigger off; ALTER TABLE … ENABLE TRIGGER, then "
+            "manage.py check_ledger.",
+        )
+    return good("Ledger, fills and audit are append-only.")
+
+
+def brokers_agree(now: datetime) -> Verdict:
+    count = differences_open().count()
+    if count:
+        return bad(f"{count} differences between books and brokers.", "Differences at the desk.")
+    return good("None.")
+
+
+def orders_told(now: datetime) -> Verdict:
+    lost = lost_orders().count()
+    stuck = stuck_orders(now=now, older_than=settings.STUCK_AFTER).count() - lost
+    if lost or stuck > 0:
+        return bad(f"{max(stuck, 0)} stuck, {lost} lost.", "Look at each at the desk.")
+    return good("None stuck, none lost.")
+
+
+def work_parked(now: datetime) -> Verdict:
+    count = tasks_parked().count()
+    if count:
+        return bad(f"{count} put aside.", "Parked work at the desk; the worker's log says why.")
+    return good("None put aside.")
+
+
+def credentials_open(now: datetime) -> Verdict:
+    total, unreadable = credentials_unreadable()
+    if unreadable:
+        return bad(
+            f"{len(unreadable)} of {total} broker keys cannot be read.",
+            "Put the former key back into FIELD_KEYS, behind the first.",
+        )
+    return good(f"All {total} broker keys can be read.")
+
+
+def second_factor(now: datetime) -> Verdict:
+    protected = second_factors()
+    if protected is None:
+        return absent("Accounts have none yet.")
+    staff = set(User.objects.filter(is_staff=True, is_active=True).values_list("pk", flat=True))
+    without = len(staff - protected)
+    if without:
+        return bad(f"{without} of {len(staff)} of the staff have none.", "Have them set one up.")
+    return good(f"All {len(staff)} of the staff.")
+
+
+def second_factors() -> set[int] | None:
+    """Who has a second factor; None where this installation has no such thing."""
+    if not apps.is_installed("allauth.mfa"):
+        return None
+    factors: Any = apps.get_model("mfa", _FACTOR)
+    rows = factors.objects.exclude(type="recovery_codes")  # those alone are no factor
+    return set(rows.values_list("user_id", flat=True))

@@ -1,0 +1,225 @@
+"""The restore drill: a backup comes back whole in another cluster, or not at all."""
+
+import json
+import stat
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from accounts.models import AuditEvent
+from portfolio.models import Transfer
+from portfolio.services.rebuild import ledger_differences
+from speedtrade.backups import making, programs
+from speedtrade.backups.making import backup_make, backups_in, last_backup
+from speedtrade.backups.programs import BackupError, program
+from speedtrade.backups.restoring import restore
+from speedtrade.embedded import EmbeddedPostgres
+from speedtrade.lib.lease import Lease
+from speedtrade.testing import states
+from speedtrade.testing.lives import D, instrument_make
+
+pytestmark = [pytest.mark.serial, pytest.mark.django_db(transaction=True)]
+MINUTES = 30  # R14
+
+
+@pytest.fixture
+def books(transactional_db: None) -> None:
+    """Orders in every state, money that moved, accounts at a broker with keys: by the services."""
+    now = timezone.now()
+    for symbol in ("AAPL", "MSFT", "NVDA", "TSLA"):
+        instrument_make(symbol, symbol, D(100), "0.01", as_of=now)
+    states.mixed_make(now)
+    states.connected_make(now)
+    assert Transfer.objects.count() > 5
+    assert list(ledger_differences()) == []
+
+
+@pytest.fixture(scope="module")
+def other_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a new PostgreSQL, which knows nothing."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("elsewhere"), durable=False)
+    server.start()
+    yield server.url()
+    server.stop()
+
+
+@pytest.fixture
+def elsewhere(other_cluster: str) -> str:
+    """It, empty again."""
+    with psycopg.connect(other_cluster) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    return other_cluster
+
+
+@pytest.fixture
+def made(books: None, tmp_path: Path) -> Path:
+    return backup_make(folder=tmp_path / "kept", now=timezone.now()).path
+
+
+def rows(address: str, query: Any) -> list[Any]:
+    with psycopg.connect(address) as connection:
+        return connection.execute(query).fetchall()
+
+
+def tables(address: str) -> list[Any]:
+    return rows(address, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+
+
+@pytest.mark.fault("F32")
+def test_a_backup_comes_back_in_a_new_cluster_with_clean_and_equal_books(
+    made: Path, elsewhere: str
+) -> None:
+    done = restore(file=made, into=elsewhere)
+    print(f"R14: {done.rows} rows came back, proved, in {done.took.total_seconds():.1f} s")
+    assert done.took < timedelta(minutes=MINUTES)
+    assert done.ledger == json.loads(made.with_suffix(".json").read_text())["ledger"]
+    assert done.rows > 100
+    check = "SELECT differences FROM portfolio_ledgercheck ORDER BY id DESC LIMIT 1"
+    assert rows(elsewhere, check) == [(0,)]
+    for table in ("portfolio_transfer", "portfolio_journalentry", "accounts_auditevent"):
+        with psycopg.connect(elsewhere) as connection, pytest.raises(psycopg.IntegrityError):
+            connection.execute(f"DELETE FROM {table}")  # type: ignore[arg-type] # noqa: S608
+    # And where it came back, it can be backed up over again.
+    again = restore(file=made, into=elsewhere, replace=True)
+    assert again.ledger == done.ledger
+    found = rows(elsewhere, "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'speedtrade%'")
+    assert found == []
+
+
+@pytest.mark.fault("F32")
+@pytest.mark.parametrize("wrong", ["cut", "one bit", "no manifest", "half a manifest"])
+def test_a_backup_that_is_not_what_was_written_is_refused_before_anything_is_written(
+    made: Path, elsewhere: str, wrong: str
+) -> None:
+    content, manifest = bytearray(made.read_bytes()), made.with_suffix(".json")
+    if wrong == "cut":
+        made.write_bytes(content[:-100])
+    elif wrong == "one bit":
+        content[len(content) // 2] ^= 1
+        made.write_bytes(content)
+    elif wrong == "no manifest":
+        manifest.unlink()
+    else:
+        manifest.write_text(manifest.read_text()[:-20])
+    with pytest.raises(BackupError, match=r"SHA-256|must lie there"):
+        restore(file=made, into=elsewhere)
+    assert tables(elsewhere) == []
+
+
+def test_a_dump_whose_books_are_others_than_its_manifest_says_is_taken_back(
+    made: Path, elsewhere: str
+) -> None:
+    """What was there before comes back: here one table."""
+    path = made.with_suffix(".json")
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "ledger": "0" * 64}))
+    with psycopg.connect(elsewhere) as connection:
+        connection.execute("CREATE TABLE former (id int)")
+    with pytest.raises(BackupError, match="books that came back"):
+        restore(file=made, into=elsewhere, replace=True)
+    assert tables(elsewhere) == [("former",)]
+    missing = {**manifest["rows"], "trading_order": manifest["rows"]["trading_order"] + 1}
+    path.write_text(json.dumps({**manifest, "rows": missing}))
+    with pytest.raises(BackupError, match="Not every row"):
+        restore(file=made, into=elsewhere, replace=True)
+    assert tables(elsewhere) == [("former",)]
+
+
+def test_a_target_that_holds_something_or_is_in_use_is_left_alone(
+    made: Path, elsewhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(elsewhere) as connection:
+        connection.execute("CREATE TABLE former (id int)")
+    with pytest.raises(BackupError, match="not empty"):
+        restore(file=made, into=elsewhere)
+    with (
+        psycopg.connect(elsewhere),
+        pytest.raises(BackupError, match="1 others are connected"),
+    ):
+        restore(file=made, into=elsewhere, replace=True)
+    with psycopg.connect(elsewhere, autocommit=True) as connection:
+        key = Lease("venue")._key
+        connection.execute("SELECT pg_try_advisory_lock(%s)", [key])
+        with pytest.raises(BackupError, match="venue run on the target"):
+            restore(file=made, into=elsewhere, replace=True)
+    assert tables(elsewhere) == [("former",)]
+
+
+def test_books_that_do_not_add_up_are_no_restore(books: None, tmp_path: Path, elsewhere: str):
+    """The ledger check has the last word: a backup of wrong books says so when it comes back."""
+    from portfolio.models import Position
+
+    row = Position.objects.latest("id")
+    Position.objects.filter(pk=row.pk).update(cost_basis=row.cost_basis + D("0.01"))
+    made = backup_make(folder=tmp_path / "kept", now=timezone.now()).path
+    with pytest.raises(BackupError, match="ledger check found differences"):
+        restore(file=made, into=elsewhere)
+
+
+def test_a_backup_of_newer_code_is_refused(made: Path, elsewhere: str) -> None:
+    path = made.with_suffix(".json")
+    manifest = json.loads(path.read_text())
+    manifest["migrations"]["trading"] = "9999_from_the_future"
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(BackupError, match=r"newer code \(trading\)"):
+        restore(file=made, into=elsewhere)
+
+
+def test_backups_are_private_counted_and_told(books: None, tmp_path: Path) -> None:
+    now = timezone.now().replace(microsecond=0)
+    assert last_backup(now) is None
+    for days in (3, 2, 1, 0):
+        backup_make(folder=tmp_path, keep=2, now=now - timedelta(days=days))
+    kept = backups_in(tmp_path)
+    assert [path.name for path in kept] == [
+        f"speedtrade-{now - timedelta(days=days):%Y%m%dT%H%M%SZ}.dump" for days in (0, 1)
+    ]
+    assert sorted(tmp_path.iterdir()) == sorted(
+        [*kept, *(path.with_suffix(".json") for path in kept)]
+    )
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+    assert last_backup(now) == now
+    assert AuditEvent.objects.filter(action=making.MADE).count() == 4
+
+
+def test_a_backup_that_fails_leaves_nothing_and_is_not_told(
+    books: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "program", lambda name, server: "/bin/false")
+    with pytest.raises(CommandError, match="gave up"):
+        call_command("backup", to=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert last_backup(timezone.now()) is None
+
+
+def test_a_program_that_is_too_old_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "pg_dump" in program("pg_dump", 18)
+    with pytest.raises(BackupError, match=r"PostgreSQL 99 .* of 18.*postgresql-client-99"):
+        program("pg_dump", 99)
+    monkeypatch.setattr(programs, "_candidates", lambda name: [])
+    with pytest.raises(BackupError, match="none here"):
+        program("pg_dump", 18)
+
+
+def test_the_two_commands_say_what_they_did(
+    books: None, tmp_path: Path, elsewhere: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("backup", to=tmp_path)
+    first, second = capsys.readouterr().out.splitlines()
+    file = first.partition(": ")[0]
+    call_command("restore", file, into=elsewhere)
+    said = capsys.readouterr().out
+    assert second.split()[1] in said and "the books are clean" in said
+    with pytest.raises(CommandError, match="not empty"):
+        call_command("restore", file, into=elsewhere)
+    with pytest.raises(CommandError, match="postgresql://"):
+        call_command("restore", file, into="sqlite:///x")
+    with pytest.raises(CommandError, match="at least 1"):
+        call_command("backup", to=tmp_path, keep=0)

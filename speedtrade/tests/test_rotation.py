@@ -1,0 +1,121 @@
+"""New keys for old: the first step logs nobody out, after the second the former key is dead."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.test import Client, override_settings
+from django.utils import timezone
+
+from accounts import tokens
+from accounts.keys import BrokerKey
+from accounts.models import BrokerCredential, User
+from accounts.services.credentials import credential_put, credential_read
+from accounts.tokens import InvalidToken, authenticate_token, tokens_issue, tokens_rotate
+from speedtrade.keys import LOSSES, NAMES, begun, finished, key_fresh
+from speedtrade.testing.cast import PASSWORD, account_of
+
+pytestmark = pytest.mark.django_db
+FRESH = "fresh-key-Zq8sLxV0nJt5rWmB7cYd2fKgH1aUeQo9iX"
+FORMER = str(settings.SECRET_KEY)
+
+
+def logged_in() -> Client:
+    client = Client()
+    client.post("/login", {"username": "alice", "password": PASSWORD})
+    assert client.get("/settings").status_code == 200
+    return client
+
+
+def test_sessions_and_tokens_outlive_a_new_secret_key(alice: User) -> None:
+    """Fails without the former key: 302 to the log-in, and a dead family of tokens."""
+    client, now = logged_in(), timezone.now()
+    sleeper, pair = logged_in(), tokens_issue(user=alice, now=now)
+    with override_settings(SECRET_KEY=FRESH, SECRET_KEY_FALLBACKS=[FORMER]):
+        assert client.get("/settings").status_code == 200
+        assert authenticate_token(pair.access_token).pk == alice.pk
+        moved = tokens_rotate(refresh_token=pair.refresh_token, now=now)
+    with override_settings(SECRET_KEY=FRESH, SECRET_KEY_FALLBACKS=[]):
+        assert client.get("/settings").status_code == 200  # it was here in between
+        assert authenticate_token(moved.access_token).pk == alice.pk
+        assert sleeper.get("/settings").status_code == 302
+
+
+def test_tokens_outlive_a_new_signing_key_and_die_with_the_former_one(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    pair, former = tokens_issue(user=alice, now=now), settings.JWT_SIGNING_KEY
+    # As after a restart with the new key: simplejwt reads the setting once.
+    for kind in (tokens._Access, tokens._Refresh):
+        backend = tokens._formerly(kind.__name__, FRESH)._token_backend
+        monkeypatch.setattr(kind, "_token_backend", backend)
+    with override_settings(JWT_SIGNING_KEY_FALLBACKS=[former]):
+        assert authenticate_token(pair.access_token).pk == alice.pk
+        moved = tokens_rotate(refresh_token=pair.refresh_token, now=now)
+        with pytest.raises(InvalidToken):
+            authenticate_token(f"{pair.access_token}x")
+        with pytest.raises(InvalidToken):
+            authenticate_token(moved.refresh_token)  # of the other kind, under any key
+    with override_settings(JWT_SIGNING_KEY_FALLBACKS=["other-" * 8]):
+        assert authenticate_token(moved.access_token).pk == alice.pk
+        with pytest.raises(InvalidToken):
+            authenticate_token(pair.access_token)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rotation_keeps_the_former_key_behind_the_new_one_and_then_drops_it(name: str) -> None:
+    values = {name: "former", f"{name}_FALLBACKS": ""}
+    fresh = key_fresh(name)
+    assert len(fresh) >= 32 and fresh != key_fresh(name)
+    values |= begun(name, values, fresh)
+    kept = values[name] if name == "FIELD_KEYS" else f"{values[name]},{values[f'{name}_FALLBACKS']}"
+    assert kept == f"{fresh},former"
+    values |= finished(name, values)
+    assert (values[name], values[f"{name}_FALLBACKS"]) == (fresh, "")
+    assert LOSSES[name].loss
+
+
+def test_the_command_writes_the_keys_of_a_data_folder_and_tells_those_of_a_server(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "secrets.json"
+    before = {"SECRET_KEY": FORMER, "DEMO_PASSWORD": "x"}
+    file.write_text(json.dumps(before))
+    with override_settings(DATA_DIR=tmp_path):
+        call_command("rotate_key", "SECRET_KEY")
+        kept = json.loads(file.read_text())
+        assert kept["SECRET_KEY_FALLBACKS"] == FORMER != kept["SECRET_KEY"]
+        assert kept["DEMO_PASSWORD"] == "x"
+        assert kept["SECRET_KEY"] not in capsys.readouterr().out
+        with override_settings(SECRET_KEY=kept["SECRET_KEY"], SECRET_KEY_FALLBACKS=[FORMER]):
+            call_command("rotate_key", "SECRET_KEY", "--finish")
+        assert json.loads(file.read_text())["SECRET_KEY_FALLBACKS"] == ""
+        capsys.readouterr()
+        with override_settings(PRODUCTION=True):
+            call_command("rotate_key", "JWT_SIGNING_KEY")
+    said = capsys.readouterr().out
+    assert f"JWT_SIGNING_KEY_FALLBACKS={settings.JWT_SIGNING_KEY}" in said
+    assert "after a day" in said and "log in again" in said
+
+
+def test_the_former_field_key_is_dropped_only_when_every_broker_key_is_sealed_anew(
+    alice: User, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account, former = account_of(alice), settings.FIELD_KEYS[0]
+    key = BrokerKey("PKA", "secret")
+    credential_put(account=account, key=key, now=timezone.now())
+    fresh = key_fresh("FIELD_KEYS")
+    both: dict[str, Any] = {"FIELD_KEYS": [fresh, former], "PRODUCTION": True}
+    with override_settings(**both):
+        call_command("rotate_key", "FIELD_KEYS", "--finish")
+    assert f"FIELD_KEYS={fresh}\n" in capsys.readouterr().out
+    with override_settings(FIELD_KEYS=[fresh]):
+        assert credential_read(account) == key
+    BrokerCredential.objects.update(ciphertext="not ours")
+    with override_settings(**both), pytest.raises(CommandError, match="none of FIELD_KEYS"):
+        call_command("rotate_key", "FIELD_KEYS", "--finish")
+    assert fresh not in capsys.readouterr().out
