@@ -12,8 +12,16 @@ from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from accounts.models import AccountStatus, AuditEvent, BrokerageAccount, TokenFamily, User
+from accounts.models import (
+    AccountStatus,
+    ApiKey,
+    AuditEvent,
+    BrokerageAccount,
+    TokenFamily,
+    User,
+)
 from accounts.services.accounts import account_freeze, account_unfreeze
+from accounts.services.api_keys import key_revoke_for
 from accounts.services.families import token_family_revoke
 from accounts.services.staff import support_grant, support_revoke
 from accounts.services.users import user_deactivate, user_reactivate
@@ -137,6 +145,7 @@ class UserAdmin(SupportAdmin):
         return _links(
             list_link("trading_order", "Orders", brokerage_account__user__id__exact=user.pk),
             list_link("accounts_tokenfamily", "API log-ins", user__id__exact=user.pk),
+            list_link("accounts_apikey", "API keys", user__id__exact=user.pk),
             list_link("accounts_auditevent", "Their acts", actor__id__exact=user.pk, kind="all"),
         )
 
@@ -273,6 +282,46 @@ class TokenFamilyAdmin(SupportAdmin):
 
     def row_words(self, row: TokenFamily) -> str:
         return f"Log-in of {row.user.username}, {row.created_at:%Y-%m-%d %H:%M}"
+
+
+def _kill_key(key: ApiKey, actor: User, reason: str, now: datetime) -> str:
+    key_revoke_for(key_id=key.pk, actor=actor, reason=reason, now=now)
+    return "revoked; nothing opens with it any more."
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(SupportAdmin):
+    """Keys of programs; the hash of one is no field here."""
+
+    list_display = (
+        "id",
+        "user",
+        "name",
+        "prefix",
+        "scope",
+        "account",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "revoked_at",
+    )
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter), "scope")
+    list_select_related = ("user", "account")
+    search_fields = ("=prefix", "user__username", "user__email")
+    ordering = ("-created_at", "-id")
+    fields = (*list_display, "networks", "last_used_ip")
+    actions = (
+        support_action(
+            name="revoke",
+            label="Revoke key",
+            question="Nothing opens with these keys from now on.",
+            perform=_kill_key,
+            fits=lambda key: key.revoked_at is None,
+        ),
+    )
+
+    def row_words(self, row: ApiKey) -> str:
+        return f"Key {row.prefix}… of {row.user.username}"
 
 
 class KindFilter(admin.SimpleListFilter):

@@ -2,8 +2,8 @@
 
 A browser comes with its session cookie, and must come from a page of ours: browsers send cookies
 along with whatever opens the socket, so the cookie alone proves nothing. A program comes with
-`Authorization: Bearer`, which no page of a stranger can make a browser send. A token in the URL is
-never read: addresses end up in logs.
+`Authorization: Bearer` and an access token or an API key, which no page of a stranger can make a
+browser send. A token in the URL is never read: addresses end up in logs.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,16 +18,22 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.http import HttpRequest, parse_cookie
 from django.http.request import split_domain_port, validate_host
+from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from accounts.authentication import authenticate_token
+from accounts.api_keys import MARK, key_authenticate
 from accounts.models import User
+from accounts.tokens import authenticate_token
 from speedtrade.lib.admission import FORBIDDEN, LOG_IN, Admission, Refused
 from speedtrade.lib.errors import DomainError
+from speedtrade.lib.ratelimit import peer_ip
 
 
-def admit(headers: Iterable[tuple[bytes, bytes]]) -> Admission:
-    """Find out whose socket this is, by the headers of its handshake; raises Refused."""
+def admit(headers: Iterable[tuple[bytes, bytes]], peer: str) -> Admission:
+    """Find out whose socket this is, by the headers of its handshake; raises Refused.
+
+    `peer` is the address at the other end: keys may name where they are used from.
+    """
     found: dict[str, str] = {}
     for name, value in headers:
         key = name.decode("latin-1").lower()
@@ -35,7 +41,8 @@ def admit(headers: Iterable[tuple[bytes, bytes]]) -> Admission:
             raise Refused(LOG_IN)  # which of the two would a proxy before us have checked?
         found[key] = value.decode("latin-1")
     if "authorization" in found:
-        return _by_token(found["authorization"])
+        address = peer_ip(peer, found.get("x-forwarded-for", ""))
+        return _by_token(found["authorization"], address)
     return _by_session(found)
 
 
@@ -72,20 +79,29 @@ def _still(admission: Admission, users: Mapping[int, User], sessions: set[str]) 
         unchanged = constant_time_compare(admission.auth_hash, user.get_session_auth_hash())
         return unchanged and admission.session_key in sessions
     try:
-        return bool(authenticate_token(admission.token).pk == admission.user_id)
+        return _bearer(admission.token, admission.address).pk == admission.user_id
     except DomainError:
         return False
 
 
-def _by_token(header: str) -> Admission:
+def _bearer(token: str, address: str) -> User:
+    """The user of a living access token or API key; raises DomainError."""
+    if token.startswith(MARK):
+        return key_authenticate(raw=token, address=address, now=timezone.now()).user
+    return authenticate_token(token)
+
+
+def _by_token(header: str, address: str) -> Admission:
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer":
         raise Refused(LOG_IN)
     try:
-        user = authenticate_token(token.strip())
+        user = _bearer(token.strip(), address)
     except DomainError as error:
         raise Refused(LOG_IN) from error
-    return Admission(user_id=user.pk, token=token.strip())
+    return Admission(
+        user_id=user.pk, token=token.strip(), address=address, account_id=user.only_account_id
+    )
 
 
 def _by_session(headers: Mapping[str, str]) -> Admission:

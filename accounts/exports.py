@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from accounts.models import AuditEvent, User
+from accounts.models import ApiKey, AuditEvent, User
 from accounts.selectors import accounts_of
 from accounts.services.exports import register_export
 from speedtrade.lib.money import plain
@@ -30,6 +30,7 @@ PREFERENCES = (
 def register() -> None:
     register_export("profile", profile)
     register_export("accounts", accounts)
+    register_export("api_keys", api_keys)
     register_export("log", log)
 
 
@@ -61,6 +62,23 @@ def accounts(user: User) -> Iterator[dict[str, Any]]:
             "order_cap": None if row.order_cap is None else plain(row.order_cap),
             "day_cap": None if row.day_cap is None else plain(row.day_cap),
             "created_at": rfc3339(row.created_at),
+        }
+
+
+def api_keys(user: User) -> Iterator[dict[str, Any]]:
+    """Every key there was, without what could open anything."""
+    for row in ApiKey.objects.filter(user=user).order_by("pk"):
+        yield {
+            "name": row.name,
+            "prefix": row.prefix,
+            "scope": row.scope,
+            "account": row.account_id,
+            "networks": row.networks,
+            "created_at": rfc3339(row.created_at),
+            "expires_at": rfc3339(row.expires_at),
+            "last_used_at": rfc3339(row.last_used_at) if row.last_used_at else None,
+            "last_used_ip": row.last_used_ip,
+            "revoked_at": rfc3339(row.revoked_at) if row.revoked_at else None,
         }
 
 

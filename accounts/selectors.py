@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.db.models import BigIntegerField, QuerySet, Value
+from django.db.models import BigIntegerField, Q, QuerySet, Value
 from django.db.models.functions import Lower
 
-from accounts.models import AuditEvent, BrokerageAccount, User
+from accounts.models import ApiKey, AuditEvent, BrokerageAccount, User
 from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.errors import NotFound
 
@@ -25,7 +25,8 @@ def user_by_login(name: str) -> User | None:
 
 def accounts_of(user: User) -> QuerySet[BrokerageAccount]:
     """The brokerage accounts of this user, the default one first."""
-    return BrokerageAccount.objects.filter(user=user).order_by("-is_default", "id")
+    mine = BrokerageAccount.objects.filter(user=user).order_by("-is_default", "id")
+    return mine if user.only_account_id is None else mine.filter(pk=user.only_account_id)
 
 
 _OWN = Given("user_id", BigIntegerField())
@@ -36,7 +37,14 @@ _ACCOUNT = Compiled(
 
 
 def account_for_user(*, user: User, account_id: int | None = None) -> BrokerageAccount:
-    """This user's account, the default one without an id; raises NotFound for all others."""
+    """This user's account, the default one without an id; raises NotFound for all others.
+
+    For a key that is bound to one account, that one is the default and there is no other.
+    """
+    only = user.only_account_id
+    if only is not None and account_id not in (None, only):
+        raise NotFound("You have no such account.")
+    account_id = only if account_id is None else account_id
     if account_id is None:
         account = _DEFAULT_ACCOUNT.first(user_id=user.pk)
     else:
@@ -46,6 +54,31 @@ def account_for_user(*, user: User, account_id: int | None = None) -> BrokerageA
     return account
 
 
+@dataclass(frozen=True, slots=True)
+class KeyLine:
+    """A key as its page shows it; `state` is active, soon, expired or revoked."""
+
+    key: ApiKey
+    state: str
+
+
+def keys_of(user: User, now: datetime) -> tuple[list[KeyLine], list[KeyLine]]:
+    """(living, dead) keys of this user, the newest first; of the dead as many as may live."""
+    rows = ApiKey.objects.filter(user=user).select_related("account").order_by("-created_at", "-id")
+    lives = Q(revoked_at=None, expires_at__gt=now)
+    living = [KeyLine(key, _state(key, now)) for key in rows.filter(lives)]
+    dead = [KeyLine(key, _state(key, now)) for key in rows.filter(~lives)[: settings.API_KEYS_MAX]]
+    return living, dead
+
+
+def _state(key: ApiKey, now: datetime) -> str:
+    if key.revoked_at is not None:
+        return "revoked"
+    if key.expires_at <= now:
+        return "expired"
+    return "soon" if key.expires_at - now <= settings.API_KEY_EXPIRES_SOON else "active"
+
+
 _DOORS = {"page": "in a browser", "api": "with the API"}
 _ACTS = {
     "user.login": "Logged in",
@@ -53,6 +86,8 @@ _ACTS = {
     "user.email_change": "E-mail address changed",
     "user.password_change": "Password changed",
     "user.sessions_end": "Other sessions logged out",
+    "key.create": "API key made",
+    "key.revoke": "API key revoked",
 }
 
 

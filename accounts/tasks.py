@@ -3,10 +3,12 @@
 from celery import shared_task
 from django.utils import timezone
 
+from accounts.services.api_keys import keys_expire
 from accounts.tokens import families_expire
 
 
 @shared_task
 def families_clean() -> int:
-    """Delete token families that are long dead; harmless twice."""
-    return families_expire(now=timezone.now())
+    """Delete token families and API keys that are long dead; harmless twice."""
+    now = timezone.now()
+    return families_expire(now=now) + keys_expire(now=now)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import broker_views, settings_views, views
+from accounts import broker_views, developer_views, settings_views, views
 
 app_name = "accounts"
 urlpatterns = [
@@ -20,6 +20,10 @@ urlpatterns = [
     path("settings/security", settings_views.security, name="security"),
     path("settings/password", settings_views.password_change, name="password"),
     path("settings/sessions", settings_views.sessions_end, name="sessions"),
+    path("settings/developers", developer_views.developers, name="developers"),
+    path("settings/developers/new", developer_views.key_new, name="key_new"),
+    path("settings/developers/<int:key_id>/revoke", developer_views.key_end, name="key_end"),
+    path("settings/developers/revoke-all", developer_views.keys_end, name="keys_end"),
     path("settings/data", settings_views.data, name="data"),
     path("settings/export", settings_views.export, name="export"),
     path("settings/brokers", broker_views.brokers, name="brokers"),

@@ -70,7 +70,8 @@ class MarketConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         try:
-            self.admission = await database_sync_to_async(admit)(self.scope["headers"])
+            peer, *_ = self.scope.get("client") or [""]
+            self.admission = await database_sync_to_async(admit)(self.scope["headers"], peer)
         except Refused as error:
             await self.close(code=error.code)
             return
@@ -180,7 +181,12 @@ class MarketConsumer(AsyncWebsocketConsumer):
             await self._say_error("unknown_symbol", f"{title_of('unknown_symbol')}: {named}.")
         if asked := message.get("portfolio"):
             # True is the default account; a page names the one that it shows.
-            self._account_id = asked if type(asked) is int and 0 < asked <= ID_MOST else None
+            wanted = asked if type(asked) is int and 0 < asked <= ID_MOST else None
+            bound = self.admission.account_id
+            if bound is not None and wanted not in (None, bound):
+                await self._say_error("not_found", "You have no such account.")
+                return
+            self._account_id = bound if wanted is None else wanted
             self._wants_portfolio = self._book_is_old = True
             self._wake.set()
 
@@ -230,11 +236,16 @@ class MarketConsumer(AsyncWebsocketConsumer):
             message = await database_sync_to_async(live.render_event)(
                 kind, self.admission.user_id, thing_id
             )
-            if message is not None:
+            if message is not None and not self._elsewhere(message):
                 await self._say(message)
         except Exception:
             # The page finds the truth when it refetches; the socket must not die of it.
             logger.exception("event_not_rendered", extra={"kind": kind})
+
+    def _elsewhere(self, message: dict[str, Any]) -> bool:
+        """Whether a message is about an account that the key of this socket does not see."""
+        bound = self.admission.account_id
+        return bound is not None and _account_of(message) not in (None, bound)
 
     async def _mind(self) -> None:
         """When one comes due, or when woken: time limits, the portfolio if its prices moved."""
@@ -304,6 +315,16 @@ class NowhereConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         await self.close(code=FORBIDDEN)
+
+
+def _account_of(message: dict[str, Any]) -> int | None:
+    """Which account a message is about; None for what no account has, such as an alert."""
+    kind = message["type"]
+    if kind == "account":
+        return int(message["account"]["id"])
+    if kind in ("order", "portfolio"):
+        return int(message[kind]["account_id"])
+    return None
 
 
 def _refuse(text: str) -> Callable[[], None]:

@@ -183,7 +183,7 @@ def position_for_user(*, user: User, position_id: int) -> Position:
         .select_related("instrument", "brokerage_account")
         .first()
     )
-    if row is None:
+    if row is None or user.only_account_id not in (None, row.brokerage_account_id):
         raise NotFound("There is no such position.")
     return row
 

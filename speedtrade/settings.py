@@ -102,6 +102,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "speedtrade.metrics.web.MeasureMiddleware",
     "speedtrade.lib.middleware.RequestFloorMiddleware",
+    "speedtrade.lib.request_log.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     # Out here, so that answers to what middleware refuses carry it as well.
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -260,6 +261,12 @@ REFRESH_TOKEN_LIFETIME = timedelta(days=1)
 REFRESH_FAMILY_LIFETIME = timedelta(days=30)  # however often it is refreshed, then log in again
 TOKEN_CLEANUP_PERIOD = timedelta(days=1)
 SECURITY_LOG_SHOWN = 10  # log-ins and changes of one's own account, in the settings
+API_KEYS_MAX = 20  # living ones of one user
+API_KEY_DAYS, API_KEY_DAYS_MAX = 90, 366  # of a new key, and at most
+API_KEY_NETWORKS_MAX = 20  # addresses that one key names
+API_KEY_EXPIRES_SOON = timedelta(days=7)  # from then on the page says so
+API_KEY_USE_NOTED = timedelta(minutes=1)  # so often, at most, a key notes its last use
+API_KEYS_DEAD_KEPT = timedelta(days=90)  # a key that is over is deleted so long after its end
 JWT_ISSUER = "speedtrade"
 JWT_AUDIENCE = "speedtrade-api"
 JWT_LEEWAY = timedelta(seconds=10)
@@ -281,6 +288,8 @@ RATE_WRONG_PASSWORD = env_str("RATE_WRONG_PASSWORD", "5/5minute")
 RATE_API_PER_USER = env_str("RATE_API_PER_USER", "600/minute;100/second")
 RATE_ORDERS_PER_USER = env_str("RATE_ORDERS_PER_USER", "300/minute;100/second")
 RATE_CONNECT_PER_USER = env_str("RATE_CONNECT_PER_USER", "20/minute;120/hour")
+RATE_API_PER_KEY = env_str("RATE_API_PER_KEY", "300/minute;50/second")
+RATE_KEY_REFUSALS_NOTED = "1/10minute"  # of one key, in the audit
 RATE_FALLBACK_SHARE = Decimal("0.5")  # of each rate, counted per process, while Redis is away
 
 # ── browsers: cookies, headers, CSP ─────────────────────────────────────────
@@ -381,8 +390,14 @@ STORAGES = {
 # ── API ─────────────────────────────────────────────────────────────────────
 API_PAGE_SIZE = 50
 API_PAGE_SIZE_MAX = 500
+API_LOG = env_bool("API_LOG", True)  # whether a user sees the newest API requests of their own
+API_LOG_SHOWN = 100  # of one user
+API_LOG_KEPT = timedelta(days=7)  # after the newest one
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.TokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.authentication.KeyAuthentication",
+        "accounts.authentication.TokenAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["speedtrade.lib.api.StrictJSONParser"],
@@ -597,6 +612,7 @@ VIEW_AS_ACCOUNTS = 5  # of one user, on one page
 STUCK_AFTER = timedelta(seconds=60)  # an order without an answer for so long needs a person
 SUPPORT_APPS = ["accounts", "marketdata", "portfolio", "trading"]  # support sees every row of these
 SUPPORT_ACTS = [  # and does what these allow; each asks for a reason
+    "accounts.change_apikey",  # revoke
     "accounts.change_brokerageaccount",  # freeze, unfreeze
     "accounts.change_tokenfamily",  # revoke
     "accounts.change_user",  # deactivate, reactivate

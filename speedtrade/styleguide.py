@@ -23,6 +23,7 @@ from marketdata.selectors import MarketState, instruments_listed
 from marketdata.sorting import SortLink
 from portfolio.performance import PERIOD_WORDS
 from speedtrade.lib.columns import HOLDINGS
+from speedtrade.lib.curls import Line
 from speedtrade.lib.htmx import THEMES
 from speedtrade.templatetags.ui import ORDER_STATUS
 
@@ -118,6 +119,7 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "range": TODAY,
         "periods": PERIOD_WORDS,
         "period": "1D",
+        "calls": [Line("This order", "curl …/api/v1/orders/1")],
         "pages": Paginator(range(30), 10).page(2),
         "rows": rows,
     }

@@ -31,6 +31,7 @@ urlpatterns = [
     path("learn", learn.index, name="learn"),
     path("learn/terms", learn.terms, name="learn-terms"),
     path("learn/<slug:slug>", learn.page, name="learn-page"),
+    path("problems", views.problems_page, name="problems"),
     path("problems/<slug:slug>", views.problem_page, name="problem"),
     path("", include("accounts.urls")),
     path("", include("marketdata.urls")),

@@ -87,6 +87,15 @@ def problem_page(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_not_required
 @require_safe
+def problems_page(request: HttpRequest) -> HttpResponse:
+    """The whole catalogue, by title."""
+    rows = sorted(CATALOGUE.items(), key=lambda row: row[1].title.lower())
+    problems = [(code, code.replace("_", "-"), problem) for code, problem in rows]
+    return render(request, "problems.html", {"problems": problems})
+
+
+@login_not_required
+@require_safe
 def offline(request: HttpRequest) -> HttpResponse:
     """What a browser keeps for when it reaches nobody: the same for all, nothing of anybody."""
     return HttpResponse(render_to_string("offline.html", {"theme": "system", "path": "/offline"}))

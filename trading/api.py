@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.models import User
 from accounts.requests import user_of
 from accounts.selectors import account_for_user
 from marketdata import quote_store
@@ -37,11 +38,11 @@ FILTERS = [
 ]
 
 
-def placed_response(placed: Placed) -> Response:
+def placed_response(placed: Placed, user: User) -> Response:
     """201 for a new order, 200 with the same body for a key that came before."""
     if placed.created:
         return Response(order_payload(placed.order, fills=()), status=201)
-    order = selectors.order_for_user(user=placed.order.placed_by, order_id=placed.order.pk)
+    order = selectors.order_for_user(user=user, order_id=placed.order.pk)
     return Response(order_payload(order), headers={"Idempotent-Replayed": "true"})
 
 
@@ -92,7 +93,7 @@ class OrdersView(APIView):
             source="api",
             now=timezone.now(),
         )
-        return placed_response(placed)
+        return placed_response(placed, user)
 
 
 class OrderView(APIView):
@@ -167,4 +168,4 @@ class PositionView(APIView):
             source="api",
             now=timezone.now(),
         )
-        return placed_response(placed)
+        return placed_response(placed, user)

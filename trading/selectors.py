@@ -88,7 +88,7 @@ def order_seen(*, user_id: int, order_id: int) -> Order | None:
 def order_for_user(*, user: User, order_id: int) -> Order:
     """An order by id; raises NotFound for what is not theirs."""
     order = order_seen(user_id=user.pk, order_id=order_id)
-    if order is None:
+    if order is None or user.only_account_id not in (None, order.brokerage_account_id):
         raise NotFound("There is no such order.")
     return order
 

@@ -1,3 +1,4 @@
+from accounts.models.api_keys import ApiKey, Scope
 from accounts.models.audit import AuditEvent
 from accounts.models.brokerage import (
     AccountStatus,
@@ -11,6 +12,7 @@ from accounts.models.users import Density, OrderUnit, Palette, Theme, User
 
 __all__ = [
     "AccountStatus",
+    "ApiKey",
     "AuditEvent",
     "BrokerCredential",
     "BrokerKind",
@@ -19,6 +21,7 @@ __all__ = [
     "Mode",
     "OrderUnit",
     "Palette",
+    "Scope",
     "Theme",
     "TokenFamily",
     "User",

@@ -83,6 +83,10 @@ class User(AbstractUser):
         default=0, editable=False, help_text="Counts up to end every session and token."
     )
 
+    #: Set on the instance that an API key bound to one account let in: what looks up accounts,
+    #: orders and positions of a user shows it nothing of the others.
+    only_account_id: int | None = None
+
     class Meta(AbstractUser.Meta):
         constraints = [
             models.UniqueConstraint(

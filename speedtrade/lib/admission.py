@@ -5,7 +5,7 @@ they meet here.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -30,7 +30,9 @@ class Admission:
     user_id: int
     session_key: str = ""
     auth_hash: str = ""  # of the user's password, as it was when the socket opened
-    token: str = ""
+    token: str = field(default="", repr=False)  # an access token or an API key
+    address: str = ""  # where it was opened from, for keys that name their addresses
+    account_id: int | None = None  # the one account that a key is bound to
 
     @property
     def browser(self) -> bool:
@@ -40,8 +42,11 @@ class Admission:
 class Doorman(Protocol):
     """Both ask the database: call them in a thread."""
 
-    def admit(self, headers: Iterable[tuple[bytes, bytes]]) -> Admission:
-        """Find out whose socket this is, by the headers of its handshake; raises Refused."""
+    def admit(self, headers: Iterable[tuple[bytes, bytes]], peer: str) -> Admission:
+        """Find out whose socket this is, by the headers of its handshake; raises Refused.
+
+        `peer` is the address at the other end of the connection, "" where nobody knows it.
+        """
         ...
 
     def still_admitted(self, admissions: Iterable[Admission], now: datetime) -> set[Admission]:
@@ -64,8 +69,8 @@ def doorman() -> Doorman:
     return _DOORMEN[0]
 
 
-def admit(headers: Iterable[tuple[bytes, bytes]]) -> Admission:
-    return doorman().admit(headers)
+def admit(headers: Iterable[tuple[bytes, bytes]], peer: str = "") -> Admission:
+    return doorman().admit(headers, peer)
 
 
 def still_admitted(admissions: Iterable[Admission], now: datetime) -> set[Admission]:

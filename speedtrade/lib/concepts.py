@@ -29,6 +29,7 @@ CONCEPTS: dict[str, str] = {
     "alert": "What tells you that a price was reached: when it fires, and when it may again.",
     "account": "Where you trade: connecting a broker, and how its books and ours agree.",
     "broker": "Who carries orders out, and what each can do.",
+    "key": "What lets a program in: scopes, accounts, addresses, and when it ends.",
 }
 _PAGE_LINK = re.compile(r"(?:\./)?([a-z]+)\.md(#.*)?")
 _OUTSIDE = ("https://", "http://", "#", "/")

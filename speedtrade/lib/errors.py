@@ -97,6 +97,16 @@ CATALOGUE: dict[str, Problem] = {
         "The token is not valid any more",
         "Refresh it, or log in again. A refresh token works once.",
     ),
+    "invalid_key": Problem(
+        "This API key does not work",
+        "The message says why. Keys are made and revoked in the settings, under Developers.",
+    ),
+    "scope_missing": Problem(
+        "This API key may only read", 'Make a key that may "Read and trade", and use that one.'
+    ),
+    "key_not_allowed": Problem(
+        "API keys do not open this", "Log in and use an access token, or do it on the page."
+    ),
     "permission_denied": Problem("You may not do this", "Ask somebody who may."),
     "csrf_failed": Problem(
         "The page is too old to be sent", "Reload the page and try again; nothing was done."

@@ -20,6 +20,15 @@ MEANINGS: dict[str, Meaning] = {
     "invalid_token": Meaning(
         "A token lives for half an hour, and ends early on a new password or when it is revoked."
     ),
+    "invalid_key": Meaning(
+        "It is unknown, expired, revoked, used from an address that it does not name, or its "
+        "owner's account is closed.",
+        "key",
+    ),
+    "scope_missing": Meaning("Whoever made the key let it look and not act.", "key"),
+    "key_not_allowed": Meaning(
+        "Log-ins, passwords, limits, keys and accounts at brokers stay with their owner.", "key"
+    ),
     "permission_denied": Meaning("You are known, but this is for others. Nothing was changed."),
     "csrf_failed": Meaning(
         "Each form carries a secret of your session, so that no other site can send it for you. "

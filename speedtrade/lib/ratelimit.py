@@ -139,35 +139,46 @@ def rate_clear(*, name: str, who: str, rate: str) -> None:
         _redis_failed(name)
 
 
-def client_address(request: HttpRequest) -> str:
-    """The peer's address, or the entry of X-Forwarded-For that our outermost proxy wrote.
+def peer_ip(peer: str, forwarded: str) -> str:
+    """The peer's address, or the entry of X-Forwarded-For that our outermost proxy wrote; or "".
 
     Each proxy appends the address that it saw, so with N trusted proxies the N-th entry from the
     right is true and everything left of it is the client's own invention. Fewer entries than
     proxies mean that the request came past them: then the peer is all that is known.
     """
-    peer = str(request.META.get("REMOTE_ADDR") or "")
-    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+    hops = [hop.strip() for hop in forwarded.split(",")]
     if settings.TRUSTED_PROXIES and len(hops) >= settings.TRUSTED_PROXIES:
-        return _network(hops[-settings.TRUSTED_PROXIES]) or _network(peer) or "unknown"
-    return _network(peer) or "unknown"
+        return _exact(hops[-settings.TRUSTED_PROXIES]) or _exact(peer)
+    return _exact(peer)
 
 
-def _network(text: str) -> str:
-    """The address as it counts: an IPv4 address, the network of an IPv6 one, "" for neither."""
+def client_ip(request: HttpRequest) -> str:
+    """The exact address behind a request, "" where nobody knows it."""
+    peer = str(request.META.get("REMOTE_ADDR") or "")
+    return peer_ip(peer, request.META.get("HTTP_X_FORWARDED_FOR", ""))
+
+
+def client_address(request: HttpRequest) -> str:
+    """The address behind a request as it counts: of an IPv6 one it is the network."""
+    text = client_ip(request)
+    if ":" in text:
+        return str(ipaddress.ip_network((text, IPV6_NETWORK), strict=False))
+    return text or "unknown"
+
+
+def _exact(text: str) -> str:
+    """An address in its one spelling, "" for what is none."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         return ""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.ip_network((address, IPV6_NETWORK), strict=False))
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        return str(address.ipv4_mapped)
     return str(address)
 
 
 class ApiThrottle(BaseThrottle):
-    """Every API call of a user counts; strangers are counted by address."""
+    """Every API call of a user counts, of a key as well; strangers are counted by address."""
 
     _wait = 1.0
 
@@ -179,6 +190,8 @@ class ApiThrottle(BaseThrottle):
             else f"address:{client_address(request._request)}"
         )
         try:
+            if key := getattr(request.auth, "prefix", ""):
+                rate_take(name="api_key", who=f"key:{key}", rate=settings.RATE_API_PER_KEY)
             rate_take(name="api", who=who, rate=settings.RATE_API_PER_USER)
         except RateLimited as error:
             self._wait = float(error.retry_after or 1)

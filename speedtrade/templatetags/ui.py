@@ -21,6 +21,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from speedtrade.lib import formats, markup
+from speedtrade.lib.curls import CALLS, curls_for
 from speedtrade.lib.money import plain
 from speedtrade.lib.terms import TERMS
 
@@ -182,6 +183,23 @@ def url(parser: Parser, token: Token) -> URLNode:
     if node.args or node.kwargs:
         return node
     return _Address(node.view_name, [], {}, node.asvar)
+
+
+@register.inclusion_tag("components/_api_calls.html", takes_context=True)
+def api_calls(context: Context) -> dict[str, Any]:
+    """The API calls for the page that is rendered, or nothing: `speedtrade/lib/curls.py`."""
+    request = context["request"]
+    match, shown = request.resolver_match, context.get("shown")
+    if match is None or match.view_name not in CALLS:
+        return {}
+    lines = curls_for(
+        match.view_name,
+        origin=request.build_absolute_uri("/").rstrip("/"),
+        names=match.kwargs,
+        asked=request.GET,
+        account_id=shown.pk if shown else None,
+    )
+    return {"lines": lines}
 
 
 # ── words ───────────────────────────────────────────────────────────────────

@@ -14,6 +14,9 @@ To add one, write a line in ROUTES under its pattern (the test prints the patter
 - One pattern may have several lines: with `?account_id={account}`, for instance.
 
 Staff is Bob, who has no permissions: to pages and API he is a stranger like any other.
+
+An API key of Alice's gets what she gets, but 403 for the methods in `shut`; one that may only read
+gets 403 for every unsafe one, and one that is bound to another account of hers is a stranger.
 """
 
 from collections.abc import Mapping
@@ -41,6 +44,7 @@ class Case:
     answers: Mapping[str, Four]
     bodies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     json: bool = False
+    shut: tuple[str, ...] = ()  # to every API key
 
     def answer(self, method: str) -> Four:
         """(nobody, owner, stranger, staff) for this method."""
@@ -60,7 +64,12 @@ def _four(nobody: int, given: "int | Mine | Four") -> Four:
 
 
 def _case(
-    address: str, nobody: int, json: bool, bodies: Mapping[str, Any], given: Mapping[str, Any]
+    address: str,
+    nobody: int,
+    json: bool,
+    bodies: Mapping[str, Any],
+    given: Mapping[str, Any],
+    shut: tuple[str, ...] = (),
 ) -> Case:
     answers = {method: _four(nobody, 405) for method in METHODS}
     if json:
@@ -68,7 +77,7 @@ def _case(
     answers |= {method: _four(nobody, status) for method, status in given.items()}
     if "GET" in given and "HEAD" not in given:
         answers["HEAD"] = answers["GET"]
-    return Case(address, answers, bodies, json)
+    return Case(address, answers, bodies, json, shut)
 
 
 def page(address: str, bodies: Mapping[str, Any] | None = None, **statuses: Any) -> Case:
@@ -81,9 +90,15 @@ def open_page(address: str, bodies: Mapping[str, Any] | None = None, **statuses:
     return _case(address, 0, False, bodies or {}, statuses)
 
 
-def api(address: str, bodies: Mapping[str, Any] | None = None, **statuses: Any) -> Case:
-    """For programs with a token; others get 401."""
-    return _case(f"/api/v1/{address}", 401, True, bodies or {}, statuses)
+def api(
+    address: str,
+    bodies: Mapping[str, Any] | None = None,
+    *,
+    shut: tuple[str, ...] = (),
+    **statuses: Any,
+) -> Case:
+    """For programs with a token or a key; others get 401."""
+    return _case(f"/api/v1/{address}", 401, True, bodies or {}, statuses, shut)
 
 
 def open_api(address: str, bodies: Mapping[str, Any] | None = None, **statuses: Any) -> Case:
@@ -112,6 +127,7 @@ ROUTES: dict[str, list[Case]] = {
         open_page("/learn/order", GET=200),
         open_page("/learn/no-such-page", GET=404),
     ],
+    "problems": [open_page("/problems", GET=200)],
     "problems/<slug:slug>": [
         open_page("/problems/not-found", GET=200),
         open_page("/problems/no-such-problem", GET=404),
@@ -147,6 +163,20 @@ ROUTES: dict[str, list[Case]] = {
     "settings/security": [page("/settings/security", GET=200)],
     "settings/password": [page("/settings/password", GET=200, POST=422)],
     "settings/sessions": [page("/settings/sessions", POST=303)],
+    "settings/developers": [page("/settings/developers", GET=200)],
+    "settings/developers/new": [
+        page("/settings/developers/new", GET=200, POST=422),
+        page(
+            "/settings/developers/new",
+            {"POST": {"name": "Bot", "scope": "read", "days": "9", "password": "{password}"}},
+            GET=200,
+            POST=201,
+        ),
+    ],
+    "settings/developers/<int:key_id>/revoke": [
+        page("/settings/developers/{key}/revoke", POST=mine(303)),
+    ],
+    "settings/developers/revoke-all": [page("/settings/developers/revoke-all", POST=303)],
     "settings/data": [page("/settings/data", GET=200)],
     "settings/export": [page("/settings/export", GET=200)],
     "settings/brokers": [page("/settings/brokers", GET=200)],
@@ -180,22 +210,32 @@ ROUTES: dict[str, list[Case]] = {
         open_api("auth/refresh", {"POST": {"refresh_token": "x"}}, POST=401),
     ],
     "api/v1/auth/logout": [open_api("auth/logout", POST=400)],
-    "api/v1/auth/me": [api("auth/me", GET=200)],
+    "api/v1/auth/me": [api("auth/me", shut=METHODS, GET=200)],
     "api/v1/accounts": [
-        api("accounts", GET=200, POST=400),
-        api("accounts", {"POST": {"broker": "alpaca"}}, GET=200, POST=422),
-        api("accounts", {"POST": ALPACA}, GET=200, POST=201),
+        api("accounts", shut=("POST",), GET=200, POST=400),
+        api("accounts", {"POST": {"broker": "alpaca"}}, shut=("POST",), GET=200, POST=422),
+        api("accounts", {"POST": ALPACA}, shut=("POST",), GET=200, POST=201),
     ],
     "api/v1/accounts/<int:account_id>": [
-        api("accounts/{account}", GET=mine(200), PATCH=mine(200), DELETE=mine(409)),
+        api(
+            "accounts/{account}",
+            shut=("PATCH", "DELETE"),
+            GET=mine(200),
+            PATCH=mine(200),
+            DELETE=mine(409),
+        ),
     ],
     "api/v1/accounts/<int:account_id>/key": [
-        api("accounts/{account}/key", PUT=mine(422)),
-        api("accounts/{account}/key", {"PUT": ALPACA}, PUT=mine(409)),
+        api("accounts/{account}/key", shut=METHODS, PUT=mine(422)),
+        api("accounts/{account}/key", {"PUT": ALPACA}, shut=METHODS, PUT=mine(409)),
     ],
-    "api/v1/accounts/<int:account_id>/test": [api("accounts/{account}/test", POST=mine(409))],
+    "api/v1/accounts/<int:account_id>/test": [
+        api("accounts/{account}/test", shut=METHODS, POST=mine(409))
+    ],
     "api/v1/accounts/<int:account_id>/stop": [api("accounts/{account}/stop", POST=mine(200))],
-    "api/v1/accounts/<int:account_id>/resume": [api("accounts/{account}/resume", POST=mine(200))],
+    "api/v1/accounts/<int:account_id>/resume": [
+        api("accounts/{account}/resume", shut=METHODS, POST=mine(200))
+    ],
     # ── marketdata ──────────────────────────────────────────────────────────
     "markets": [page("/markets", GET=200)],
     "markets/<str:symbol>": [

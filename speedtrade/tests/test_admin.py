@@ -20,8 +20,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import AuditEvent, BrokerageAccount, TokenFamily, User
+from accounts.models import ApiKey, AuditEvent, BrokerageAccount, TokenFamily, User
 from accounts.services.staff import support_grant, support_group_ensure
+from accounts.tests.test_api_keys import make_key
 from accounts.tokens import tokens_issue
 from marketdata.models import Instrument
 from marketdata.services.alert_firing import alert_fire
@@ -93,6 +94,7 @@ def everything(desk: Desk) -> dict[Any, Any]:
     trading_halt(actor=None, reason="A drill.", now=desk.now)
     desk.user.token_families.all().delete()
     tokens_issue(user=desk.user, now=desk.now)
+    make_key(desk.user)
     ledger_check_request(actor=desk.user, reason="To have one.", now=desk.now)
     from portfolio.models import Direction
     from portfolio.services.transfers import transfer_make
@@ -195,6 +197,7 @@ def test_staff_without_permissions_see_nothing(desk: Desk, bob: User):
 def test_support_reads_every_model(everything: dict[Any, Any], support: Client):
     secrets = [user.password for user in User.objects.all()]
     secrets += [str(value) for f in TokenFamily.objects.all() for value in (f.auth_hash, f.current)]
+    secrets += [key.digest for key in ApiKey.objects.all()]
     assert len(everything) == len(MODELS)
     for model, row in everything.items():
         assert row is not None, f"the test has no row of {model}"
@@ -306,6 +309,10 @@ def _family() -> TokenFamily:
     return TokenFamily.objects.get(user=user)
 
 
+def _key() -> ApiKey:
+    return make_key(User.objects.get(username="alice"))[0]
+
+
 def _staff() -> User:
     user = User.objects.get(username="alice")
     return support_grant(user=user, actor=None, reason="a guest", now=timezone.now())
@@ -384,6 +391,7 @@ ROW_ACTS = [
     ),
     (User, "reactivate", _closed, "user.reactivate", {"is_active": True}),
     (TokenFamily, "revoke", _family, "tokens.revoke", {"revoke_reason": "support"}),
+    (ApiKey, "revoke", _key, "key.revoke", {}),
 ]
 BOSS_ACTS = [
     (
@@ -709,7 +717,7 @@ def _copy(template: Any, number: int, accounts: list[BrokerageAccount]) -> Any:
         row.brokerage_account = accounts[number]
     unique = {
         "client_order_id", "intent_key", "reference", "trade_id", "order_ref",
-        "source_version", "target_version",
+        "source_version", "target_version", "prefix",
     }  # fmt: skip
     for name in unique & {field.name for field in row._meta.concrete_fields}:
         old = getattr(row, name)

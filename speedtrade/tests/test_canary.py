@@ -18,12 +18,21 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import BrokerageAccount, BrokerCredential
+from accounts import api_keys
+from accounts.models import ApiKey, BrokerageAccount, BrokerCredential
 from accounts.services import connections, vendors
 from accounts.services.credentials import credential_read
 from accounts.services.syncs import account_fail
 from speedtrade import urls
-from speedtrade.testing.cast import ApiClient, account_of, make_superuser, page_client
+from speedtrade.lib.redis import redis_client
+from speedtrade.lib.request_log import PREFIX
+from speedtrade.testing.cast import (
+    PASSWORD,
+    ApiClient,
+    account_of,
+    make_superuser,
+    page_client,
+)
 from speedtrade.testing.routes import ROUTES
 
 assert urls.urlpatterns  # to load the addresses is what fills the admin's registry
@@ -31,6 +40,7 @@ assert urls.urlpatterns  # to load the addresses is what fills the admin's regis
 API_KEY = "PKCANARYOFTHEAPIKEY0001"
 SECRET = "canary-of-the-secret-key-7d1f"
 PASSPHRASE = "canary-of-the-passphrase-9c2e"
+OF_AN_API_KEY = "canaryOfTheApiKey-0123456789abcdefghijklmno"  # 43 characters, as 32 bytes have
 CANARIES = (API_KEY, SECRET, PASSPHRASE)
 KEY = {"api_key": API_KEY, "secret_key": SECRET, "passphrase": PASSPHRASE}
 WISH = {"broker": "alpaca", "mode": "paper", **KEY}
@@ -97,7 +107,10 @@ def pages_said(user: Any, account: BrokerageAccount) -> Said:
     """Every page and every answer that can be read, of the paper account and of the new one."""
     said, script, browser = {}, ApiClient(user=user), page_client(user)
     for case in (case for cases in ROUTES.values() for case in cases):
-        ids = {name: account.pk for name in ("account", "alert", "order", "position", "watchlist")}
+        ids = {
+            name: account.pk
+            for name in ("account", "alert", "key", "order", "position", "watchlist")
+        }
         address = case.address.format_map(ids)
         response = script.get(address) if case.json else browser.get(address)
         said[address] = text_of(response)
@@ -132,9 +145,9 @@ def stored() -> Said:
     return said
 
 
-def hits(said: Said) -> list[str]:
+def hits(said: Said, canaries: tuple[str, ...] = CANARIES) -> list[str]:
     """Where a canary sings."""
-    return [name for name, text in said.items() if any(canary in text for canary in CANARIES)]
+    return [name for name, text in said.items() if any(canary in text for canary in canaries)]
 
 
 def test_nobody_reads_a_key_anywhere(alice, charlie, monkeypatch, caplog, capfd):
@@ -155,6 +168,51 @@ def test_nobody_reads_a_key_anywhere(alice, charlie, monkeypatch, caplog, capfd)
     assert "account.rekey" in said["table accounts_auditevent"]
     assert "The broker refused the key." in said["/settings/export"]
     assert len(said) > 150
+
+
+def broken(user: Any) -> Any:
+    raise ValueError(f"It broke for {user}.")
+
+
+def test_an_api_key_is_on_one_page_once_and_nowhere_else(
+    alice, charlie, monkeypatch, caplog, capfd
+):
+    monkeypatch.setattr(api_keys.secrets, "token_urlsafe", lambda size: OF_AN_API_KEY)
+    browser = page_client(alice)
+    wish = {"name": "Canary", "scope": "trade", "days": "9", "password": PASSWORD}
+    shown = text_of(browser.post("/settings/developers/new", wish))
+    key = ApiKey.objects.get()
+    raw = f"{key.prefix}{OF_AN_API_KEY}"
+    assert shown.count(raw) == 2  # to read and to copy
+    said: Said = {"form again": text_of(browser.post("/settings/developers/new", wish))}
+    for name, script in {
+        "good": ApiClient(token=raw),
+        "wrong": ApiClient(token=f"{raw}x"),
+        "of another": ApiClient(token=f"stk_aaaaaaaa{OF_AN_API_KEY}"),
+    }.items():
+        for method, path in (("GET", "accounts"), ("POST", "orders"), ("GET", "auth/me")):
+            said[f"{name} {path}"] = text_of(script(method, path, {}))
+    script = ApiClient(token=raw)
+    script.client.raise_request_exception = False
+    with monkeypatch.context() as patch:
+        patch.setattr("accounts.api.accounts_of", broken)
+        said["crashed"] = text_of(script.get("accounts"))
+    browser.post(f"/settings/developers/{key.pk}/revoke")
+    said["revoked"] = text_of(script.get("accounts"))
+    said |= pages_said(alice, account_of(alice)) | admin_said(page_client(make_superuser()))
+    said |= stored()
+    said["calls"] = str(redis_client().lrange(f"{PREFIX}{alice.pk}", 0, -1))
+    said |= {
+        "repr": f"{key!r} {key} {vars(key)}",
+        "records": "\n".join(f"{row.__dict__} {row.getMessage()}" for row in caplog.records),
+        "traces": caplog.text,
+        "streams": "".join(capfd.readouterr()),
+    }
+    # Whoever has the whole line of a table has no more than a hash.
+    assert hits(said, (OF_AN_API_KEY,)) == []
+    assert key.digest in said["table accounts_apikey"] and key.prefix in said["calls"]
+    assert "INSERT INTO" in said["records"] and "Traceback" in said["traces"]
+    assert "Canary" in said["/settings/developers"] and "Canary" in said["/settings/export"]
 
 
 @pytest.mark.parametrize("canary", CANARIES)

@@ -19,7 +19,8 @@ from django.db import connection, transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from accounts.models import User
+from accounts.models import ApiKey, BrokerageAccount, BrokerKind, User
+from accounts.services.api_keys import key_create
 from accounts.tokens import tokens_issue
 from marketdata.services.alerts import alert_create
 from speedtrade.testing import market
@@ -125,9 +126,27 @@ def things(desk: Desk) -> dict[str, Any]:
         "alert": alert_create(
             user=desk.user, symbol="AAPL", direction="above", price=market.D(150), now=desk.now
         ).pk,
+        "key": make_key(desk.user, "trade")[0].pk,
+        "password": PASSWORD,
         "cookies": {who: session_of(user) for who, user in users.items()},
         "tokens": {who: token_of(user) for who, user in users.items()},
     }
+
+
+def make_key(user: User, scope: str, account: int | None = None) -> tuple[ApiKey, str]:
+    """A key that has been used just now, so that nobody notes it."""
+    key, raw = key_create(
+        user=user,
+        name=f"{scope} {account}",
+        scope=scope,
+        account_id=account,
+        networks="",
+        days=30,
+        password=PASSWORD,
+        now=market.NOON,
+    )
+    ApiKey.objects.filter(pk=key.pk).update(last_used_at=market.NOON)
+    return key, raw
 
 
 def session_of(user: User | None) -> str:
@@ -288,3 +307,99 @@ def test_the_admin_has_no_log_in_and_no_password_page_of_its_own(world):
     root = page_client(make_superuser())
     assert root.get("/admin/").status_code == 200
     assert root.get("/admin/password_change/").url.startswith("/settings")
+
+
+# ── API keys, one more kind of caller ───────────────────────────────────────
+KEYS = ("trading key", "reading key", "key of another account")
+
+
+@pytest.fixture(scope="module")
+def keys(desk: Desk, things: dict[str, Any]) -> dict[str, Any]:
+    """Alice's things, with keys of hers: two for all, one for an account that has nothing."""
+    other = BrokerageAccount.objects.create(
+        user=desk.user, label="Other", broker=BrokerKind.ALPACA, created_at=market.NOON
+    )
+    raws = [
+        make_key(desk.user, "trade", things["account"])[1],
+        make_key(desk.user, "read")[1],
+        make_key(desk.user, "trade", other.pk)[1],
+    ]
+    return {**things, "tokens": dict(zip(KEYS, raws, strict=True))}
+
+
+def key_answer(case: Case, method: str, who: str) -> int:
+    """What a key of Alice's gets."""
+    _, owner, stranger, _ = case.answer(method)
+    if owner == 405 or case.answer("OPTIONS")[0] != 401:  # nobody reads a key there
+        return owner
+    if method in case.shut or (who == "reading key" and method not in SAFE):
+        return 403
+    # An alert is of a person and not of an account.
+    return stranger if who == "key of another account" and "alerts/" not in case.address else owner
+
+
+@pytest.mark.parametrize("case", [one for one in CASES if one.values[0].json])
+def test_each_method_answers_api_keys_as_declared(case, keys, desk):
+    desk.quote("99.99", "100.00")
+    wrong = []
+    for method in METHODS:
+        for who in KEYS:
+            expected = key_answer(case, method, who)
+            # A refusal is written down, so a GET writes here.
+            answer = ask(case, method, who, keys, writes=True)
+            if answer.status_code != expected:
+                wrong.append(f"{method} by {who}: {answer.status_code}, declared {expected}")
+            assert_safe_headers(answer, case.address)
+    assert not wrong, wrong
+
+
+LISTS = ("orders", "positions", "portfolio/positions", "portfolio/activity", "accounts")
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_key_of_another_account_sees_no_row_of_this_one(path, keys, desk):
+    def seen(who: str) -> str:
+        case = Case(f"/api/v1/{path}", {}, json=True)
+        return text_of(ask(case, "GET", who, keys, writes=True)).decode()
+
+    desk.quote("99.99", "100.00")
+    marks = ("AAPL", f'"account_id":{keys["account"]},', f'"id":{keys["account"]},')
+    assert any(mark in seen("trading key") for mark in marks)
+    assert not any(mark in seen("key of another account") for mark in marks)
+
+
+def test_a_repeated_intent_shows_a_bound_key_no_order_of_another_account(keys, desk):
+    """The key of an intent is one of its person, so it finds orders in all of their accounts."""
+    case = Case(
+        "/api/v1/orders",
+        {},
+        {
+            "POST": {
+                "symbol": "AAPL",
+                "asset_type": "stock",
+                "side": "buy",
+                "order_type": "limit",
+                "limit_price": "99",
+                "qty": "1",
+                "client_order_id": "once",
+            }
+        },
+        json=True,
+    )
+    desk.quote("99.99", "100.00")
+    with undone():
+        desk.quote("99.99", "100.00")
+        client = Client()
+        asked = {
+            "data": case.bodies["POST"],
+            "content_type": "application/json",
+        }
+        told = {
+            who: client.post(
+                case.address, headers={"Authorization": f"Bearer {keys['tokens'][who]}"}, **asked
+            )
+            for who in ("trading key", "key of another account")
+        }
+    assert told["trading key"].status_code == 201
+    assert told["key of another account"].status_code >= 400
+    assert b"AAPL" not in told["key of another account"].content
