@@ -66,6 +66,35 @@ class LoginForm(HouseForm):
     )
 
 
+class CodeForm(HouseForm):
+    """A code of an app or a recovery code; whether it is right is for the services."""
+
+    code = forms.CharField(
+        label="Code",
+        help_text="The six digits of your app now, or one of your recovery codes.",
+        max_length=40,
+        widget=forms.TextInput(_text("one-time-code", inputmode="numeric", autofocus=True)),
+    )
+
+
+class ConfirmForm(HouseForm):
+    """Who is at the keyboard: the password, or a code."""
+
+    password = forms.CharField(
+        label="Your password",
+        required=False,
+        widget=forms.PasswordInput(_text("current-password")),
+        strip=False,
+    )
+    code = forms.CharField(
+        label="Or a code",
+        help_text="Of your app, or a recovery code.",
+        required=False,
+        max_length=40,
+        widget=forms.TextInput(_text("one-time-code", inputmode="numeric")),
+    )
+
+
 class RegisterForm(HouseForm):
     username = forms.CharField(
         label="Name",

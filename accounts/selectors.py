@@ -53,6 +53,10 @@ _ACTS = {
     "user.email_change": "E-mail address changed",
     "user.password_change": "Password changed",
     "user.sessions_end": "Other sessions logged out",
+    "user.factor_add": "Second factor set up",
+    "user.factor_remove": "Second factor removed",
+    "user.factor_wrong": "A wrong code after the right password",
+    "user.recovery_renew": "New recovery codes",
 }
 
 

@@ -28,6 +28,7 @@ from accounts.requests import CHOSEN, account_shown, user_of
 from accounts.selectors import security_log
 from accounts.services.closing import closing_refusal, user_close
 from accounts.services.exports import export_lines, export_names
+from accounts.services.factors import factors_shown
 from accounts.services.limits import account_limits_change
 from accounts.services.preferences import user_columns_change, user_preferences_change
 from accounts.services.users import (
@@ -206,8 +207,9 @@ def close(request: HttpRequest) -> HttpResponseBase:
 
 
 def _security(request: HttpRequest, form: HouseForm, status: int = 200) -> HttpResponseBase:
-    events = security_log(user_of(request))
-    return _page(request, "security", status=status, password_form=form, events=events)
+    user = user_of(request)
+    context = {"password_form": form, "events": security_log(user), **factors_shown(user)}
+    return _page(request, "security", status=status, **context)
 
 
 def _data(request: HttpRequest, form: HouseForm, status: int = 200) -> HttpResponseBase:

@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from accounts import broker_views, settings_views, views
+from accounts import broker_views, factor_views, settings_views, views
 
 app_name = "accounts"
 urlpatterns = [
     path("login", views.login_page, name="login"),
+    path("login/code", views.login_code, name="login_code"),
     path("register", views.register_page, name="register"),
     path("register/check", views.register_check, name="register_check"),
     path("logout", views.logout_page, name="logout"),
@@ -18,6 +19,10 @@ urlpatterns = [
     path("settings/notifications", settings_views.notifications, name="notifications"),
     path("settings/columns/<str:table>", settings_views.columns, name="columns"),
     path("settings/security", settings_views.security, name="security"),
+    path("settings/security/confirm", factor_views.confirm, name="confirm"),
+    path("settings/security/app", factor_views.app, name="factor_app"),
+    path("settings/security/codes", factor_views.codes, name="factor_codes"),
+    path("settings/security/<int:factor_id>/remove", factor_views.remove, name="factor_remove"),
     path("settings/password", settings_views.password_change, name="password"),
     path("settings/sessions", settings_views.sessions_end, name="sessions"),
     path("settings/data", settings_views.data, name="data"),

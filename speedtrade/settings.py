@@ -83,6 +83,8 @@ INSTALLED_APPS = [
     "csp",
     "django_htmx",
     "django_structlog",
+    "accounts.allauth_app.AllauthAccountConfig",
+    "allauth.mfa",
     "speedtrade",
     "accounts",
     "marketdata",
@@ -246,6 +248,14 @@ ACCESS_TOKEN_LIFETIME = timedelta(minutes=30)
 REFRESH_TOKEN_LIFETIME = timedelta(days=1)
 REFRESH_FAMILY_LIFETIME = timedelta(days=30)  # however often it is refreshed, then log in again
 TOKEN_CLEANUP_PERIOD = timedelta(days=1)
+# Second factors: allauth makes and checks them, `accounts/second_factor.py` is its one user.
+MFA_ADAPTER = "accounts.second_factor.HouseAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_TOTP_ISSUER = "SpeedTrade"
+MFA_TOTP_TOLERANCE = 1  # time steps of 30 seconds that the clock of a phone may be off
+MFA_RECOVERY_CODE_COUNT = MFA_RECOVERY_CODE_DIGITS = 10
+SECOND_STEP_WAIT = timedelta(minutes=5)  # from the password to the code, then both again
+CONFIRMED_FOR = timedelta(minutes=5)  # what matters asks again who it is after so long
 SECURITY_LOG_SHOWN = 10  # log-ins and changes of one's own account, in the settings
 JWT_ISSUER = "speedtrade"
 JWT_AUDIENCE = "speedtrade-api"

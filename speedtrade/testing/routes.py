@@ -116,6 +116,7 @@ ROUTES: dict[str, list[Case]] = {
     ],
     # ── accounts ────────────────────────────────────────────────────────────
     "login": [open_page("/login", GET=IN_ALREADY, POST=422)],
+    "login/code": [open_page("/login/code", GET=302, POST=302)],
     "register": [open_page("/register", GET=IN_ALREADY, POST=422)],
     "register/check": [open_page("/register/check", POST=200)],
     "logout": [page("/logout", POST=302)],
@@ -143,6 +144,14 @@ ROUTES: dict[str, list[Case]] = {
         page("/settings/columns/nosuch", POST=404),
     ],
     "settings/security": [page("/settings/security", GET=200)],
+    "settings/security/confirm": [
+        page("/settings/security/confirm", GET=200, POST=422),
+    ],
+    "settings/security/app": [page("/settings/security/app", GET=200, POST=422)],
+    "settings/security/codes": [page("/settings/security/codes", POST=409)],
+    "settings/security/<int:factor_id>/remove": [
+        page("/settings/security/1/remove", POST=404),
+    ],
     "settings/password": [page("/settings/password", GET=200, POST=422)],
     "settings/sessions": [page("/settings/sessions", POST=303)],
     "settings/data": [page("/settings/data", GET=200)],

@@ -44,6 +44,7 @@ from marketdata.services.watchlists import watchlist_add
 from portfolio.models import EquitySnapshot
 from speedtrade.lib.money import ZERO, money_round
 from speedtrade.testing.alerts import alert_long, alerts_each, alerts_many
+from speedtrade.testing.cast import session_confirm
 from speedtrade.testing.lives import Life, cash_move, instrument_make, order_live, price_of
 from trading.domain.orders import OrderState
 from trading.models import Order
@@ -291,6 +292,7 @@ def session_open(user: User) -> str:
     session[SESSION_KEY] = str(user.pk)
     session[BACKEND_SESSION_KEY] = "accounts.backends.NameOrEmailBackend"
     session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session_confirm(session, user)
     session.create()
     return str(session.session_key)
 

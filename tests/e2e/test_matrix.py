@@ -72,6 +72,8 @@ PAGES = [
     ("mixed", "/settings/appearance"),
     ("mixed", "/settings/notifications"),
     ("mixed", "/settings/security"),
+    ("mixed", "/settings/security/app"),
+    ("mixed", "/settings/security/confirm"),
     ("mixed", "/settings/password"),
     ("mixed", "/settings/data"),
     ("mixed", "/markets/NVDA"),
