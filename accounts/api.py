@@ -148,7 +148,7 @@ class AccountsView(APIView):
     @extend_schema(
         operation_id="accounts_connect",
         request=AccountConnectSerializer,
-        responses={201: AccountSerializer} | problems(400, 401, 422, 429),
+        responses={201: AccountSerializer} | problems(400, 401, 403, 422, 429),
     )
     def post(self, request: Request) -> Response:
         """Connect an account at a broker: it is `connecting`, then `active` or in `error`."""

@@ -13,10 +13,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.forms import CodeForm, ConfirmForm
 from accounts.models import User
-from accounts.requests import user_of
-from accounts.second_factor import app_offer, has_factor
+from accounts.requests import credential_of, user_of
+from accounts.second_factor import app_offer, has_factor, has_passkey
 from accounts.services.factors import app_enable, factor_remove, recovery_renew
-from accounts.services.logins import person_check
+from accounts.services.logins import InvalidCredentials, passkey_check, person_check
 from accounts.sessions import confirmed_first, confirmed_now
 from speedtrade.lib.crypto import Unreadable
 from speedtrade.lib.errors import Conflict, InvalidInput
@@ -26,20 +26,31 @@ HOME = "accounts:security"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@sensitive_post_parameters("password", "code")
+@sensitive_post_parameters("password", "code", "credential")
 def confirm(request: HttpRequest) -> HttpResponseBase:
-    """POST `password` or `code`, `next`: on to what matters, or 422."""
+    """POST `password`, `code` or `credential`, `next`: on to what matters, or 422."""
     user, now, posted = user_of(request), timezone.now(), request.method == "POST"
     form = ConfirmForm(request.POST if posted else None)
+    if (request.POST if posted else request.GET).get("with") == "code":
+        del form.fields["password"]  # the page behind it wants the second factor itself
     if posted and form.is_valid():
         try:
-            factor = person_check(user=user, **form.cleaned_data, now=now)
-        except InvalidInput as error:
+            if request.POST.get("credential"):
+                answer = credential_of(request)
+                factor = bool(passkey_check(user=user, credential=answer, request=request, now=now))
+            else:
+                factor = person_check(user=user, **form.cleaned_data, now=now)
+        except (InvalidInput, InvalidCredentials) as error:
             form.with_error(error)
         else:
             confirmed_now(request, factor=factor, now=now)
             return SeeOther(_next(request))
-    context = {"form": form, "next": _next(request), "has_factor": has_factor(user)}
+    context = {
+        "form": form,
+        "next": _next(request),
+        "has_factor": has_factor(user),
+        "has_passkey": has_passkey(user),
+    }
     return _page(request, "confirm", context, status=422 if posted else 200)
 
 

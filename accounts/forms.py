@@ -77,6 +77,15 @@ class CodeForm(HouseForm):
     )
 
 
+class PasskeyForm(HouseForm):
+    name = forms.CharField(
+        label="Its name",
+        help_text="Such as: my phone.",
+        max_length=40,
+        widget=forms.TextInput(_text("off")),
+    )
+
+
 class ConfirmForm(HouseForm):
     """Who is at the keyboard: the password, or a code."""
 

@@ -76,6 +76,11 @@ def has_factor(user: User) -> bool:
     return Authenticator.objects.filter(user=user, type__in=FACTORS).exists()
 
 
+def has_passkey(user: User) -> bool:
+    """Whether a browser can be asked for a passkey of this user."""
+    return Authenticator.objects.filter(user=user, type=Kind.WEBAUTHN).exists()
+
+
 def factors_of(user: User) -> QuerySet[Authenticator]:
     """The rows of a user's app and passkeys, oldest first."""
     return Authenticator.objects.filter(user=user, type__in=FACTORS).order_by("created_at", "pk")

@@ -17,12 +17,16 @@ from django.shortcuts import resolve_url
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from accounts.models import User
+from accounts.models import BrokerageAccount, User
+from accounts.requests import user_of
+from accounts.second_factor import has_factor
+from accounts.services.factors import SecondFactorMissing, live_check
 from speedtrade.lib.htmx import see_other
 
 STEP = "second_step"  # whose password was right, and when
 FACTOR_AT = "factor_at"  # when a second factor was shown in this session
 CONFIRMED_AT = "confirmed_at"  # when its person last showed who they are
+SHOW_WORDS = "Real money takes your second factor, and this log-in did not show it."
 
 View = Callable[..., HttpResponseBase]
 
@@ -71,6 +75,26 @@ def confirmed(request: HttpRequest, now: datetime) -> bool:
 def factor_shown(request: HttpRequest) -> bool:
     """Whether a second factor was shown in this session."""
     return FACTOR_AT in request.session
+
+
+def factor_first(request: HttpRequest) -> HttpResponseBase | None:
+    """Where somebody goes who must have shown a second factor in this session; None who has."""
+    if factor_shown(request):
+        return None
+    if not has_factor(user_of(request)):
+        return see_other(request, "accounts:factor_app")
+    asked = {"with": "code", REDIRECT_FIELD_NAME: request.get_full_path()}
+    return see_other(request, f"{resolve_url('accounts:confirm')}?{urlencode(asked, safe='/')}")
+
+
+def live_session_check(request: HttpRequest, account: BrokerageAccount) -> None:
+    """Pages move real money in a session that showed a second factor; raises SecondFactorMissing.
+
+    A session of before that factor ended with its set-up; this is for whoever still has one.
+    """
+    live_check(user_of(request), account)
+    if account.is_live and not factor_shown(request):
+        raise SecondFactorMissing(SHOW_WORDS)
 
 
 def confirmed_first(back: str) -> Callable[[View], View]:

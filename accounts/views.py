@@ -16,13 +16,14 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.cookies import with_look
 from accounts.forms import CodeForm, HouseForm, LoginForm, RegisterForm
 from accounts.models import User
-from accounts.requests import user_of
-from accounts.second_factor import has_factor
+from accounts.requests import credential_of, user_of
+from accounts.second_factor import has_factor, has_passkey
 from accounts.services.logins import (
     InvalidCredentials,
     code_check,
     login_begin,
     login_finish,
+    passkey_check,
 )
 from accounts.services.passwords import password_rules
 from accounts.services.users import name_problem, user_register
@@ -53,9 +54,9 @@ def login_page(request: HttpRequest) -> HttpResponseBase:
 
 @login_not_required
 @require_http_methods(["GET", "HEAD", "POST"])
-@sensitive_post_parameters("code")
+@sensitive_post_parameters("code", "credential")
 def login_code(request: HttpRequest) -> HttpResponseBase:
-    """The second step: POST `code`, `next`: in, 422, or 429; too late is back to the first."""
+    """The second step: POST `code` or `credential`, `next`: in, 422, or 429; or too late."""
     now = timezone.now()
     user = step_user(request, now)
     if user is None:
@@ -63,6 +64,10 @@ def login_code(request: HttpRequest) -> HttpResponseBase:
     form = CodeForm(request.POST or None)
     try:
         _limit(request, "login", settings.RATE_LOGIN_PER_ADDRESS)
+        if request.POST.get("credential"):
+            answer = credential_of(request)
+            factor = passkey_check(user=user, credential=answer, request=request, now=now)
+            return _enter(request, login_finish(user=user, door="page", factor=factor, now=now))
         if form.is_valid():
             factor = code_check(user=user, code=form.cleaned_data["code"], now=now)
             return _enter(request, login_finish(user=user, door="page", factor=factor, now=now))
@@ -70,7 +75,7 @@ def login_code(request: HttpRequest) -> HttpResponseBase:
         form.with_error(error)
     except RateLimited as error:
         return _locked_page(request, "accounts/login_code.html", form, error)
-    return _form_page(request, "accounts/login_code.html", form)
+    return _form_page(request, "accounts/login_code.html", form, has_passkey=has_passkey(user))
 
 
 @login_not_required

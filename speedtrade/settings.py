@@ -254,6 +254,7 @@ MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_TOTP_ISSUER = "SpeedTrade"
 MFA_TOTP_TOLERANCE = 1  # time steps of 30 seconds that the clock of a phone may be off
 MFA_RECOVERY_CODE_COUNT = MFA_RECOVERY_CODE_DIGITS = 10
+PASSKEYS_MAX = 10  # of one user
 SECOND_STEP_WAIT = timedelta(minutes=5)  # from the password to the code, then both again
 CONFIRMED_FOR = timedelta(minutes=5)  # what matters asks again who it is after so long
 SECURITY_LOG_SHOWN = 10  # log-ins and changes of one's own account, in the settings
@@ -359,6 +360,7 @@ STATIC_JOINED: dict[str, tuple[list[str], str]] = {
         ],
         "",
     ),
+    "js/passkeys.js": (["passkey.js"], ""),
     "js/price-chart.js": (["chart.js"], "js/app.js"),
     "js/equity-chart.js": (["portfolio-chart.js"], "js/app.js"),
 }

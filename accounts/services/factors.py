@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
+from django.http import HttpRequest
 
 from accounts.models import AccountStatus, BrokerageAccount, Mode, User
 from accounts.second_factor import (
@@ -16,6 +18,7 @@ from accounts.second_factor import (
     factors_forget,
     factors_of,
     has_factor,
+    passkey_add,
 )
 from accounts.services.audit import audit_record
 from accounts.services.users import user_sessions_end
@@ -31,8 +34,12 @@ class Shown:
 
     pk: int
     name: str
+    kind: str
     created_at: datetime
     last_used_at: datetime | None
+
+
+LIVE_WORDS = "Real money takes a second factor."
 
 
 class SecondFactorMissing(DomainError):
@@ -70,6 +77,33 @@ def factor_added(user: User, kind: str, *, first: bool, now: datetime) -> list[s
 
 
 @transaction.atomic
+def passkey_enable(
+    *, user: User, name: str, credential: Any, request: HttpRequest, now: datetime
+) -> list[str]:
+    """A passkey from now on; returns what `app_enable` does. The session holds what was asked.
+
+    Raises InvalidInput for an answer that does not fit, Conflict for one passkey too many.
+    """
+    user, first = _locked(user)
+    if factors_of(user).filter(type=Kind.WEBAUTHN).count() >= settings.PASSKEYS_MAX:
+        raise Conflict(f"You have {settings.PASSKEYS_MAX} passkeys: remove one first.")
+    if passkey_add(request, user, name=name, credential=credential) is None:
+        raise InvalidInput("The browser made no passkey for this page. Try again.")
+    return factor_added(user, "webauthn", first=first, now=now)
+
+
+@transaction.atomic
+def passkey_rename(*, user: User, factor_id: int, name: str) -> None:
+    """Call a passkey something else; raises NotFound for what is not this user's."""
+    rows = factors_of(user).filter(type=Kind.WEBAUTHN, pk=factor_id)
+    row = rows.select_for_update(no_key=True).first()
+    if row is None:
+        raise NotFound("You have no such passkey.")
+    row.data["name"] = name
+    row.save(update_fields=["data"])
+
+
+@transaction.atomic
 def factor_remove(*, user: User, factor_id: int, now: datetime) -> User:
     """Take one factor away. The last one of somebody who must have one stays: raises Conflict."""
     user, _ = _locked(user)
@@ -93,6 +127,15 @@ def recovery_renew(*, user: User, now: datetime) -> list[str]:
     return codes_renew(user)
 
 
+def live_check(user: User, account: BrokerageAccount) -> None:
+    """Real money moves for who has a second factor; raises SecondFactorMissing for others.
+
+    The one place where it is asked; paper accounts cost no query.
+    """
+    if account.is_live and not has_factor(user):
+        raise SecondFactorMissing(LIVE_WORDS)
+
+
 def factor_duty(user: User) -> str:
     """Why this user must have a second factor, in a sentence; "" for who trades on paper alone."""
     if user.is_staff:
@@ -107,7 +150,9 @@ def factors_shown(user: User) -> dict[str, Any]:
     """What the settings show of a user's factors: rows with names, the codes left, and the duty."""
     rows = list(factors_of(user))
     return {
-        "factors": [Shown(r.pk, factor_name(r), r.created_at, r.last_used_at) for r in rows],
+        "factors": [
+            Shown(r.pk, factor_name(r), str(r.type), r.created_at, r.last_used_at) for r in rows
+        ],
         "has_app": any(row.type == Kind.TOTP for row in rows),
         "codes_left": codes_left(user),
         "duty": factor_duty(user),

@@ -1,12 +1,14 @@
 """Checking who somebody is: one counter for every door that asks for a password or a code."""
 
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import authenticate
+from django.http import HttpRequest
 
 from accounts.models import User
-from accounts.second_factor import code_use, has_factor
+from accounts.second_factor import code_use, has_factor, passkey_use
 from accounts.selectors import user_by_login
 from accounts.services.audit import audit_record
 from speedtrade.lib.crypto import Unreadable
@@ -16,6 +18,8 @@ from speedtrade.lib.ratelimit import rate_clear, rate_take
 COUNTER = "wrong_password"
 TOO_MANY = "Too many wrong passwords. Wait a few minutes, then try again."
 WRONG_CODE = "This code is wrong, or it was used before. An app shows a new one every 30 seconds."
+
+WRONG_PASSKEY = "This passkey does not open this account."
 
 
 class InvalidCredentials(DomainError):
@@ -70,6 +74,16 @@ def code_check(*, user: User, code: str, now: datetime) -> str:
     """
     factor_count(user)
     return _code_used(user, code, now)
+
+
+def passkey_check(*, user: User, credential: Any, request: HttpRequest, now: datetime) -> str:
+    """A passkey's answer in place of a code: counts, and raises, as `code_check`."""
+    factor_count(user)
+    if not passkey_use(request, user, credential, now):
+        factor_wrong(user, now)
+        raise InvalidCredentials(WRONG_PASSKEY)
+    factor_right(user)
+    return "webauthn"
 
 
 def factor_count(user: User) -> None:

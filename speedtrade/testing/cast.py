@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import BrokerageAccount, User
-from accounts.second_factor import app_add, app_offer
+from accounts.second_factor import app_add, app_offer, has_factor
 from accounts.selectors import account_for_user
 from accounts.services.users import user_register
 from accounts.sessions import CONFIRMED_AT, FACTOR_AT
@@ -61,9 +61,9 @@ def page_client(user: User | None = None, **options: Any) -> Client:
 
 
 def session_confirm(session: Any, user: User) -> None:
-    """As if its person had just logged in: staff with the second factor that they must have."""
+    """As if its person had just logged in, with the second factor of who has or must have one."""
     session[CONFIRMED_AT] = timezone.now().timestamp()
-    if user.is_staff:
+    if user.is_staff or has_factor(user):
         session[FACTOR_AT] = timezone.now().timestamp()
 
 

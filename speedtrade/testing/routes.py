@@ -117,6 +117,7 @@ ROUTES: dict[str, list[Case]] = {
     # ── accounts ────────────────────────────────────────────────────────────
     "login": [open_page("/login", GET=IN_ALREADY, POST=422)],
     "login/code": [open_page("/login/code", GET=302, POST=302)],
+    "login/passkey": [open_page("/login/passkey", POST=404)],
     "register": [open_page("/register", GET=IN_ALREADY, POST=422)],
     "register/check": [open_page("/register/check", POST=200)],
     "logout": [page("/logout", POST=302)],
@@ -151,6 +152,13 @@ ROUTES: dict[str, list[Case]] = {
     "settings/security/codes": [page("/settings/security/codes", POST=409)],
     "settings/security/<int:factor_id>/remove": [
         page("/settings/security/1/remove", POST=404),
+    ],
+    "settings/security/passkey": [page("/settings/security/passkey", GET=200, POST=422)],
+    "settings/security/passkey/make": [page("/settings/security/passkey/make", POST=200)],
+    "settings/security/passkey/ask": [page("/settings/security/passkey/ask", POST=200)],
+    "settings/security/<int:factor_id>/rename": [
+        page("/settings/security/1/rename", POST=303),
+        page("/settings/security/1/rename", {"POST": {"name": "My phone"}}, POST=404),
     ],
     "settings/password": [page("/settings/password", GET=200, POST=422)],
     "settings/sessions": [page("/settings/sessions", POST=303)],

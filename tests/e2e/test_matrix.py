@@ -74,6 +74,8 @@ PAGES = [
     ("mixed", "/settings/security"),
     ("mixed", "/settings/security/app"),
     ("mixed", "/settings/security/confirm"),
+    ("mixed", "/settings/security/passkey"),
+    ("connected", "/settings/security"),
     ("mixed", "/settings/password"),
     ("mixed", "/settings/data"),
     ("mixed", "/markets/NVDA"),
