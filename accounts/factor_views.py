@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth import REDIRECT_FIELD_NAME, update_session_auth_hash
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render, resolve_url
 from django.utils import timezone
@@ -17,7 +17,7 @@ from accounts.requests import credential_of, user_of
 from accounts.second_factor import app_offer, has_factor, has_passkey
 from accounts.services.factors import app_enable, factor_remove, recovery_renew
 from accounts.services.logins import InvalidCredentials, passkey_check, person_check
-from accounts.sessions import confirmed_first, confirmed_now
+from accounts.sessions import confirmed_first, confirmed_now, session_keep
 from speedtrade.lib.crypto import Unreadable
 from speedtrade.lib.errors import Conflict, InvalidInput
 from speedtrade.lib.htmx import SeeOther, see_other
@@ -82,7 +82,7 @@ def app(request: HttpRequest) -> HttpResponseBase:
 def factor_ready(request: HttpRequest, user: User, codes: list[str]) -> HttpResponseBase:
     """After a new factor: this session has shown it; the first one's recovery codes, this once."""
     user.refresh_from_db()
-    update_session_auth_hash(request, user)
+    session_keep(request, user)
     confirmed_now(request, factor=True, now=timezone.now())
     messages.success(request, "Your second factor is set up.")
     return _codes(request, codes) if codes else see_other(request, HOME)

@@ -77,6 +77,16 @@ class CodeForm(HouseForm):
     )
 
 
+class StepForm(CodeForm):
+    """The second step of a log-in."""
+
+    trust = forms.BooleanField(
+        label=f"Do not ask in this browser for {settings.BROWSER_TRUSTED_FOR.days} days",
+        help_text="On a device of your own alone.",
+        required=False,
+    )
+
+
 class PasskeyForm(HouseForm):
     name = forms.CharField(
         label="Its name",

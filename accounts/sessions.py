@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import REDIRECT_FIELD_NAME, login
+from django.contrib.auth import REDIRECT_FIELD_NAME, login, update_session_auth_hash
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import resolve_url
 from django.utils import timezone
@@ -20,11 +20,13 @@ from django.utils.crypto import constant_time_compare
 from accounts.models import BrokerageAccount, User
 from accounts.requests import user_of
 from accounts.second_factor import has_factor
+from accounts.services.devices import session_follow, session_record
 from accounts.services.factors import SecondFactorMissing, live_check
 from speedtrade.lib.htmx import see_other
 
 STEP = "second_step"  # whose password was right, and when
 FACTOR_AT = "factor_at"  # when a second factor was shown in this session
+TRUSTED = "trusted"  # a browser that showed one lately: enough for pages, not for the desk
 CONFIRMED_AT = "confirmed_at"  # when its person last showed who they are
 SHOW_WORDS = "Real money takes your second factor, and this log-in did not show it."
 
@@ -52,11 +54,28 @@ def step_user(request: HttpRequest, now: datetime) -> User | None:
     return user
 
 
-def session_enter(request: HttpRequest, user: User, *, factor: bool, now: datetime) -> None:
-    """A session of this user, with a new id; `factor` says that they showed more than a password"""
+def session_enter(
+    request: HttpRequest, user: User, *, factor: bool, trusted: bool = False, now: datetime
+) -> None:
+    """A session of this user, with a new id.
+
+    `factor` says that they showed more than a password, `trusted` that this browser did lately.
+    """
     login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
     request.session.pop(STEP, None)
     confirmed_now(request, factor=factor, now=now)
+    request.session[TRUSTED] = trusted
+    request.session.save()  # the key is new: the row below names it
+    agent = request.headers.get("User-Agent", "")
+    session_record(user=user, key=request.session.session_key or "", agent=agent, now=now)
+
+
+def session_keep(request: HttpRequest, user: User) -> None:
+    """This session outlives what has just ended all others of the user."""
+    old = request.session.session_key or ""
+    update_session_auth_hash(request, user)
+    request.session.save()
+    session_follow(user=user, old=old, new=request.session.session_key or "")
 
 
 def confirmed_now(request: HttpRequest, *, factor: bool, now: datetime) -> None:
@@ -93,7 +112,7 @@ def live_session_check(request: HttpRequest, account: BrokerageAccount) -> None:
     A session of before that factor ended with its set-up; this is for whoever still has one.
     """
     live_check(user_of(request), account)
-    if account.is_live and not factor_shown(request):
+    if account.is_live and not (factor_shown(request) or request.session.get(TRUSTED)):
         raise SecondFactorMissing(SHOW_WORDS)
 
 

@@ -3,10 +3,12 @@
 from celery import shared_task
 from django.utils import timezone
 
+from accounts.services.devices import devices_expire
 from accounts.tokens import families_expire
 
 
 @shared_task
 def families_clean() -> int:
-    """Delete token families that are long dead; harmless twice."""
-    return families_expire(now=timezone.now())
+    """Delete token families, browsers and trust that are long dead; harmless twice."""
+    now = timezone.now()
+    return families_expire(now=now) + devices_expire(now=now)

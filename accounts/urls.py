@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import broker_views, factor_views, passkey_views, settings_views, views
+from accounts import broker_views, device_views, factor_views, passkey_views, settings_views, views
 
 app_name = "accounts"
 urlpatterns = [
@@ -28,6 +28,9 @@ urlpatterns = [
     path("settings/security/passkey/make", passkey_views.make, name="passkey_make"),
     path("settings/security/passkey/ask", passkey_views.ask, name="passkey_ask"),
     path("settings/security/<int:factor_id>/rename", passkey_views.rename, name="passkey_rename"),
+    path("settings/sessions/<int:session_id>/end", device_views.session, name="session_end"),
+    path("settings/trusted/<int:browser_id>/end", device_views.trust, name="trust_end"),
+    path("settings/trusted/end", device_views.trust_none, name="trust_none"),
     path("settings/password", settings_views.password_change, name="password"),
     path("settings/sessions", settings_views.sessions_end, name="sessions"),
     path("settings/data", settings_views.data, name="data"),

@@ -1,5 +1,6 @@
 """Pages: register, log in, log out."""
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,11 +14,12 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.cookies import with_look
-from accounts.forms import CodeForm, HouseForm, LoginForm, RegisterForm
+from accounts.cookies import with_look, with_trust
+from accounts.forms import HouseForm, LoginForm, RegisterForm, StepForm
 from accounts.models import User
 from accounts.requests import credential_of, user_of
 from accounts.second_factor import has_factor, has_passkey
+from accounts.services.devices import browser_trust, browser_trusted
 from accounts.services.logins import (
     InvalidCredentials,
     code_check,
@@ -61,16 +63,16 @@ def login_code(request: HttpRequest) -> HttpResponseBase:
     user = step_user(request, now)
     if user is None:
         return redirect(f"{resolve_url('accounts:login')}?{_next_query(request)}")
-    form = CodeForm(request.POST or None)
+    form = StepForm(request.POST or None)
     try:
         _limit(request, "login", settings.RATE_LOGIN_PER_ADDRESS)
         if request.POST.get("credential"):
             answer = credential_of(request)
             factor = passkey_check(user=user, credential=answer, request=request, now=now)
-            return _enter(request, login_finish(user=user, door="page", factor=factor, now=now))
+            return _second_right(request, user, factor, now)
         if form.is_valid():
             factor = code_check(user=user, code=form.cleaned_data["code"], now=now)
-            return _enter(request, login_finish(user=user, door="page", factor=factor, now=now))
+            return _second_right(request, user, factor, now)
     except InvalidCredentials as error:
         form.with_error(error)
     except RateLimited as error:
@@ -162,15 +164,31 @@ def _locked_page(
 def _password_right(request: HttpRequest, user: User) -> HttpResponseBase:
     """In, or on to the second step for who has one."""
     now = timezone.now()
-    if has_factor(user):
+    cookie = request.COOKIES.get(settings.TRUST_COOKIE_NAME, "")
+    asked = has_factor(user)
+    trusted = asked and browser_trusted(user=user, cookie=cookie, now=now)
+    if asked and not trusted:
         step_begin(request, user, now)
         return redirect(f"{resolve_url('accounts:login_code')}?{_next_query(request)}")
-    return _enter(request, login_finish(user=user, door="page", now=now), factor=False)
+    factor = "trusted browser" if trusted else ""
+    login_finish(user=user, door="page", factor=factor, now=now)
+    return _enter(request, user, factor=False, trusted=trusted)
 
 
-def _enter(request: HttpRequest, user: User, *, factor: bool = True) -> HttpResponseBase:
+def _second_right(request: HttpRequest, user: User, factor: str, now: datetime) -> HttpResponseBase:
+    """In, and asked less next time where that was ticked."""
+    response = _enter(request, login_finish(user=user, door="page", factor=factor, now=now))
+    if request.POST.get("trust") == "on":
+        agent = request.headers.get("User-Agent", "")
+        with_trust(response, browser_trust(user=user, agent=agent, now=now))
+    return response
+
+
+def _enter(
+    request: HttpRequest, user: User, *, factor: bool = True, trusted: bool = False
+) -> HttpResponseBase:
     """A new session id, so that one planted before is worth nothing, then to where they wanted."""
-    session_enter(request, user, factor=factor, now=timezone.now())
+    session_enter(request, user, factor=factor, trusted=trusted, now=timezone.now())
     return with_look(redirect(_next(request)), user)
 
 

@@ -256,6 +256,7 @@ MFA_TOTP_TOLERANCE = 1  # time steps of 30 seconds that the clock of a phone may
 MFA_RECOVERY_CODE_COUNT = MFA_RECOVERY_CODE_DIGITS = 10
 PASSKEYS_MAX = 10  # of one user
 SECOND_STEP_WAIT = timedelta(minutes=5)  # from the password to the code, then both again
+BROWSER_TRUSTED_FOR = timedelta(days=30)  # a log-in there takes the password alone
 CONFIRMED_FOR = timedelta(minutes=5)  # what matters asks again who it is after so long
 SECURITY_LOG_SHOWN = 10  # log-ins and changes of one's own account, in the settings
 JWT_ISSUER = "speedtrade"
@@ -286,6 +287,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 7 * 24 * 3600
 CSRF_COOKIE_SAMESITE = "Lax"
+TRUST_COOKIE_NAME = "trusted"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "speedtrade.views.csrf_failure"
 # Forms come from our own pages alone; ALLOWED_ORIGINS is for the API.
@@ -298,6 +300,7 @@ PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=
 if PRODUCTION:
     SESSION_COOKIE_NAME = "__Host-sessionid"
     CSRF_COOKIE_NAME = "__Host-csrftoken"
+    TRUST_COOKIE_NAME = "__Host-trusted"
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SECURE_SSL_REDIRECT = env_bool("SECURE_SSL_REDIRECT", True)
     SECURE_HSTS_SECONDS = 365 * 24 * 3600

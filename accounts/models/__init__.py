@@ -6,6 +6,7 @@ from accounts.models.brokerage import (
     BrokerKind,
     Mode,
 )
+from accounts.models.devices import BrowserSession, TrustedBrowser
 from accounts.models.tokens import TokenFamily
 from accounts.models.users import Density, OrderUnit, Palette, Theme, User
 
@@ -15,11 +16,13 @@ __all__ = [
     "BrokerCredential",
     "BrokerKind",
     "BrokerageAccount",
+    "BrowserSession",
     "Density",
     "Mode",
     "OrderUnit",
     "Palette",
     "Theme",
     "TokenFamily",
+    "TrustedBrowser",
     "User",
 ]

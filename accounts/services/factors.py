@@ -21,6 +21,7 @@ from accounts.second_factor import (
     passkey_add,
 )
 from accounts.services.audit import audit_record
+from accounts.services.devices import trust_end
 from accounts.services.users import user_sessions_end
 from speedtrade.lib.crypto import Unreadable
 from speedtrade.lib.errors import Conflict, DomainError, InvalidInput, NotFound
@@ -113,6 +114,7 @@ def factor_remove(*, user: User, factor_id: int, now: datetime) -> User:
     if factors_of(user).count() == 1 and (duty := factor_duty(user)):
         raise Conflict(f"{duty} Set up another one first.")
     factors_forget(user, row.pk)
+    trust_end(user=user, now=now)
     _audit(user, "user.factor_remove", {"factor": str(row.type)}, now)
     return user
 
