@@ -30,6 +30,9 @@ from speedtrade.lib.errors import DomainError
 
 # Rights are given by `support_grant`, with a reason and an audit row, not by a form of groups.
 admin.site.unregister(Group)
+# allauth brings forms that would write them, and show passkeys; second factors are reset by an act.
+for _model in [m for m in admin.site._registry if m._meta.app_label in ("account", "mfa")]:
+    admin.site.unregister(_model)
 
 
 def _may_touch(user: User, actor: User) -> None:

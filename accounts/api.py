@@ -91,7 +91,10 @@ class LoginView(_Public):
         responses={200: TokenPairSerializer} | problems(400, 401, 429),
     )
     def post(self, request: Request) -> Response:
-        """Log in with name or e-mail and password, as JSON or as a form."""
+        """Log in with name or e-mail and password, as JSON or as a form.
+
+        Who has a second factor sends `otp` as well; without it the answer is 401 `mfa_required`.
+        """
         limit_address(request._request, "login", settings.RATE_LOGIN_PER_ADDRESS)
         given, now = _valid(LoginSerializer, request.data), timezone.now()
         user = login_check(**given, door="api", now=now)
@@ -145,7 +148,7 @@ class AccountsView(APIView):
     @extend_schema(
         operation_id="accounts_connect",
         request=AccountConnectSerializer,
-        responses={201: AccountSerializer} | problems(400, 401, 422, 429),
+        responses={201: AccountSerializer} | problems(400, 401, 403, 422, 429),
     )
     def post(self, request: Request) -> Response:
         """Connect an account at a broker: it is `connecting`, then `active` or in `error`."""

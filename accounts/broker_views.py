@@ -27,6 +27,8 @@ from accounts.services.connections import (
     account_reconnect,
     account_test,
 )
+from accounts.services.factors import SecondFactorMissing
+from accounts.sessions import confirmed_first
 from speedtrade.lib.errors import DomainError
 from speedtrade.lib.htmx import page, see_other
 
@@ -48,6 +50,7 @@ def brokers(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@confirmed_first("accounts:connect")
 @sensitive_post_parameters(*KEY_FIELDS)
 def connect(request: HttpRequest) -> HttpResponseBase:
     """`?broker=`: its fields. POST them: 303 to the account, or 422 without what was secret."""
@@ -57,6 +60,9 @@ def connect(request: HttpRequest) -> HttpResponseBase:
     if posted and form.is_valid():
         try:
             account = account_connect(user=user_of(request), now=timezone.now(), **form.wish())
+        except SecondFactorMissing as error:
+            messages.info(request, f"{error.detail} Set it up here, then connect the account.")
+            return see_other(request, "accounts:factor_app")
         except DomainError as error:
             form.with_error(error)
         else:
@@ -151,6 +157,7 @@ def change(request: HttpRequest, account_id: int) -> HttpResponseBase:
 
 
 @require_POST
+@confirmed_first("accounts:brokers")
 @sensitive_post_parameters(*KEY_FIELDS)
 def key(request: HttpRequest, account_id: int) -> HttpResponseBase:
     """POST a new key: the account connects anew, or 422 without what was secret."""

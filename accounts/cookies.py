@@ -1,4 +1,4 @@
-"""What a browser remembers of a person who is logged out: how pages should look."""
+"""What a browser remembers of a person who is logged out: how pages should look, and trust."""
 
 from typing import TypeVar
 
@@ -9,6 +9,7 @@ from accounts.models import User
 
 LOOKS = ("theme", "palette")  # preferences that matter before the log-in, each a cookie
 LOOK_COOKIE_AGE = 365 * 24 * 3600  # seconds
+TRUST_COOKIE_PATH = "/"  # as its name with __Host- demands
 Response = TypeVar("Response", bound=HttpResponseBase)
 
 
@@ -23,4 +24,18 @@ def with_look(response: Response, user: User) -> Response:
             httponly=True,
             samesite="Lax",
         )
+    return response
+
+
+def with_trust(response: Response, value: str) -> Response:
+    """This browser logs in by the password alone for a while, until that is taken back."""
+    response.set_cookie(
+        settings.TRUST_COOKIE_NAME,
+        value,
+        max_age=settings.BROWSER_TRUSTED_FOR,
+        path=TRUST_COOKIE_PATH,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
     return response

@@ -66,6 +66,54 @@ class LoginForm(HouseForm):
     )
 
 
+class CodeForm(HouseForm):
+    """A code of an app or a recovery code; whether it is right is for the services."""
+
+    code = forms.CharField(
+        label="Code",
+        help_text="The six digits of your app now, or one of your recovery codes.",
+        max_length=40,
+        widget=forms.TextInput(_text("one-time-code", inputmode="numeric", autofocus=True)),
+    )
+
+
+class StepForm(CodeForm):
+    """The second step of a log-in."""
+
+    trust = forms.BooleanField(
+        label=f"Do not ask in this browser for {settings.BROWSER_TRUSTED_FOR.days} days",
+        help_text="On a device of your own alone.",
+        required=False,
+    )
+
+
+class PasskeyForm(HouseForm):
+    name = forms.CharField(
+        label="Its name",
+        help_text="Such as: my phone.",
+        max_length=40,
+        widget=forms.TextInput(_text("off")),
+    )
+
+
+class ConfirmForm(HouseForm):
+    """Who is at the keyboard: the password, or a code."""
+
+    password = forms.CharField(
+        label="Your password",
+        required=False,
+        widget=forms.PasswordInput(_text("current-password")),
+        strip=False,
+    )
+    code = forms.CharField(
+        label="Or a code",
+        help_text="Of your app, or a recovery code.",
+        required=False,
+        max_length=40,
+        widget=forms.TextInput(_text("one-time-code", inputmode="numeric")),
+    )
+
+
 class RegisterForm(HouseForm):
     username = forms.CharField(
         label="Name",

@@ -1,5 +1,8 @@
 """Who is asking, and about which of their accounts a page is."""
 
+import json
+from typing import Any
+
 from django.http import HttpRequest
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
@@ -22,6 +25,14 @@ def user_of(request: Request | HttpRequest) -> User:
     if not isinstance(user, User):
         raise NotAuthenticated
     return user
+
+
+def credential_of(request: HttpRequest) -> Any:
+    """What a browser answered; None for what is no answer."""
+    try:
+        return json.loads(request.POST.get("credential", ""))
+    except (ValueError, RecursionError):
+        return None
 
 
 CHOSEN = "account_id"  # in the session, in forms and in addresses

@@ -88,6 +88,13 @@ _ACTS = {
     "user.sessions_end": "Other sessions logged out",
     "key.create": "API key made",
     "key.revoke": "API key revoked",
+    "user.factor_add": "Second factor set up",
+    "user.factor_remove": "Second factor removed",
+    "user.factor_wrong": "A wrong code after the right password",
+    "user.session_end": "A browser logged out from here",
+    "user.browser_trust": "A browser trusted",
+    "user.trust_end": "Trust in browsers ended",
+    "user.recovery_renew": "New recovery codes",
 }
 
 

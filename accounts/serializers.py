@@ -28,6 +28,13 @@ class LoginSerializer(serializers.Serializer[Any]):
     password = serializers.CharField(
         trim_whitespace=False, write_only=True, style={"input_type": "password"}
     )
+    otp = serializers.CharField(
+        max_length=40,
+        allow_blank=True,
+        default="",
+        write_only=True,
+        help_text="With a second factor: a code of the app, or a recovery code.",
+    )
 
 
 class RefreshSerializer(serializers.Serializer[Any]):

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import logout, update_session_auth_hash
+from django.contrib.auth import logout
 from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.utils import timezone
@@ -27,7 +27,9 @@ from accounts.forms import (
 from accounts.requests import CHOSEN, account_shown, user_of
 from accounts.selectors import security_log
 from accounts.services.closing import closing_refusal, user_close
+from accounts.services.devices import sessions_of, trusted_of
 from accounts.services.exports import export_lines, export_names
+from accounts.services.factors import factors_shown
 from accounts.services.limits import account_limits_change
 from accounts.services.preferences import user_columns_change, user_preferences_change
 from accounts.services.users import (
@@ -35,6 +37,7 @@ from accounts.services.users import (
     user_profile_change,
     user_sessions_end,
 )
+from accounts.sessions import session_keep
 from speedtrade.lib.columns import TABLES
 from speedtrade.lib.errors import Conflict, DomainError, InvalidInput
 from speedtrade.lib.htmx import SeeOther, see_other
@@ -157,7 +160,7 @@ def password_change(request: HttpRequest) -> HttpResponseBase:
         except InvalidInput as error:
             form.with_error(error)
         else:
-            update_session_auth_hash(request, user)
+            session_keep(request, user)
             messages.success(request, "Your password is changed. Other devices are logged out.")
             return redirect("accounts:security")
     return _security(request, form, status=422 if posted else 200)
@@ -167,7 +170,7 @@ def password_change(request: HttpRequest) -> HttpResponseBase:
 def sessions_end(request: HttpRequest) -> HttpResponseBase:
     """Every other session and every API token of this user ends; this session stays."""
     user = user_sessions_end(user=user_of(request), now=timezone.now())
-    update_session_auth_hash(request, user)
+    session_keep(request, user)
     messages.success(request, "Every other browser and every API token is logged out.")
     return see_other(request, "accounts:security")
 
@@ -206,8 +209,16 @@ def close(request: HttpRequest) -> HttpResponseBase:
 
 
 def _security(request: HttpRequest, form: HouseForm, status: int = 200) -> HttpResponseBase:
-    events = security_log(user_of(request))
-    return _page(request, "security", status=status, password_form=form, events=events)
+    user, now = user_of(request), timezone.now()
+    context = {
+        "password_form": form,
+        "events": security_log(user),
+        "sessions": sessions_of(user, now),
+        "here": request.session.session_key,
+        "trusted": trusted_of(user, now),
+        **factors_shown(user),
+    }
+    return _page(request, "security", status=status, **context)
 
 
 def _data(request: HttpRequest, form: HouseForm, status: int = 200) -> HttpResponseBase:

@@ -4,11 +4,12 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts.services.api_keys import keys_expire
+from accounts.services.devices import devices_expire
 from accounts.tokens import families_expire
 
 
 @shared_task
 def families_clean() -> int:
-    """Delete token families and API keys that are long dead; harmless twice."""
+    """Delete token families, API keys, browsers and trust that are long dead; harmless twice."""
     now = timezone.now()
-    return families_expire(now=now) + keys_expire(now=now)
+    return families_expire(now=now) + keys_expire(now=now) + devices_expire(now=now)

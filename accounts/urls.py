@@ -2,11 +2,21 @@
 
 from django.urls import path
 
-from accounts import broker_views, developer_views, settings_views, views
+from accounts import (
+    broker_views,
+    developer_views,
+    device_views,
+    factor_views,
+    passkey_views,
+    settings_views,
+    views,
+)
 
 app_name = "accounts"
 urlpatterns = [
     path("login", views.login_page, name="login"),
+    path("login/code", views.login_code, name="login_code"),
+    path("login/passkey", passkey_views.ask_step, name="login_passkey"),
     path("register", views.register_page, name="register"),
     path("register/check", views.register_check, name="register_check"),
     path("logout", views.logout_page, name="logout"),
@@ -18,6 +28,17 @@ urlpatterns = [
     path("settings/notifications", settings_views.notifications, name="notifications"),
     path("settings/columns/<str:table>", settings_views.columns, name="columns"),
     path("settings/security", settings_views.security, name="security"),
+    path("settings/security/confirm", factor_views.confirm, name="confirm"),
+    path("settings/security/app", factor_views.app, name="factor_app"),
+    path("settings/security/codes", factor_views.codes, name="factor_codes"),
+    path("settings/security/<int:factor_id>/remove", factor_views.remove, name="factor_remove"),
+    path("settings/security/passkey", passkey_views.passkey, name="passkey"),
+    path("settings/security/passkey/make", passkey_views.make, name="passkey_make"),
+    path("settings/security/passkey/ask", passkey_views.ask, name="passkey_ask"),
+    path("settings/security/<int:factor_id>/rename", passkey_views.rename, name="passkey_rename"),
+    path("settings/sessions/<int:session_id>/end", device_views.session, name="session_end"),
+    path("settings/trusted/<int:browser_id>/end", device_views.trust, name="trust_end"),
+    path("settings/trusted/end", device_views.trust_none, name="trust_none"),
     path("settings/password", settings_views.password_change, name="password"),
     path("settings/sessions", settings_views.sessions_end, name="sessions"),
     path("settings/developers", developer_views.developers, name="developers"),

@@ -1,9 +1,11 @@
 """Pages: register, log in, log out."""
 
+from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
-from django.contrib.auth import REDIRECT_FIELD_NAME, login, logout
+from django.contrib.auth import REDIRECT_FIELD_NAME, logout
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render, resolve_url
@@ -12,13 +14,22 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.cookies import with_look
-from accounts.forms import HouseForm, LoginForm, RegisterForm
+from accounts.cookies import with_look, with_trust
+from accounts.forms import HouseForm, LoginForm, RegisterForm, StepForm
 from accounts.models import User
-from accounts.requests import user_of
-from accounts.services.logins import InvalidCredentials, login_check
+from accounts.requests import credential_of, user_of
+from accounts.second_factor import has_factor, has_passkey
+from accounts.services.devices import browser_trust, browser_trusted
+from accounts.services.logins import (
+    InvalidCredentials,
+    code_check,
+    login_begin,
+    login_finish,
+    passkey_check,
+)
 from accounts.services.passwords import password_rules
 from accounts.services.users import name_problem, user_register
+from accounts.sessions import session_enter, step_begin, step_user
 from speedtrade.lib.errors import InvalidInput
 from speedtrade.lib.live import live_publish
 from speedtrade.lib.ratelimit import RateLimited, limit_address, limited_by_address
@@ -35,13 +46,38 @@ def login_page(request: HttpRequest) -> HttpResponseBase:
     try:
         _limit(request, "login", settings.RATE_LOGIN_PER_ADDRESS)
         if form.is_valid():
-            user = login_check(**form.cleaned_data, door="page", now=timezone.now())
-            return _enter(request, user)
+            return _password_right(request, login_begin(**form.cleaned_data))
     except InvalidCredentials as error:
         form.with_error(error)
     except RateLimited as error:
         return _locked_page(request, "accounts/login.html", form, error)
     return _form_page(request, "accounts/login.html", form)
+
+
+@login_not_required
+@require_http_methods(["GET", "HEAD", "POST"])
+@sensitive_post_parameters("code", "credential")
+def login_code(request: HttpRequest) -> HttpResponseBase:
+    """The second step: POST `code` or `credential`, `next`: in, 422, or 429; or too late."""
+    now = timezone.now()
+    user = step_user(request, now)
+    if user is None:
+        return redirect(f"{resolve_url('accounts:login')}?{_next_query(request)}")
+    form = StepForm(request.POST or None)
+    try:
+        _limit(request, "login", settings.RATE_LOGIN_PER_ADDRESS)
+        if request.POST.get("credential"):
+            answer = credential_of(request)
+            factor = passkey_check(user=user, credential=answer, request=request, now=now)
+            return _second_right(request, user, factor, now)
+        if form.is_valid():
+            factor = code_check(user=user, code=form.cleaned_data["code"], now=now)
+            return _second_right(request, user, factor, now)
+    except InvalidCredentials as error:
+        form.with_error(error)
+    except RateLimited as error:
+        return _locked_page(request, "accounts/login_code.html", form, error)
+    return _form_page(request, "accounts/login_code.html", form, has_passkey=has_passkey(user))
 
 
 @login_not_required
@@ -55,7 +91,8 @@ def register_page(request: HttpRequest) -> HttpResponseBase:
     try:
         _limit(request, "register", settings.RATE_REGISTER_PER_ADDRESS)
         if form.is_valid():
-            return _enter(request, user_register(**form.person(), now=timezone.now()))
+            user = user_register(**form.person(), now=timezone.now())
+            return _enter(request, user, factor=False)
     except InvalidInput as error:
         form.with_error(error)
     except RateLimited as error:
@@ -124,9 +161,34 @@ def _locked_page(
     return response
 
 
-def _enter(request: HttpRequest, user: User) -> HttpResponseBase:
+def _password_right(request: HttpRequest, user: User) -> HttpResponseBase:
+    """In, or on to the second step for who has one."""
+    now = timezone.now()
+    cookie = request.COOKIES.get(settings.TRUST_COOKIE_NAME, "")
+    asked = has_factor(user)
+    trusted = asked and browser_trusted(user=user, cookie=cookie, now=now)
+    if asked and not trusted:
+        step_begin(request, user, now)
+        return redirect(f"{resolve_url('accounts:login_code')}?{_next_query(request)}")
+    factor = "trusted browser" if trusted else ""
+    login_finish(user=user, door="page", factor=factor, now=now)
+    return _enter(request, user, factor=False, trusted=trusted)
+
+
+def _second_right(request: HttpRequest, user: User, factor: str, now: datetime) -> HttpResponseBase:
+    """In, and asked less next time where that was ticked."""
+    response = _enter(request, login_finish(user=user, door="page", factor=factor, now=now))
+    if request.POST.get("trust") == "on":
+        agent = request.headers.get("User-Agent", "")
+        with_trust(response, browser_trust(user=user, agent=agent, now=now))
+    return response
+
+
+def _enter(
+    request: HttpRequest, user: User, *, factor: bool = True, trusted: bool = False
+) -> HttpResponseBase:
     """A new session id, so that one planted before is worth nothing, then to where they wanted."""
-    login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
+    session_enter(request, user, factor=factor, trusted=trusted, now=timezone.now())
     return with_look(redirect(_next(request)), user)
 
 
@@ -134,6 +196,10 @@ def _next(request: HttpRequest) -> str:
     """Where to go after the log-in: `next` on our own host, else the dashboard."""
     asked = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME, "")
     return asked if _own(request, asked) else resolve_url(settings.LOGIN_REDIRECT_URL)
+
+
+def _next_query(request: HttpRequest) -> str:
+    return urlencode({REDIRECT_FIELD_NAME: _next(request)}, safe="/")
 
 
 def _own(request: HttpRequest, url: str) -> bool:

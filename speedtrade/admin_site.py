@@ -52,10 +52,12 @@ class SpeedTradeAdminSite(AdminSite):
         return urls
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
-        """Staff only; what a person of the staff may not do is refused and logged."""
+        """Staff who showed a second factor; what one of them may not do is refused and logged."""
         guarded = super().admin_view(view, cacheable)
 
         def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if self.has_permission(request) and (elsewhere := _factor_first(request)):
+                return elsewhere
             try:
                 response: HttpResponseBase = guarded(request, *args, **kwargs)
             except PermissionDenied:
@@ -121,6 +123,12 @@ class SpeedTradeAdminSite(AdminSite):
         user, now = user_of(request), timezone.now()
         context = {"cards": cards_for(user, now), "latest": latest_acts(user)}
         return super().index(request, {**context, **(extra_context or {})})
+
+
+def _factor_first(request: HttpRequest) -> HttpResponseBase | None:
+    from accounts.sessions import factor_first
+
+    return factor_first(request)
 
 
 def _views(entries: Iterable[Any]) -> Iterator[Any]:

@@ -93,6 +93,8 @@ INSTALLED_APPS = [
     "csp",
     "django_htmx",
     "django_structlog",
+    "accounts.allauth_app.AllauthAccountConfig",
+    "allauth.mfa",
     "speedtrade",
     "accounts",
     "marketdata",
@@ -260,6 +262,16 @@ ACCESS_TOKEN_LIFETIME = timedelta(minutes=30)
 REFRESH_TOKEN_LIFETIME = timedelta(days=1)
 REFRESH_FAMILY_LIFETIME = timedelta(days=30)  # however often it is refreshed, then log in again
 TOKEN_CLEANUP_PERIOD = timedelta(days=1)
+# Second factors: allauth makes and checks them, `accounts/second_factor.py` is its one user.
+MFA_ADAPTER = "accounts.second_factor.HouseAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_TOTP_ISSUER = "SpeedTrade"
+MFA_TOTP_TOLERANCE = 1  # time steps of 30 seconds that the clock of a phone may be off
+MFA_RECOVERY_CODE_COUNT = MFA_RECOVERY_CODE_DIGITS = 10
+PASSKEYS_MAX = 10  # of one user
+SECOND_STEP_WAIT = timedelta(minutes=5)  # from the password to the code, then both again
+BROWSER_TRUSTED_FOR = timedelta(days=30)  # a log-in there takes the password alone
+CONFIRMED_FOR = timedelta(minutes=5)  # what matters asks again who it is after so long
 SECURITY_LOG_SHOWN = 10  # log-ins and changes of one's own account, in the settings
 API_KEYS_MAX = 20  # living ones of one user
 API_KEY_DAYS, API_KEY_DAYS_MAX = 90, 366  # of a new key, and at most
@@ -297,6 +309,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 7 * 24 * 3600
 CSRF_COOKIE_SAMESITE = "Lax"
+TRUST_COOKIE_NAME = "trusted"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "speedtrade.views.csrf_failure"
 # Forms come from our own pages alone; ALLOWED_ORIGINS is for the API.
@@ -309,6 +322,7 @@ PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=
 if PRODUCTION:
     SESSION_COOKIE_NAME = "__Host-sessionid"
     CSRF_COOKIE_NAME = "__Host-csrftoken"
+    TRUST_COOKIE_NAME = "__Host-trusted"
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SECURE_SSL_REDIRECT = env_bool("SECURE_SSL_REDIRECT", True)
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
@@ -372,6 +386,7 @@ STATIC_JOINED: dict[str, tuple[list[str], str]] = {
         ],
         "",
     ),
+    "js/passkeys.js": (["passkey.js"], ""),
     "js/price-chart.js": (["chart.js"], "js/app.js"),
     "js/equity-chart.js": (["portfolio-chart.js"], "js/app.js"),
 }

@@ -10,6 +10,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.requests import UserRequest, account_shown
+from accounts.sessions import live_session_check
 from marketdata import quote_store
 from speedtrade.lib.errors import Conflict, DomainError
 from speedtrade.lib.htmx import page, see_other
@@ -55,6 +56,7 @@ def replace(request: UserRequest, order_id: int) -> HttpResponseBase:
     """POST `qty`, `limit_price`, `time_in_force`, `key`: 303 to the successor, or 422: why not."""
     found, form = order_for_user(user=request.user, order_id=order_id), ReplaceForm(request.POST)
     try:
+        live_session_check(request, found.brokerage_account)
         limit_orders(request.user.pk)
         new = order_replace(
             order=found,

@@ -7,6 +7,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django_htmx.http import trigger_client_event
 
 from accounts.requests import UserRequest, account_shown
+from accounts.sessions import live_session_check
 from marketdata.selectors import instrument_get, instruments_forget
 from speedtrade.lib.errors import DomainError
 from speedtrade.lib.htmx import page, see_other
@@ -50,6 +51,7 @@ def review(request: UserRequest, symbol: str) -> HttpResponseBase:
     """
     desk, form = _desk(request, symbol), TicketForm(request.POST)
     try:
+        live_session_check(request, desk.account)
         intent = form.intent(desk.instrument)
         done = review_or_place(
             desk=desk, intent=intent, key=form.key, user=request.user, now=desk.now
@@ -78,6 +80,7 @@ def place(request: UserRequest) -> HttpResponseBase:
     )
     form, agreed = TicketForm.of_intent(asked.intent), request.POST.get("agree") == "on"
     try:
+        live_session_check(request, desk.account)
         done = review_confirm(
             desk=desk,
             asked=asked,

@@ -7,6 +7,7 @@ from accounts.models.brokerage import (
     BrokerKind,
     Mode,
 )
+from accounts.models.devices import BrowserSession, TrustedBrowser
 from accounts.models.tokens import TokenFamily
 from accounts.models.users import Density, OrderUnit, Palette, Theme, User
 
@@ -17,6 +18,7 @@ __all__ = [
     "BrokerCredential",
     "BrokerKind",
     "BrokerageAccount",
+    "BrowserSession",
     "Density",
     "Mode",
     "OrderUnit",
@@ -24,5 +26,6 @@ __all__ = [
     "Scope",
     "Theme",
     "TokenFamily",
+    "TrustedBrowser",
     "User",
 ]

@@ -7,8 +7,10 @@ from django.db import transaction
 
 from accounts.keys import BrokerKey
 from accounts.models import AccountStatus, BrokerageAccount, BrokerKind, Mode, User
+from accounts.second_factor import has_factor
 from accounts.services.audit import audit_record
 from accounts.services.credentials import credential_forget, credential_put
+from accounts.services.factors import LIVE_WORDS, SecondFactorMissing
 from accounts.services.guards import closing_reasons
 from accounts.services.offers import CannotConnect, Wish, key_problems, key_tidied, wish_of
 from accounts.services.vendors import connector_wake, key_check
@@ -41,7 +43,8 @@ def account_connect(
     """A new account that is `connecting`, with its key sealed; the connector does the rest.
 
     Raises CannotConnect with a sentence for each field, AlreadyConnected for a key that serves an
-    account here, TooManyAccounts, and RateLimited.
+    account here, TooManyAccounts, RateLimited, and SecondFactorMissing where real money meets a
+    password alone.
     """
     wish = wish_of(
         broker=broker,
@@ -51,6 +54,8 @@ def account_connect(
         label=label,
         confirm_live=confirm_live,
     )
+    if wish.mode == Mode.LIVE and not has_factor(user):
+        raise SecondFactorMissing(LIVE_WORDS)
     connect_limit(user)
     with transaction.atomic():
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)

@@ -1,18 +1,25 @@
-"""Checking a password: one counter for every door that asks for one."""
+"""Checking who somebody is: one counter for every door that asks for a password or a code."""
 
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import authenticate
+from django.http import HttpRequest
 
 from accounts.models import User
+from accounts.second_factor import code_use, has_factor, passkey_use
 from accounts.selectors import user_by_login
 from accounts.services.audit import audit_record
-from speedtrade.lib.errors import DomainError
+from speedtrade.lib.crypto import Unreadable
+from speedtrade.lib.errors import DomainError, InvalidInput, Unavailable
 from speedtrade.lib.ratelimit import rate_clear, rate_take
 
 COUNTER = "wrong_password"
 TOO_MANY = "Too many wrong passwords. Wait a few minutes, then try again."
+WRONG_CODE = "This code is wrong, or it was used before. An app shows a new one every 30 seconds."
+
+WRONG_PASSKEY = "This passkey does not open this account."
 
 
 class InvalidCredentials(DomainError):
@@ -21,22 +28,93 @@ class InvalidCredentials(DomainError):
     code, status = "invalid_credentials", 401
 
 
-def login_check(*, username: str, password: str, door: str, now: datetime) -> User:
-    """The user with this name (or e-mail address) and password.
+class MfaRequired(DomainError):
+    """The password is right; this user's log-in takes a code as well."""
 
-    Raises InvalidCredentials, and RateLimited after too many wrong passwords, for names that
-    nobody has as well. The counter belongs to the user, so a name and an e-mail address do not
-    give twice as many tries.
+    code, status = "mfa_required", 401
+
+
+def login_check(*, username: str, password: str, otp: str = "", door: str, now: datetime) -> User:
+    """The user with this name (or e-mail address), password and, with a second factor, code.
+
+    Raises InvalidCredentials, MfaRequired without a code where one is needed, and RateLimited after
+    too many wrong passwords and codes, for names that nobody has as well. The counter belongs to
+    the user, so a name and an e-mail address do not give twice as many tries.
     """
+    user = login_begin(username=username, password=password)
+    factor = ""
+    if has_factor(user):
+        if not otp:
+            raise MfaRequired
+        factor = _code_used(user, otp, now)
+    return login_finish(user=user, door=door, factor=factor, now=now)
+
+
+def login_begin(*, username: str, password: str) -> User:
+    """Whose password this is: the first step of a log-in. Raises as `login_check`."""
     known = user_by_login(username)
     who = _who(known) if known else f"name:{username.strip().casefold()}"
     user = _counted(who, username, password)
     if user is None:
         raise InvalidCredentials
-    audit_record(
-        actor=user, action="user.login", target=f"user:{user.pk}", data={"door": door}, now=now
-    )
     return user
+
+
+def login_finish(*, user: User, door: str, factor: str = "", now: datetime) -> User:
+    """Write down that somebody is in, and by which second factor."""
+    data = {"door": door, **({"factor": factor} if factor else {})}
+    audit_record(actor=user, action="user.login", target=f"user:{user.pk}", data=data, now=now)
+    return user
+
+
+def code_check(*, user: User, code: str, now: datetime) -> str:
+    """Use up a code of the app or a recovery code and say which it was.
+
+    Counts like a password: raises InvalidCredentials for a wrong one, RateLimited after too many.
+    """
+    factor_count(user)
+    return _code_used(user, code, now)
+
+
+def passkey_check(*, user: User, credential: Any, request: HttpRequest, now: datetime) -> str:
+    """A passkey's answer in place of a code: counts, and raises, as `code_check`."""
+    factor_count(user)
+    if not passkey_use(request, user, credential, now):
+        factor_wrong(user, now)
+        raise InvalidCredentials(WRONG_PASSKEY)
+    factor_right(user)
+    return "webauthn"
+
+
+def factor_count(user: User) -> None:
+    """Count one try with a second factor; raises RateLimited."""
+    _take(_who(user))
+
+
+def factor_right(user: User) -> None:
+    """The right factor excuses what was wrong before it; the password alone does not."""
+    rate_clear(name=COUNTER, who=_who(user), rate=settings.RATE_WRONG_PASSWORD)
+
+
+def factor_wrong(user: User, now: datetime) -> None:
+    """Write down a wrong code: whoever sent it knew the password."""
+    audit_record(actor=user, action="user.factor_wrong", target=f"user:{user.pk}", now=now)
+
+
+def person_check(*, user: User, password: str = "", code: str = "", now: datetime) -> bool:
+    """Whether it is this user who sits there, by password or by code; True where it was a code.
+
+    Raises InvalidInput at the field that is wrong, RateLimited after too many.
+    """
+    if code:
+        try:
+            code_check(user=user, code=code, now=now)
+        except InvalidCredentials as error:
+            raise InvalidInput.field("code", error.detail, "wrong_code") from error
+        return True
+    if not password_check(user=user, password=password):
+        raise InvalidInput.field("password", "This is not your password.", "wrong_password")
+    return False
 
 
 def password_check(*, user: User, password: str) -> bool:
@@ -44,14 +122,33 @@ def password_check(*, user: User, password: str) -> bool:
     return _counted(_who(user), user.username, password) is not None
 
 
+def _code_used(user: User, code: str, now: datetime) -> str:
+    try:
+        factor = code_use(user, code, now)
+    except Unreadable as error:
+        raise Unavailable("Your second factor cannot be read here. Ask support.") from error
+    if not factor:
+        factor_wrong(user, now)
+        raise InvalidCredentials(WRONG_CODE)
+    factor_right(user)
+    return factor
+
+
 def _counted(who: str, username: str, password: str) -> User | None:
     # Counted before the password is looked at: of many tries at once no more get through.
-    rate_take(name=COUNTER, who=who, rate=settings.RATE_WRONG_PASSWORD, detail=TOO_MANY)
+    _take(who)
     user = authenticate(username=username, password=password)
     if not isinstance(user, User):
         return None
-    rate_clear(name=COUNTER, who=who, rate=settings.RATE_WRONG_PASSWORD)
+    # Where a code follows, a right password must not give its guesser five more tries.
+    if not has_factor(user):
+        rate_clear(name=COUNTER, who=who, rate=settings.RATE_WRONG_PASSWORD)
     return user
+
+
+def _take(who: str) -> None:
+    # Before anything is compared: of many tries at once no more get through.
+    rate_take(name=COUNTER, who=who, rate=settings.RATE_WRONG_PASSWORD, detail=TOO_MANY)
 
 
 def _who(user: User) -> str:

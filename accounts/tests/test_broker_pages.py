@@ -13,12 +13,19 @@ from accounts.services import guards, vendors
 from accounts.services.connections import account_connect
 from accounts.services.credentials import credential_read
 from accounts.services.syncs import account_activate, account_fail, account_synced
-from speedtrade.testing.cast import account_of, page_client
+from speedtrade.testing.cast import account_of, give_app, page_client
 
 KEY = {"api_key": "PKCANARYOFPAGES", "secret_key": "canary-of-pages-secret"}
 ALPACA = {"broker": "alpaca", "mode": "paper", **KEY}
 KRAKEN = {**ALPACA, "broker": "ccxt", "exchange": "kraken", "mode": "live", "confirm_live": "Live"}
 PAGES = ("/dashboard", "/portfolio", "/activity", "/statements", "/orders", "/settings", "/markets")
+
+
+@pytest.fixture
+def alice(alice: Any) -> Any:
+    """She has what a live account takes."""
+    give_app(alice)
+    return alice
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from accounts.services.credentials import CredentialUnreadable, credential_read
 from accounts.services.syncs import account_activate, account_fail, account_synced
 from speedtrade.lib import live
 from speedtrade.lib.errors import Conflict, DomainError
-from speedtrade.testing.cast import PASSWORD, ApiClient, account_of, make_user
+from speedtrade.testing.cast import PASSWORD, ApiClient, account_of, give_app, make_user
 from speedtrade.testing.races import race
 
 KEY = BrokerKey("PKTESTKEY0001", "secret-of-tests-" + "s" * 24)
@@ -27,6 +27,13 @@ ALPACA = {"broker": "alpaca", "mode": "paper", "api_key": KEY.api_key, "secret_k
 LIVE = {**ALPACA, "mode": "live", "api_key": "AKLIVEKEY0001"}
 KRAKEN = {**ALPACA, "broker": "ccxt", "exchange": "kraken", "mode": "live", "confirm_live": True}
 OLD, NEW = "old-" + "o" * 40, "new-" + "n" * 40
+
+
+@pytest.fixture
+def alice(alice: Any) -> Any:
+    """She has what a live account takes."""
+    give_app(alice)
+    return alice
 
 
 @pytest.fixture(autouse=True)
@@ -176,6 +183,7 @@ def test_keys_are_not_tried_in_rows(alice, charlie, settings):
 
 # ── one key, one account ─────────────────────────────────────────────────────
 def test_a_key_serves_one_account_of_a_user(alice, charlie):
+    give_app(charlie)
     connect(alice)
     answer = ApiClient(user=alice).post("accounts", ALPACA)
     assert (answer.status_code, answer.json()["code"]) == (422, "already_connected")

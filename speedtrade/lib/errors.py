@@ -93,6 +93,15 @@ CATALOGUE: dict[str, Problem] = {
         "Name or password is wrong",
         "Check both and try again. After five wrong tries the account waits five minutes.",
     ),
+    "mfa_required": Problem(
+        "This log-in takes a code as well",
+        "Send `otp` beside name and password: a code of your app, or a recovery code.",
+    ),
+    "second_factor_missing": Problem(
+        "This takes a second factor",
+        "Set up an authenticator app or a passkey in the settings, under Security. "
+        "Then log in with it.",
+    ),
     "invalid_token": Problem(
         "The token is not valid any more",
         "Refresh it, or log in again. A refresh token works once.",

@@ -17,6 +17,12 @@ MEANINGS: dict[str, Meaning] = {
     "invalid_credentials": Meaning(
         "The two do not belong together. For safety it is never said which of them is wrong."
     ),
+    "mfa_required": Meaning(
+        "The password was right. Who has set up a second factor logs in with both, scripts too."
+    ),
+    "second_factor_missing": Meaning(
+        "Whoever works at the support desk or trades real money logs in with more than a password."
+    ),
     "invalid_token": Meaning(
         "A token lives for half an hour, and ends early on a new password or when it is revoked."
     ),

@@ -5,15 +5,19 @@ Everybody is made by the services that make real users, so each has a funded pap
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import BrokerageAccount, User
+from accounts.second_factor import app_add, app_offer, has_factor
 from accounts.selectors import account_for_user
 from accounts.services.users import user_register
+from accounts.sessions import CONFIRMED_AT, FACTOR_AT
 from accounts.tokens import tokens_issue
 
 PASSWORD = "correct-horse-9-battery"
@@ -50,7 +54,32 @@ def page_client(user: User | None = None, **options: Any) -> Client:
     client = Client(**options)
     if user is not None:
         client.force_login(user)
+        session = client.session
+        session_confirm(session, user)
+        session.save()
     return client
+
+
+def session_confirm(session: Any, user: User) -> None:
+    """As if its person had just logged in, with the second factor of who has or must have one."""
+    session[CONFIRMED_AT] = timezone.now().timestamp()
+    if user.is_staff or has_factor(user):
+        session[FACTOR_AT] = timezone.now().timestamp()
+
+
+def give_app(user: User) -> str:
+    """An authenticator app for this user; its secret, for `app_code`."""
+    with transaction.atomic():
+        offer = app_offer(user)
+        now = timezone.now() - timedelta(minutes=5)  # so that the code of now was not used
+        assert app_add(user, sealed=offer.sealed, code=app_code(offer.secret, now), now=now)
+    return offer.secret
+
+
+def app_code(secret: str, now: datetime | None = None) -> str:
+    """What an app with this secret shows at `now`."""
+    counter = int((now or timezone.now()).timestamp()) // 30
+    return format_hotp_value(hotp_value(secret, counter))
 
 
 @dataclass

@@ -134,6 +134,8 @@ ROUTES: dict[str, list[Case]] = {
     ],
     # ── accounts ────────────────────────────────────────────────────────────
     "login": [open_page("/login", GET=IN_ALREADY, POST=422)],
+    "login/code": [open_page("/login/code", GET=302, POST=302)],
+    "login/passkey": [open_page("/login/passkey", POST=404)],
     "register": [open_page("/register", GET=IN_ALREADY, POST=422)],
     "register/check": [open_page("/register/check", POST=200)],
     "logout": [page("/logout", POST=302)],
@@ -161,6 +163,24 @@ ROUTES: dict[str, list[Case]] = {
         page("/settings/columns/nosuch", POST=404),
     ],
     "settings/security": [page("/settings/security", GET=200)],
+    "settings/security/confirm": [
+        page("/settings/security/confirm", GET=200, POST=422),
+    ],
+    "settings/security/app": [page("/settings/security/app", GET=200, POST=422)],
+    "settings/security/codes": [page("/settings/security/codes", POST=409)],
+    "settings/security/<int:factor_id>/remove": [
+        page("/settings/security/1/remove", POST=404),
+    ],
+    "settings/security/passkey": [page("/settings/security/passkey", GET=200, POST=422)],
+    "settings/security/passkey/make": [page("/settings/security/passkey/make", POST=200)],
+    "settings/security/passkey/ask": [page("/settings/security/passkey/ask", POST=200)],
+    "settings/security/<int:factor_id>/rename": [
+        page("/settings/security/1/rename", POST=303),
+        page("/settings/security/1/rename", {"POST": {"name": "My phone"}}, POST=404),
+    ],
+    "settings/sessions/<int:session_id>/end": [page("/settings/sessions/1/end", POST=404)],
+    "settings/trusted/<int:browser_id>/end": [page("/settings/trusted/1/end", POST=404)],
+    "settings/trusted/end": [page("/settings/trusted/end", POST=303)],
     "settings/password": [page("/settings/password", GET=200, POST=422)],
     "settings/sessions": [page("/settings/sessions", POST=303)],
     "settings/developers": [page("/settings/developers", GET=200)],

@@ -44,6 +44,7 @@ from marketdata.services.watchlists import watchlist_add
 from portfolio.models import EquitySnapshot
 from speedtrade.lib.money import ZERO, money_round
 from speedtrade.testing.alerts import alert_long, alerts_each, alerts_many
+from speedtrade.testing.cast import give_app, session_confirm
 from speedtrade.testing.lives import Life, cash_move, instrument_make, order_live, price_of
 from trading.domain.orders import OrderState
 from trading.models import BrokerLink, Order
@@ -170,6 +171,7 @@ def frozen_make(staff: User, now: datetime) -> dict[str, int]:
 def connected_make(now: datetime) -> dict[str, int]:
     """Accounts at brokers, {what: account id}. They have no key, so nothing leaves the machine."""
     user = person_make("connected", now).user
+    give_app(user)
     rows = {
         "live": BrokerageAccount(
             label="Savings", broker="alpaca", mode="live", day_cap=D(2500), last_synced_at=now
@@ -314,6 +316,7 @@ def session_open(user: User) -> str:
     session[SESSION_KEY] = str(user.pk)
     session[BACKEND_SESSION_KEY] = "accounts.backends.NameOrEmailBackend"
     session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session_confirm(session, user)
     session.create()
     return str(session.session_key)
 

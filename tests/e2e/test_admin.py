@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from speedtrade.testing.world import World
+
 LISTS = (
     "accounts/user",
     "accounts/auditevent",
@@ -15,20 +17,18 @@ LISTS = (
 )
 
 
-def desk(people: Any, **options: Any) -> Any:
-    """Support logs in at the one log-in page and is led to the desk."""
-    person = people(reduced_motion="reduce", **options)
+def desk(people: Any, world: World, **options: Any) -> Any:
+    """Somebody of support at the desk, in a session that has shown a second factor."""
+    person = people(reduced_motion="reduce", **options).become(world, "desk")
     person.go("/admin/")
-    person.page.get_by_label("Name").fill("support")
-    person.page.get_by_label("Password").fill(person.product.demo_password)
-    person.page.get_by_role("button", name="Log in").click()
-    person.page.wait_for_url("**/admin/")
     return person
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_desk_is_read_under_the_strict_policy_in_both_themes(people: Any, scheme: Any):
-    person = desk(people, color_scheme=scheme)
+def test_the_desk_is_read_under_the_strict_policy_in_both_themes(
+    people: Any, world: World, scheme: Any
+):
+    person = desk(people, world, color_scheme=scheme)
     page = person.page
     page.get_by_text("Kill switch").wait_for()
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -42,8 +42,8 @@ def test_the_desk_is_read_under_the_strict_policy_in_both_themes(people: Any, sc
             assert page.get_by_role("link", name="History").is_visible()
 
 
-def test_support_halts_and_resumes_a_symbol_with_a_reason(people: Any):
-    person = desk(people)
+def test_support_halts_and_resumes_a_symbol_with_a_reason(people: Any, world: World):
+    person = desk(people, world)
     page = person.page
     person.expect_errors("422")
     person.go("/admin/marketdata/instrument/?q=KO")
@@ -61,8 +61,8 @@ def test_support_halts_and_resumes_a_symbol_with_a_reason(people: Any):
     page.get_by_text("The drill is over.").wait_for()
 
 
-def test_the_desk_works_without_javascript(people: Any):
-    person = desk(people, java_script_enabled=False)
+def test_the_desk_works_without_javascript(people: Any, world: World):
+    person = desk(people, world, java_script_enabled=False)
     page = person.page
     person.go("/admin/marketdata/instrument/?q=PEP")
     page.locator("input.action-select").first.check()

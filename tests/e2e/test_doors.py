@@ -4,6 +4,7 @@ from typing import Any
 
 from playwright.sync_api import expect
 
+from speedtrade.testing.world import World
 from tests.e2e.conftest import PASSWORD
 
 
@@ -46,14 +47,9 @@ def test_a_wrong_log_in_puts_the_focus_on_the_reason_and_a_lock_counts_down(peop
     expect(words).to_have_text("You can try again now.")
 
 
-def test_a_word_explains_itself_and_closes_with_escape(people: Any) -> None:
-    person = people()
-    page = person.go("/admin/")
-    page.get_by_label("Name").fill("support")
-    page.get_by_label("Password").fill(person.product.demo_password)
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url("**/admin/")
-    person.go("/styleguide")
+def test_a_word_explains_itself_and_closes_with_escape(people: Any, world: World) -> None:
+    person = people().become(world, "desk")
+    page = person.go("/styleguide")
     height = page.evaluate("document.documentElement.scrollHeight")
     page.get_by_role("button", name="What does Buying power mean?").click()
     shown = page.locator(":popover-open")

@@ -14,6 +14,7 @@ from django.db.models import BigIntegerField, CharField
 
 from accounts.models import BrokerageAccount, BrokerKind, User
 from accounts.services.audit import audit_record
+from accounts.services.factors import live_check
 from marketdata.domain.quotes import Quote
 from marketdata.hours import market_hours
 from marketdata.models import Instrument
@@ -93,8 +94,10 @@ def order_place(
 
     `key` (or the intent's client_order_id) makes it happen once: the same again gives the first
     order, with another body it raises KeyReused. May raise Denied with any code of the risk checks,
-    InsufficientFunds or InsufficientPosition (the race was lost), ClientOrderIdTaken.
+    InsufficientFunds or InsufficientPosition (the race was lost), ClientOrderIdTaken, and
+    SecondFactorMissing for real money behind a password alone.
     """
+    live_check(placed_by, account)
     intent_key = _intent_key(intent, key)
     digest = intent_digest(account.pk, intent)
     try:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from django.db import transaction
 
 from accounts.models import User
+from accounts.services.factors import live_check
 from marketdata.domain.quotes import Quote
 from portfolio.selectors import hold_of
 from portfolio.services.books import Books
@@ -59,6 +60,7 @@ def order_replace(
     Raises Conflict (`order_final`, `order_busy`), ReplaceUnsupported (orders in dollars),
     InvalidInput (nothing changes, or the total is not above what has filled), and Denied.
     """
+    live_check(actor, order.brokerage_account)
     with transaction.atomic(durable=True):
         old = order_lock(order)
         account = old.brokerage_account

@@ -8,10 +8,12 @@ from django.utils import timezone
 
 from accounts.keys import BrokerKey
 from accounts.models import BrokerageAccount
+from accounts.second_factor import factors_forget
 from accounts.services.connections import account_connect
 from accounts.services.syncs import account_activate
+from accounts.sessions import FACTOR_AT
 from speedtrade.lib import live
-from speedtrade.testing.cast import ApiClient, page_client
+from speedtrade.testing.cast import ApiClient, give_app, page_client
 from trading.models import Order
 from trading.selectors import limits
 from trading.tests.desk import Desk
@@ -22,6 +24,7 @@ LIVE_FRAME = 'class="shell live"'
 @pytest.fixture
 def real(desk: Desk) -> BrokerageAccount:
     """Alice's live account, which her session shows."""
+    give_app(desk.user)
     account = account_connect(
         user=desk.user,
         broker="alpaca",
@@ -102,3 +105,36 @@ def test_the_cap_of_an_account_is_the_lower_of_two(
     settings.RISK_MAX_DAY_NOTIONAL = real.day_cap - 1
     assert limits(real).max_day_notional == real.day_cap - 1
     assert not limits(real).own_day
+
+
+ORDER = {"side": "buy", "order_type": "limit", "limit_price": "90", "unit": "shares"}
+ORDER |= {"amount": "1", "time_in_force": "day"}
+REFUSED = {"no factor": "Real money takes a second factor.", "not shown": "did not show it"}
+
+
+@pytest.mark.parametrize("how", REFUSED)
+def test_a_page_moves_real_money_only_behind_a_second_factor(desk: Desk, web: Client, how: str):
+    """A review is refused, and so is a token that was got before."""
+    typed = {**ORDER, "account_id": str(desk.account.pk)}
+    token = web.post("/markets/AAPL/review", typed).context["review"].token
+    BrokerageAccount.objects.filter(pk=desk.account.pk).update(broker="alpaca", mode="live")
+    session = web.session
+    del session[FACTOR_AT]
+    session.save()
+    if how == "no factor":
+        factors_forget(desk.user)
+    for answer in (
+        web.post("/markets/AAPL/review", typed),
+        web.post("/orders/place", {"token": token}),
+    ):
+        assert answer.status_code == 422 and REFUSED[how] in answer.content.decode()
+    assert not Order.objects.exists()
+
+
+def test_a_script_moves_real_money_only_with_a_second_factor(desk: Desk, real: BrokerageAccount):
+    body = {"symbol": "AAPL", "side": "buy", "order_type": "limit", "limit_price": "90", "qty": "1"}
+    factors_forget(desk.user)
+    answer = ApiClient(user=desk.user).post("orders", {**body, "account_id": real.pk})
+    assert (answer.status_code, answer.json()["code"]) == (403, "second_factor_missing")
+    assert not Order.objects.exists()
+    assert ApiClient(user=desk.user).post("orders", body).status_code == 201

@@ -1,0 +1,144 @@
+"""The browsers of a user: each log-in, and those that need not show the second factor again."""
+
+import hashlib
+import re
+import secrets
+from datetime import datetime
+
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.core.signing import BadSignature, Signer
+from django.db import transaction
+from django.db.models import QuerySet
+
+from accounts.models import BrowserSession, TrustedBrowser, User
+from accounts.services.audit import audit_record
+from speedtrade.lib.errors import NotFound
+from speedtrade.lib.live import live_publish
+
+_SIGNER = Signer(salt="speedtrade.trusted-browser")
+#: What stands in a User-Agent -> what it is; the first that fits, for each names those it imitates.
+_BROWSERS = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "a Mac"),
+    ("Linux", "Linux"),
+)
+_TOKEN = re.compile(r"[\w-]{43}", re.ASCII)
+
+
+def browser_words(agent: str) -> str:
+    """A User-Agent in words for its owner: "Firefox on Windows"."""
+    browser = next((name for mark, name in _BROWSERS if mark in agent), "A browser")
+    system = next((name for mark, name in _SYSTEMS if mark in agent), "")
+    return f"{browser} on {system}" if system else browser
+
+
+def session_record(*, user: User, key: str, agent: str, now: datetime) -> BrowserSession:
+    """Write down that a browser is logged in."""
+    return BrowserSession.objects.create(
+        user=user,
+        session_key=key,
+        auth_hash=user.get_session_auth_hash(),
+        browser=browser_words(agent),
+        created_at=now,
+    )
+
+
+def session_follow(*, user: User, old: str, new: str) -> None:
+    """A session got a new key or outlived a change of the password: it is the same one."""
+    BrowserSession.objects.filter(user=user, session_key=old).update(
+        session_key=new, auth_hash=user.get_session_auth_hash()
+    )
+
+
+def sessions_of(user: User, now: datetime) -> QuerySet[BrowserSession]:
+    """Where this user is logged in now, the newest first."""
+    alive = Session.objects.filter(expire_date__gt=now).values("session_key")
+    mine = BrowserSession.objects.filter(user=user, auth_hash=user.get_session_auth_hash())
+    return mine.filter(session_key__in=alive).order_by("-created_at", "-pk")
+
+
+@transaction.atomic
+def session_end(*, user: User, session_id: int, now: datetime) -> None:
+    """Log one browser out; its sockets look again. Raises NotFound for what is not this user's."""
+    row = BrowserSession.objects.filter(user=user, pk=session_id).first()
+    if row is None:
+        raise NotFound("You have no such session.")
+    Session.objects.filter(session_key=row.session_key).delete()
+    row.delete()
+    _audit(user, "user.session_end", {"browser": row.browser}, now)
+    live_publish(user_id=user.pk, kind="logout", thing_id=user.pk)
+
+
+@transaction.atomic
+def browser_trust(*, user: User, agent: str, now: datetime) -> str:
+    """Trust this browser for a while: the value of its cookie, which is nowhere else."""
+    token = secrets.token_urlsafe(32)
+    TrustedBrowser.objects.create(
+        user=user,
+        token_hash=_hash(token),
+        auth_hash=user.get_session_auth_hash(),
+        browser=browser_words(agent),
+        created_at=now,
+        expires_at=now + settings.BROWSER_TRUSTED_FOR,
+    )
+    _audit(user, "user.browser_trust", {"browser": browser_words(agent)}, now)
+    return _SIGNER.sign(token)
+
+
+def browser_trusted(*, user: User, cookie: str, now: datetime) -> bool:
+    """Whether a browser with this cookie may log this user in by the password alone."""
+    try:
+        token = _SIGNER.unsign(cookie)
+    except BadSignature:
+        return False
+    return (
+        bool(_TOKEN.fullmatch(token))
+        and trusted_of(user, now).filter(token_hash=_hash(token)).exists()
+    )
+
+
+def trusted_of(user: User, now: datetime) -> QuerySet[TrustedBrowser]:
+    """The browsers that are trusted now, the newest first."""
+    mine = TrustedBrowser.objects.filter(user=user, auth_hash=user.get_session_auth_hash())
+    return mine.filter(expires_at__gt=now).order_by("-created_at", "-pk")
+
+
+@transaction.atomic
+def trust_end(*, user: User, browser_id: int | None = None, now: datetime) -> int:
+    """Trust one browser no longer, or none without an id; how many were. Raises NotFound."""
+    rows = TrustedBrowser.objects.filter(user=user)
+    if browser_id is not None:
+        rows = rows.filter(pk=browser_id)
+        if not rows.exists():
+            raise NotFound("You have no such browser.")
+    count, _ = rows.delete()
+    if count:
+        _audit(user, "user.trust_end", {}, now)
+    return count
+
+
+def devices_expire(*, now: datetime) -> int:
+    """Delete what has ended long ago; harmless twice. How many rows."""
+    trusts, _ = TrustedBrowser.objects.filter(expires_at__lte=now).delete()
+    alive = Session.objects.filter(expire_date__gt=now).values("session_key")
+    sessions, _ = BrowserSession.objects.exclude(session_key__in=alive).delete()
+    return trusts + sessions
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _audit(user: User, action: str, data: dict[str, str], now: datetime) -> None:
+    audit_record(actor=user, action=action, target=f"user:{user.pk}", data=data, now=now)
