@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0009_toasts"),
+        ("accounts", "0011_hold_from"),
     ]
 
     operations = [

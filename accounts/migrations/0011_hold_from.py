@@ -7,7 +7,7 @@ import speedtrade.lib.fields
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0009_toasts"),
+        ("accounts", "0010_api_keys"),
         ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
