@@ -249,8 +249,8 @@ class AlpacaBroker:
         before = timezone.now()
         try:
             clock = parse.row(self._client.read("/clock"))
-        except Missing:
-            return timedelta(0), None
+        except Missing:  # it has no clock to ask: ours is as good as any
+            return timedelta(0), timedelta(0)
         after = timezone.now()
         return parse.moment(clock.get("timestamp")) - after, after - before
 

@@ -25,7 +25,7 @@ from trading.brokers.base import (
     OutcomeUnknown,
 )
 from trading.brokers.ccxt.client import Client
-from trading.brokers.ccxt.errors import Gone
+from trading.brokers.ccxt.errors import Gone, Refusal
 from trading.brokers.ccxt.ids import our_ids, venue_id
 from trading.brokers.ccxt.kraken import KrakenDesk
 from trading.brokers.ccxt.money import holdings_of
@@ -264,6 +264,8 @@ class CcxtBroker:
         before = timezone.now()
         try:
             told = timedelta(milliseconds=int(self.client.public("fetch_time")))
+        except Refusal:
+            return facts  # it has no clock to ask: ours is as good as any
         except (BrokerError, TypeError, ValueError, OverflowError):
             return replace(facts, clock_doubt=None)
         after = timezone.now()

@@ -122,3 +122,16 @@ def test_books_do_not_begin_while_the_venue_does_not_tell_its_time(
         clock.shift(5)
         assert account_sync(account_id=account.pk, now=timezone.now())
         agree(account, vendor, clock)
+
+
+def test_books_begin_by_our_clock_where_the_venue_has_none(
+    vendor: KrakenVendor, alice: User
+) -> None:
+    """Fails where such a venue is asked for ever."""
+    with time_machine.travel(LATE, tick=False) as clock:
+        vendor.faults.add("Time", refuse("EGeneral:Unknown method"), times=100)
+        vendor.deposit("USD", "500")
+        clock.shift(5)
+        account = connected(alice)
+        assert account_sync(account_id=account.pk, now=timezone.now())
+        agree(account, vendor, clock)
