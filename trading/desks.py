@@ -93,7 +93,7 @@ def shut_words(switches: Switches) -> str:
     """Why no order of any symbol is taken, in a sentence; empty where they are."""
     if switches.halted:
         return f"Trading is halted: {switches.halted}"
-    return switches.account
+    return switches.account or switches.blind
 
 
 @dataclass(frozen=True, slots=True)

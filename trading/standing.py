@@ -8,18 +8,22 @@ from accounts.models import BrokerageAccount
 from marketdata.models import Instrument
 from trading.desks import desk_of, shut_words
 from trading.models import TradingHalt
-from trading.selectors import halt_open, switches_now
+from trading.selectors import blind_words, halt_open, switches_now
 
 TAKEN = "Orders are taken."
 
 
 def standing_of(
-    halt: TradingHalt | None, account: BrokerageAccount | None, instrument: Instrument | None
+    halt: TradingHalt | None,
+    account: BrokerageAccount | None,
+    instrument: Instrument | None,
+    now: datetime,
 ) -> str:
     """A mark of what decides it: the kill switch, the account, the symbol of the page, if any."""
     parts = [str(halt.pk) if halt else "", "", ""]
     if account is not None:
         parts[1] = account.status + ("-stopped" if account.stopped_at else "")
+        parts[1] += "-blind" if blind_words(account, now) else ""
     if instrument is not None and instrument.halted_at is not None:
         parts[2] = str(instrument.halted_at.timestamp())
     return "~".join(parts)
@@ -38,7 +42,7 @@ def standing_context(
     None where nothing is new since what was `seen`.
     """
     halt = halt_open()
-    if standing_of(halt, account, instrument) == seen:
+    if standing_of(halt, account, instrument, now) == seen:
         return None
     desk = desk_of(account=account, instrument=instrument, now=now) if instrument else None
     halted = halt.reason if halt else ""

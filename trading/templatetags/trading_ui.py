@@ -7,6 +7,7 @@ from typing import Any
 from django import template
 from django.template import Context
 from django.template.defaulttags import CsrfTokenNode
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from accounts.models import BrokerageAccount
@@ -46,7 +47,7 @@ def standing_mark(
     halt: TradingHalt | None, account: BrokerageAccount | None, instrument: Instrument | None
 ) -> str:
     """What decides whether a page takes orders, in one word: another one means something else."""
-    return standing_of(halt or None, account or None, instrument or None)
+    return standing_of(halt or None, account or None, instrument or None, timezone.now())
 
 
 @register.simple_tag(takes_context=True)

@@ -27,7 +27,8 @@ from trading.desks import desk_of, judge
 from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
 from trading.domain.risk import Denied
 from trading.models import BrokerLink, Difference, DifferenceSighting, Fill, Order, Submission
-from trading.services import orders
+from trading.selectors import BLIND
+from trading.services import orders, syncs
 from trading.services.differences import difference_accept
 from trading.services.executions import ABSENT
 from trading.services.lost import lost_release
@@ -36,6 +37,7 @@ from trading.services.reconciliation import submissions_sweep
 from trading.services.streams import stream_gap, stream_report
 from trading.services.submissions import submission_process
 from trading.services.syncs import account_sync, accounts_due
+from trading.standing import TAKEN, standing_context, standing_of
 
 D = Decimal
 KEY = BrokerKey("PKALICE0123456789", "secret-of-alice")
@@ -677,6 +679,28 @@ def test_a_blind_account_takes_no_new_orders_and_says_why(line: Line):
     assert refusal.value.code == "account_blind"
     line.sync()
     assert line.place().state == "pending"
+
+
+def test_an_open_page_of_a_blind_account_shuts_its_ticket_until_it_sees_again(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+):
+    """Fails where the desk says nothing of it, or where nobody tells the page that it is over."""
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(syncs, "live_publish", lambda **of: told.append(of))
+    instrument, account = Instrument.objects.get(symbol="AAPL"), line.account
+    line.sync()
+    assert told == [], "it saw all the time"
+    BrokerLink.objects.update(orders_at=timezone.now() - timedelta(seconds=61))
+    now = timezone.now()
+    assert desk_of(account=account, instrument=instrument, now=now).blocked == BLIND
+    shut = standing_of(None, account, instrument, now)
+    said = standing_context(account, instrument, seen="", places=[], now=now)
+    assert said is not None and said["words"] == BLIND
+    line.sync()
+    assert told == [{"user_id": line.user.pk, "kind": "account", "thing_id": account.pk}]
+    now = timezone.now()
+    said = standing_context(account, instrument, seen=shut, places=[], now=now)
+    assert said is not None and said["words"] == TAKEN
 
 
 @pytest.mark.fault("F24")
