@@ -72,6 +72,8 @@ PAGES = {
     "settings-appearance": "/settings/appearance",
     "settings-notifications": "/settings/notifications",
     "settings-security": "/settings/security",
+    "settings-developers": "/settings/developers",
+    "settings-key-new": "/settings/developers/new",
     "settings-data": "/settings/data",
     "learn": "/learn",
     "learn-order": "/learn/order",
@@ -79,6 +81,7 @@ PAGES = {
     "status": "/status",
     "not-found": "/nowhere",
     "problem": "/problems/insufficient-buying-power",
+    "problems": "/problems",
 }
 #: page-state -> (who of `speedtrade.testing.states`, address, and what the house does meanwhile, of
 #: LEVERS, if anything); "{names}" are orders of theirs
@@ -129,6 +132,7 @@ STATES: dict[str, tuple[str, ...]] = {
     "settings-broker-live": ("connected", "/settings/brokers/{live}"),
     "dashboard-live": ("connected", "/dashboard?account_id={live}"),
     "symbol-live": ("connected", "/markets/AAPL?account_id={live}&amount=1"),
+    "settings-developers-keys": ("mixed", "/settings/developers"),
     "search-nothing": ("empty", "/search?q=nothingofthekind"),
     "paper-cash-frozen": ("frozen", "/transfers"),
 }
@@ -139,7 +143,7 @@ LEVERS = ("", "trading_halted", *HOURS)
 TALLEST = 4_000  # of a picture: a list of hundreds is a list after the first screens of it
 #: What is done on the page before the picture is taken, by the end of its address.
 REVIEW, REFUSED, DISCONNECTED = "#review", "#refused", "#disconnected"
-STRANGERS = {"landing", "login", "register", "problem"}
+STRANGERS = {"landing", "login", "register", "problem", "problems"}
 TRADES = [
     ("AAPL", {"amount": "12"}),
     ("NVDA", {"amount": "20"}),

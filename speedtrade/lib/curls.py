@@ -26,7 +26,10 @@ class Call:
     body: str = ""
 
 
-_ORDER = '{"symbol":"%s","asset_type":"%s","side":"buy","order_type":"limit","limit_price":"1","qty":"1"}'
+_ORDER = (
+    '{"symbol":"%s","asset_type":"%s","side":"buy",'
+    '"order_type":"limit","limit_price":"1","qty":"1"}'
+)
 _PLACE = Call("Place an order", "orders", "POST", body=_ORDER)
 CALLS: Mapping[str, tuple[Call, ...]] = {
     "portfolio:dashboard": (
