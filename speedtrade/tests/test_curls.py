@@ -25,13 +25,7 @@ def line_of(page: str, **changes: Any) -> str:
 
 def words_of(line: str) -> list[str]:
     """What a shell makes of it, which joins lines that end with a backslash."""
-    return shlex.split(
-        line.replace(
-            "\
-",
-            " ",
-        )
-    )
+    return shlex.split(line.replace("\\\n", " "))
 
 
 @pytest.mark.parametrize("page", CALLS)
