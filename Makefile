@@ -7,7 +7,7 @@
 # make mutants           the code changed a thousand times, one test each time must notice; half an hour
 # make load [SECONDS=120] [PAUSE=2]  a market open on this machine, with its goals
 # make growth [QUICK=1]             the same work with up to a thousand times as many rows
-# make lint | fmt | screens | constraints | clean
+# make lint | fmt | openapi | screens | constraints | clean
 
 PORT ?= 8000
 export PORT
@@ -26,8 +26,9 @@ MUTANTS := .venv/mutants
 MUTANTS_STAMP := $(MUTANTS)/.installed
 PGBENCH_PACKAGES := postgresql-15 libpq5
 COVERAGE_LEAST := 85
+PRODUCT := speedtrade accounts marketdata portfolio trading
 
-.PHONY: run test chaos soak mutants bench load growth vendors lint lint-code lint-django fmt screens constraints clean
+.PHONY: openapi run test chaos soak mutants bench load growth vendors lint lint-code lint-django fmt screens constraints clean
 .DEFAULT_GOAL := run
 
 run: $(RUN_STAMP)
@@ -84,6 +85,7 @@ lint-code: $(DEV_STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/djlint templates --lint --quiet
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --recursive --severity-level medium --configfile pyproject.toml $(PRODUCT)
 	$(PIP) check
 
 # Under production settings with secrets of the moment; no server is asked.
@@ -107,6 +109,10 @@ fmt: $(DEV_STAMP)
 # Alpaca and Kraken as loopback servers, with a market maker; README says how to trade there.
 vendors: $(SPECS_STAMP)
 	@exec $(PY) tools/vendors.py --port $(VENDORS_PORT)
+
+# The API's own document, which a test compares with the code.
+openapi: $(DEV_STAMP)
+	$(PY) manage.py spectacular --validate --file docs/openapi.yaml
 
 # Every page at two widths, light and dark, into docs/screens/.
 screens: $(DEV_STAMP) $(CHROMIUM)

@@ -33,7 +33,7 @@ def ask_health(host: str, port: int) -> dict[str, Any] | None:
 
 def reachable(bind: str) -> str:
     """The address under which this machine reaches what listens on `bind`."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 - only compared
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 # nosec B104 - only compared
 
 
 def main(arguments: list[str]) -> int:

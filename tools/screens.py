@@ -72,6 +72,8 @@ PAGES = {
     "settings-appearance": "/settings/appearance",
     "settings-notifications": "/settings/notifications",
     "settings-security": "/settings/security",
+    "settings-developers": "/settings/developers",
+    "settings-key-new": "/settings/developers/new",
     "settings-data": "/settings/data",
     "learn": "/learn",
     "learn-order": "/learn/order",
@@ -79,6 +81,7 @@ PAGES = {
     "status": "/status",
     "not-found": "/nowhere",
     "problem": "/problems/insufficient-buying-power",
+    "problems": "/problems",
 }
 #: page-state -> (who of `speedtrade.testing.states`, address, and what the house does meanwhile, of
 #: LEVERS, if anything); "{names}" are orders of theirs
@@ -133,6 +136,7 @@ STATES: dict[str, tuple[str, ...]] = {
         "wealthy",
         "/markets/AAPL/ticket?account_id={live}&unit=dollars&amount=5000#review",
     ),
+    "settings-developers-keys": ("mixed", "/settings/developers"),
     "search-nothing": ("empty", "/search?q=nothingofthekind"),
     "paper-cash-frozen": ("frozen", "/transfers"),
 }
@@ -143,7 +147,7 @@ LEVERS = ("", "trading_halted", *HOURS)
 TALLEST = 4_000  # of a picture: a list of hundreds is a list after the first screens of it
 #: What is done on the page before the picture is taken, by the end of its address.
 REVIEW, REFUSED, DISCONNECTED = "#review", "#refused", "#disconnected"
-STRANGERS = {"landing", "login", "register", "problem"}
+STRANGERS = {"landing", "login", "register", "problem", "problems"}
 TRADES = [
     ("AAPL", {"amount": "12"}),
     ("NVDA", {"amount": "20"}),

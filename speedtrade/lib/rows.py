@@ -66,7 +66,7 @@ def _update(model: type[Model], names: tuple[str, ...], rows: int) -> str:
     columns = ", ".join(quote(field.column) for field in (key, *fields))
     values = ", ".join([f"({places})"] * rows)
     return (
-        f"UPDATE {table} SET {sets} FROM (VALUES {values}) AS new ({columns})"  # noqa: S608
+        f"UPDATE {table} SET {sets} FROM (VALUES {values}) AS new ({columns})"  # noqa: S608  # nosec B608 - names of ours, values are parameters
         f" WHERE {table}.{quote(key.column)} = new.{quote(key.column)}"
     )
 
@@ -124,12 +124,12 @@ def _statement(
     for number, (model, link, fields) in enumerate(followers, 1):
         places = ", ".join(["r0.id", *["%s"] * len(fields)])
         linked = [*_fields(model, [link]), *fields]
-        parts.append(f"r{number} AS ({insert(model, linked)} SELECT {places} FROM r0 RETURNING id)")  # noqa: S608
+        parts.append(f"r{number} AS ({insert(model, linked)} SELECT {places} FROM r0 RETURNING id)")  # noqa: S608  # nosec B608 - names of ours, values are parameters
     for number, (model, written) in enumerate(changed):
         columns = [quote(field.column) for field in _fields(model, written)]
         sets = ", ".join(f"{column} = %s" for column in columns)
         table = quote(model._meta.db_table)
-        parts.append(f"c{number} AS (UPDATE {table} SET {sets} WHERE id = %s)")  # noqa: S608
+        parts.append(f"c{number} AS (UPDATE {table} SET {sets} WHERE id = %s)")  # noqa: S608  # nosec B608 - names of ours, values are parameters
     keys = range(len(followers) + 1)
     chosen = ", ".join(f"r{number}.id" for number in keys)
-    return f"WITH {', '.join(parts)} SELECT {chosen} FROM {', '.join(f'r{n}' for n in keys)}"  # noqa: S608
+    return f"WITH {', '.join(parts)} SELECT {chosen} FROM {', '.join(f'r{n}' for n in keys)}"  # noqa: S608  # nosec B608 - names of ours, values are parameters

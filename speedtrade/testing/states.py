@@ -45,6 +45,7 @@ from portfolio.models import EquitySnapshot
 from speedtrade.lib.money import ZERO, money_round
 from speedtrade.testing.alerts import alert_long, alerts_each, alerts_many
 from speedtrade.testing.cast import give_app, session_confirm
+from speedtrade.testing.keys import keys_make
 from speedtrade.testing.lives import Life, cash_move, instrument_make, order_live, price_of
 from trading.domain.orders import OrderState
 from trading.models import BrokerLink, Order
@@ -122,6 +123,7 @@ def history_make(account: BrokerageAccount, now: datetime, worth: Decimal) -> No
 def mixed_make(now: datetime) -> dict[str, int]:
     """An order in every state that a person meets; {state: id}."""
     account = person_make("mixed", now)
+    keys_make(account, now)
     stocks = Instrument.objects.in_bulk(["AAPL", "MSFT", "NVDA", "TSLA"], field_name="symbol")
     old = instrument_make(STALE, "Quiet Quotes Ltd.", D("48.50"), "0.01", as_of=now - FRESH_FOR)
     orders = {}

@@ -121,7 +121,7 @@ def _tally(order: Order, now: datetime) -> tuple[int, int]:
                 second = EXCLUDED.second,
                 day = EXCLUDED.day
             RETURNING in_second, in_day
-            """,  # noqa: S608 - the name of our own table
+            """,  # noqa: S608 # nosec B608 - the name of our own table
             [order.brokerage_account_id, now.replace(microsecond=0), fresh, now.date()],
         )
         in_second, in_day = cursor.fetchone()

@@ -164,5 +164,5 @@ class Reader:
         return found
 
     def newest(self, table: str) -> int:
-        [[newest]] = self.ask(f"SELECT coalesce(max(id), 0) FROM {table}")  # noqa: S608
+        [[newest]] = self.ask(f"SELECT coalesce(max(id), 0) FROM {table}")  # noqa: S608  # nosec B608 - names of ours, values are parameters
         return int(newest)
