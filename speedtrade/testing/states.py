@@ -222,6 +222,14 @@ def wealthy_make(now: datetime) -> dict[str, int]:
 
 
 # ── volume ───────────────────────────────────────────────────────────────────
+def books_make(now: datetime) -> None:
+    """Orders in every state, money that moved, accounts at brokers: for who looks at all books."""
+    for symbol in ("AAPL", "MSFT", "NVDA", "TSLA"):
+        instrument_make(symbol, symbol, D(100), "0.01", as_of=now)
+    mixed_make(now)
+    connected_make(now)
+
+
 def full_make(
     now: datetime,
     name: str = "full",

@@ -22,7 +22,7 @@ from speedtrade.backups.restoring import restore
 from speedtrade.embedded import EmbeddedPostgres
 from speedtrade.lib.lease import Lease
 from speedtrade.testing import states
-from speedtrade.testing.lives import D, instrument_make
+from speedtrade.testing.lives import D
 
 pytestmark = [pytest.mark.serial, pytest.mark.django_db(transaction=True)]
 MINUTES = 30  # R14
@@ -32,10 +32,7 @@ MINUTES = 30  # R14
 def books(transactional_db: None) -> None:
     """Orders in every state, money that moved, accounts at a broker with keys: by the services."""
     now = timezone.now()
-    for symbol in ("AAPL", "MSFT", "NVDA", "TSLA"):
-        instrument_make(symbol, symbol, D(100), "0.01", as_of=now)
-    states.mixed_make(now)
-    states.connected_make(now)
+    states.books_make(now)
     assert Transfer.objects.count() > 5
     assert list(ledger_differences()) == []
 

@@ -35,7 +35,6 @@ from speedtrade.lib.redis import redis_client
 from speedtrade.lib.triggers import APPEND_ONLY
 from speedtrade.testing import states
 from speedtrade.testing.cast import page_client
-from speedtrade.testing.lives import D, instrument_make
 from trading.models import Difference, Order, ParkedTask
 
 assert urls.urlpatterns
@@ -65,10 +64,7 @@ def level(name: str) -> str:
 def sound(tmp_path: Path) -> Iterator[None]:
     """A house in which all is well, as far as this machine can be one."""
     now = timezone.now()
-    for symbol in ("AAPL", "MSFT", "NVDA", "TSLA"):
-        instrument_make(symbol, symbol, D(100), "0.01", as_of=now)
-    states.mixed_make(now)
-    states.connected_make(now)
+    states.books_make(now)
     account = BrokerageAccount.objects.exclude(broker="paper").first()
     assert account
     credential_put(account=account, key=BrokerKey("PKA", "secret"), now=now)

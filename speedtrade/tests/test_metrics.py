@@ -83,9 +83,7 @@ def test_strangers_and_wrong_tokens_find_no_page(alice: User, bob: User) -> None
 # ── what it says ─────────────────────────────────────────────────────────────
 def test_the_figures_are_those_of_the_house(alice: User) -> None:
     now = timezone.now()
-    for symbol in ("AAPL", "MSFT", "NVDA", "TSLA"):
-        instrument_make(symbol, symbol, D(100), "0.01", as_of=now)
-    states.mixed_make(now)
+    states.books_make(now)
     stuck = Order.objects.filter(state="new").latest("id")
     Order.objects.filter(pk=stuck.pk).update(
         state="submitting", updated_at=now - timedelta(seconds=90)

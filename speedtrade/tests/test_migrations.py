@@ -12,7 +12,6 @@ from django.utils import timezone
 from accounts.models import BrokerageAccount
 from portfolio.services.rebuild import ledger_differences
 from speedtrade.testing import states
-from speedtrade.testing.lives import D, instrument_make
 
 OURS = ("accounts", "marketdata", "portfolio", "trading")
 #: The last migrations of the first release. What follows runs while the code before it runs.
@@ -72,10 +71,7 @@ def books() -> list[Any]:
 def seeded(db: None) -> None:
     """Orders in every state, money that moved, accounts at a broker."""
     now = timezone.now()
-    for symbol in ("AAPL", "MSFT", "NVDA", "TSLA"):
-        instrument_make(symbol, symbol, D(100), "0.01", as_of=now)
-    states.mixed_make(now)
-    states.connected_make(now)
+    states.books_make(now)
     # See `test_who_keeps_an_account_in_a_long_currency_goes_back_no_further_than_brokers`.
     BrokerageAccount.objects.filter(currency="USDT").update(currency="USD")
     assert all(books())
