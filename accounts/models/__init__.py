@@ -7,6 +7,7 @@ from accounts.models.brokerage import (
     Mode,
 )
 from accounts.models.devices import BrowserSession, TrustedBrowser
+from accounts.models.resets import FactorReset
 from accounts.models.tokens import TokenFamily
 from accounts.models.users import Density, OrderUnit, Palette, Theme, User
 
@@ -18,6 +19,7 @@ __all__ = [
     "BrokerageAccount",
     "BrowserSession",
     "Density",
+    "FactorReset",
     "Mode",
     "OrderUnit",
     "Palette",
