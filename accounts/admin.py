@@ -20,9 +20,11 @@ from accounts.models import (
     TokenFamily,
     User,
 )
+from accounts.second_factor import has_factor
 from accounts.services.accounts import account_freeze, account_unfreeze
 from accounts.services.api_keys import key_revoke_for
 from accounts.services.families import token_family_revoke
+from accounts.services.resets import factor_reset_approve, factor_reset_ask, factor_reset_open
 from accounts.services.staff import support_grant, support_revoke
 from accounts.services.users import user_deactivate, user_reactivate
 from speedtrade.lib.admin import SupportAdmin, SupportInline, list_link, row_link, support_action
@@ -65,6 +67,18 @@ def _revoke(user: User, actor: User, reason: str, now: datetime) -> str:
     _may_touch(user, actor)
     support_revoke(user=user, actor=actor, reason=reason, now=now)
     return "has left the support desk."
+
+
+def _factor_reset_ask(user: User, actor: User, reason: str, now: datetime) -> str:
+    _may_touch(user, actor)
+    factor_reset_ask(user=user, actor=actor, reason=reason, now=now)
+    return "asked; a colleague has a day to approve it."
+
+
+def _factor_reset(user: User, actor: User, reason: str, now: datetime) -> str:
+    _may_touch(user, actor)
+    factor_reset_approve(user=user, actor=actor, reason=reason, now=now)
+    return "has no second factor now; sessions, tokens and trusted browsers have ended."
 
 
 class BrokerageAccountInline(SupportInline):
@@ -111,6 +125,22 @@ class UserAdmin(SupportAdmin):
             question="They can log in again.",
             perform=_reactivate,
             fits=lambda user: not user.is_active,
+        ),
+        support_action(
+            name="ask_factor_reset",
+            label="Ask to reset the second factor",
+            question="For who lost phone and codes. Make sure by another way that it is them: "
+            "a colleague approves what you ask for here.",
+            perform=_factor_reset_ask,
+            fits=has_factor,
+        ),
+        support_action(
+            name="approve_factor_reset",
+            label="Approve the reset of the second factor",
+            question="A colleague asked for it. Make sure by yourself that it is them. The "
+            "password alone opens the account then, and everything that is open ends.",
+            perform=_factor_reset,
+            fits=factor_reset_open,
         ),
         support_action(
             name="grant_support",

@@ -26,15 +26,3 @@ class BearerScheme(OpenApiAuthenticationExtension):
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-
-
-class KeyScheme(OpenApiAuthenticationExtension):
-    target_class = "accounts.authentication.KeyAuthentication"
-    name = "key"
-
-    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
-        return {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "A key of Settings, Developers: `stk_…`",
-        }

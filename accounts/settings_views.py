@@ -37,7 +37,7 @@ from accounts.services.users import (
     user_profile_change,
     user_sessions_end,
 )
-from accounts.sessions import session_keep
+from accounts.sessions import confirmed_first, session_keep
 from speedtrade.lib.columns import TABLES
 from speedtrade.lib.errors import Conflict, DomainError, InvalidInput
 from speedtrade.lib.htmx import SeeOther, see_other
@@ -51,6 +51,7 @@ def settings_page(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_POST
+@confirmed_first("accounts:settings")
 def profile_change(request: HttpRequest) -> HttpResponseBase:
     """POST `email`: back to the settings, or 422 with them."""
     form = ProfileForm(request.POST)

@@ -271,6 +271,7 @@ MFA_RECOVERY_CODE_COUNT = MFA_RECOVERY_CODE_DIGITS = 10
 PASSKEYS_MAX = 10  # of one user
 SECOND_STEP_WAIT = timedelta(minutes=5)  # from the password to the code, then both again
 BROWSER_TRUSTED_FOR = timedelta(days=30)  # a log-in there takes the password alone
+FACTOR_RESET_WAIT = timedelta(days=1)  # from one of the staff asking to another approving
 CONFIRMED_FOR = timedelta(minutes=5)  # what matters asks again who it is after so long
 SECURITY_LOG_SHOWN = 10  # log-ins and changes of one's own account, in the settings
 API_KEYS_MAX = 20  # living ones of one user

@@ -8,6 +8,7 @@ from accounts.models.brokerage import (
     Mode,
 )
 from accounts.models.devices import BrowserSession, TrustedBrowser
+from accounts.models.resets import FactorReset
 from accounts.models.tokens import TokenFamily
 from accounts.models.users import Density, OrderUnit, Palette, Theme, User
 
@@ -20,6 +21,7 @@ __all__ = [
     "BrokerageAccount",
     "BrowserSession",
     "Density",
+    "FactorReset",
     "Mode",
     "OrderUnit",
     "Palette",

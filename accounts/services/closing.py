@@ -11,7 +11,7 @@ from accounts.services.connections import account_disconnect
 from accounts.services.credentials import credential_forget
 from accounts.services.guards import closing_reasons
 from accounts.services.guards import register_closing_guard as register_closing_guard
-from accounts.services.logins import password_check
+from accounts.services.logins import password_demand
 from accounts.services.users import user_deactivate
 from speedtrade.lib.errors import Conflict, InvalidInput
 
@@ -47,8 +47,7 @@ def user_close(*, user: User, username: str, password: str, now: datetime) -> Us
     """
     if User.normalize_username(username.strip()).casefold() != user.username.casefold():
         raise InvalidInput.field("username", "This is not your name.", "wrong_name")
-    if not password_check(user=user, password=password):
-        raise InvalidInput.field("password", "This is not your password.", "wrong_password")
+    password_demand(user=user, password=password)
     with transaction.atomic():
         # The user's row stands before the accounts; an account's row is what an order locks.
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from accounts.models import BrokerageAccount, User
 from accounts.services.audit import audit_record
-from accounts.services.logins import password_check
+from accounts.services.logins import password_demand
 from speedtrade.lib.errors import FieldError, InvalidInput
 from speedtrade.lib.formats import money_text
 from speedtrade.lib.live import live_publish
@@ -69,8 +69,8 @@ def account_limits_change(
 
 
 def _confirmed(actor: User, password: str) -> bool:
-    if password and not password_check(user=actor, password=password):
-        raise InvalidInput.field("password", "This is not your password.", "wrong_password")
+    if password:
+        password_demand(user=actor, password=password)
     return bool(password)
 
 

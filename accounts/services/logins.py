@@ -112,9 +112,14 @@ def person_check(*, user: User, password: str = "", code: str = "", now: datetim
         except InvalidCredentials as error:
             raise InvalidInput.field("code", error.detail, "wrong_code") from error
         return True
-    if not password_check(user=user, password=password):
-        raise InvalidInput.field("password", "This is not your password.", "wrong_password")
+    password_demand(user=user, password=password)
     return False
+
+
+def password_demand(*, user: User, password: str, field: str = "password") -> None:
+    """Go on only with the user's password; raises InvalidInput at `field`, and RateLimited."""
+    if not password_check(user=user, password=password):
+        raise InvalidInput.field(field, "This is not your password.", "wrong_password")
 
 
 def password_check(*, user: User, password: str) -> bool:

@@ -15,7 +15,7 @@ from accounts.models import User
 from accounts.models.users import EMAIL_TAKEN, NAME_TAKEN, USERNAME_MIN
 from accounts.services.accounts import paper_account_open, reason_required
 from accounts.services.audit import audit_record
-from accounts.services.logins import password_check
+from accounts.services.logins import password_demand
 from accounts.tokens import tokens_revoke_all
 from speedtrade.lib.errors import Conflict, FieldError, InvalidInput
 from speedtrade.lib.live import live_publish
@@ -91,8 +91,7 @@ def user_password_change(
     Raises InvalidInput for a wrong current or a weak new password, RateLimited after too many
     wrong ones: a stolen session is no place to guess the password.
     """
-    if not password_check(user=user, password=current_password):
-        raise InvalidInput.field("current_password", "This is not your password.", "wrong_password")
+    password_demand(user=user, password=current_password, field="current_password")
     if errors := _problems("new_password", lambda: _password_valid(new_password, user)):
         raise _invalid(errors)
     with transaction.atomic():

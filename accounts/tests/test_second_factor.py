@@ -314,6 +314,10 @@ def stale(alice, settings):
 
 
 GUARDED = [
+    ("POST", "/settings/profile"),
+    ("GET", "/settings/security/passkey"),
+    ("POST", "/settings/security/passkey"),
+    ("POST", "/settings/security/passkey/make"),
     ("GET", "/settings/security/app"),
     ("POST", "/settings/security/app"),
     ("POST", "/settings/security/codes"),

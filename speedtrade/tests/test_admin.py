@@ -21,6 +21,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import ApiKey, AuditEvent, BrokerageAccount, TokenFamily, User
+from accounts.services.resets import factor_reset_ask
 from accounts.services.staff import support_grant, support_group_ensure
 from accounts.tests.test_api_keys import make_key
 from accounts.tokens import tokens_issue
@@ -34,7 +35,14 @@ from speedtrade.admin_index import age_words
 from speedtrade.lib.admin import SupportAdmin
 from speedtrade.lib.heartbeat import heartbeat
 from speedtrade.testing import market
-from speedtrade.testing.cast import PASSWORD, account_of, make_superuser, make_user, page_client
+from speedtrade.testing.cast import (
+    PASSWORD,
+    account_of,
+    give_app,
+    make_superuser,
+    make_user,
+    page_client,
+)
 from trading.models import BrokerLink, Difference, Order, OrderEvent, ParkedTask, TradingHalt
 from trading.services.halts import trading_halt
 from trading.tests.desk import Desk
@@ -358,6 +366,20 @@ def _parked() -> ParkedTask:
     )
 
 
+def _with_app() -> User:
+    user = User.objects.get(username="alice")
+    give_app(user)
+    return user
+
+
+def _asked() -> User:
+    """Somebody of the staff has asked to reset her second factor."""
+    user = _with_app()
+    asker = User.objects.filter(username="dora").first() or make_user("dora", staff=True)
+    factor_reset_ask(user=user, actor=asker, reason="She lost it.", now=timezone.now())
+    return user
+
+
 def _lost() -> Order:
     """An order of an account that can be read, which its broker does not know."""
     order = _order_that_rests()
@@ -389,6 +411,8 @@ ROW_ACTS = [
         "user.deactivate",
         {"is_active": False},
     ),
+    (User, "ask_factor_reset", _with_app, "user.factor_reset_ask", {"is_active": True}),
+    (User, "approve_factor_reset", _asked, "user.factor_reset", {"session_round": 1}),
     (User, "reactivate", _closed, "user.reactivate", {"is_active": True}),
     (TokenFamily, "revoke", _family, "tokens.revoke", {"revoke_reason": "support"}),
     (ApiKey, "revoke", _key, "key.revoke", {}),
