@@ -76,6 +76,11 @@ def has_factor(user: User) -> bool:
     return Authenticator.objects.filter(user=user, type__in=FACTORS).exists()
 
 
+def protected_ids() -> set[int]:
+    """The ids of all users whose log-in asks for more than the password."""
+    return set(Authenticator.objects.filter(type__in=FACTORS).values_list("user_id", flat=True))
+
+
 def has_passkey(user: User) -> bool:
     """Whether a browser can be asked for a passkey of this user."""
     return Authenticator.objects.filter(user=user, type=Kind.WEBAUTHN).exists()

@@ -112,7 +112,8 @@ def live_session_check(request: HttpRequest, account: BrokerageAccount) -> None:
     A session of before that factor ended with its set-up; this is for whoever still has one.
     """
     live_check(user_of(request), account)
-    if account.is_live and not (factor_shown(request) or request.session.get(TRUSTED)):
+    asked = settings.LIVE_SECOND_FACTOR and account.is_live
+    if asked and not (factor_shown(request) or request.session.get(TRUSTED)):
         raise SecondFactorMissing(SHOW_WORDS)
 
 

@@ -269,6 +269,8 @@ MFA_TOTP_ISSUER = "SpeedTrade"
 MFA_TOTP_TOLERANCE = 1  # time steps of 30 seconds that the clock of a phone may be off
 MFA_RECOVERY_CODE_COUNT = MFA_RECOVERY_CODE_DIGITS = 10
 PASSKEYS_MAX = 10  # of one user
+# Real money takes a second factor; where one person runs it for themselves they decide.
+LIVE_SECOND_FACTOR = env_bool("LIVE_SECOND_FACTOR", ENVIRONMENT != "development")
 SECOND_STEP_WAIT = timedelta(minutes=5)  # from the password to the code, then both again
 BROWSER_TRUSTED_FOR = timedelta(days=30)  # a log-in there takes the password alone
 FACTOR_RESET_WAIT = timedelta(days=1)  # from one of the staff asking to another approving

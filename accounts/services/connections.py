@@ -7,10 +7,9 @@ from django.db import transaction
 
 from accounts.keys import BrokerKey
 from accounts.models import AccountStatus, BrokerageAccount, BrokerKind, Mode, User
-from accounts.second_factor import has_factor
 from accounts.services.audit import audit_record
 from accounts.services.credentials import credential_forget, credential_put
-from accounts.services.factors import LIVE_WORDS, SecondFactorMissing
+from accounts.services.factors import live_allow
 from accounts.services.guards import closing_reasons
 from accounts.services.offers import CannotConnect, Wish, key_problems, key_tidied, wish_of
 from accounts.services.vendors import connector_wake, key_check
@@ -54,8 +53,8 @@ def account_connect(
         label=label,
         confirm_live=confirm_live,
     )
-    if wish.mode == Mode.LIVE and not has_factor(user):
-        raise SecondFactorMissing(LIVE_WORDS)
+    if wish.mode == Mode.LIVE:
+        live_allow(user)
     connect_limit(user)
     with transaction.atomic():
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)

@@ -132,9 +132,15 @@ def recovery_renew(*, user: User, now: datetime) -> list[str]:
 def live_check(user: User, account: BrokerageAccount) -> None:
     """Real money moves for who has a second factor; raises SecondFactorMissing for others.
 
-    The one place where it is asked; paper accounts cost no query.
+    Paper accounts cost no query.
     """
-    if account.is_live and not has_factor(user):
+    if account.is_live:
+        live_allow(user)
+
+
+def live_allow(user: User) -> None:
+    """The one place where it is asked of who has a live account, or wants one."""
+    if settings.LIVE_SECOND_FACTOR and not has_factor(user):
         raise SecondFactorMissing(LIVE_WORDS)
 
 
@@ -142,6 +148,8 @@ def factor_duty(user: User) -> str:
     """Why this user must have a second factor, in a sentence; "" for who trades on paper alone."""
     if user.is_staff:
         return "Whoever works at the support desk has a second factor."
+    if not settings.LIVE_SECOND_FACTOR:
+        return ""
     live = BrokerageAccount.objects.filter(user=user, mode=Mode.LIVE)
     if live.exclude(status=AccountStatus.DISCONNECTED).exists():
         return "Whoever has a live account has a second factor."

@@ -1,24 +1,21 @@
 """Checks of the house itself: who lives, the books, backups, and what needs a person."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
-from django.apps import apps
 from django.conf import settings
 from django.db import connection
 
-from accounts.models import User
+from accounts.models import AccountStatus, BrokerageAccount, Mode, User
+from accounts.second_factor import protected_ids
 from accounts.services.credentials import credentials_unreadable
 from portfolio.models import LedgerCheck
 from speedtrade.admin_index import age_words
 from speedtrade.backups.making import last_backup
-from speedtrade.doctor.verdicts import Verdict, absent, bad, good
+from speedtrade.doctor.verdicts import Verdict, bad, doubtful, good
 from speedtrade.lib.heartbeat import heartbeat_ages
 from speedtrade.lib.lease import leases_held
 from speedtrade.lib.triggers import append_only_unguarded
 from trading.selectors import differences_open, lost_orders, stuck_orders, tasks_parked
-
-_FACTOR: str = "Authenticator"  # of django-allauth
 
 
 def worker_alive(now: datetime) -> Verdict:
@@ -115,20 +112,15 @@ def credentials_open(now: datetime) -> Verdict:
 
 
 def second_factor(now: datetime) -> Verdict:
-    protected = second_factors()
-    if protected is None:
-        return absent("Accounts have none yet.")
+    protected = protected_ids()
     staff = set(User.objects.filter(is_staff=True, is_active=True).values_list("pk", flat=True))
-    without = len(staff - protected)
-    if without:
-        return bad(f"{without} of {len(staff)} of the staff have none.", "Have them set one up.")
-    return good(f"All {len(staff)} of the staff.")
-
-
-def second_factors() -> set[int] | None:
-    """Who has a second factor; None where this installation has no such thing."""
-    if not apps.is_installed("allauth.mfa"):
-        return None
-    factors: Any = apps.get_model("mfa", _FACTOR)
-    rows = factors.objects.exclude(type="recovery_codes")  # those alone are no factor
-    return set(rows.values_list("user_id", flat=True))
+    live = BrokerageAccount.objects.filter(mode=Mode.LIVE).exclude(
+        status=AccountStatus.DISCONNECTED
+    )
+    owners = set(live.values_list("user_id", flat=True))
+    for who, words in ((staff, "of the staff"), (owners, "who trade real money")):
+        if without := len(who - protected):
+            return bad(f"{without} of {len(who)} {words} have none.", "Have them set one up.")
+    if not settings.LIVE_SECOND_FACTOR:
+        return doubtful("Real money moves by a password alone.", "Set LIVE_SECOND_FACTOR=true.")
+    return good(f"All {len(staff)} of the staff, and all {len(owners)} who trade real money.")

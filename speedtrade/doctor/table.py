@@ -44,7 +44,7 @@ CHECKS: tuple[Check, ...] = (
     Check("orders", "Orders", house.orders_told),
     Check("parked", "Parked work", house.work_parked),
     Check("credentials", "Broker keys", house.credentials_open),
-    Check("second-factor", "Second factor of the staff", house.second_factor),
+    Check("second-factor", "Second factors", house.second_factor),
 )
 
 

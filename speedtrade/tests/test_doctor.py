@@ -264,7 +264,7 @@ PLANTS: list[tuple[str, str, Plant]] = [
     ("orders", "fail", doing(stuck, unstuck)),
     ("parked", "fail", doing(park, rows(ParkedTask, released_at="2100-01-01T00:00Z"))),
     ("credentials", "fail", sealed_by_others()),
-    ("second-factor", "fail", patch(house, "second_factors", lambda: set())),
+    ("second-factor", "fail", patch(house, "protected_ids", set)),
 ]
 
 
@@ -276,7 +276,7 @@ def test_the_plants_meet_every_check() -> None:
 def test_each_check_is_green_then_red_at_its_plant_and_green_after_the_remedy(
     sound: None, bob: User
 ) -> None:
-    patched = mock.patch.object(house, "second_factors", lambda: {bob.pk})
+    patched = mock.patch.object(house, "protected_ids", lambda: {bob.pk})
     with patched:
         well = {"pass"}
         for name, expected, plant in PLANTS:
@@ -317,11 +317,17 @@ def test_nobody_ever_backed_up_checked_or_lived(db: None) -> None:
         assert look(now).level == "fail", look
 
 
-def test_where_accounts_have_no_second_factor_yet_the_check_is_left_out(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(house.apps, "is_installed", lambda name: False)
-    assert house.second_factor(timezone.now()).level == "skip"
+def test_real_money_behind_a_password_alone_is_told(sound: None, bob: User, settings: Any) -> None:
+    look = lambda: house.second_factor(timezone.now()).level  # noqa: E731 - asked three times
+    with mock.patch.object(house, "protected_ids", lambda: {bob.pk}):
+        assert look() == "pass"
+        settings.LIVE_SECOND_FACTOR = False
+        assert look() == "warn"
+        owner = User.objects.create_user("owner", "owner@example.com", "a-long-enough-one-9")
+        BrokerageAccount.objects.create(
+            user=owner, broker="alpaca", mode="live", currency="USD", created_at=timezone.now()
+        )
+        assert look() == "fail"
 
 
 def test_every_table_that_a_migration_made_append_only_is_looked_at() -> None:
