@@ -126,6 +126,8 @@ def test_the_age_of_quotes_is_that_of_the_newest_of_each_feed_in_session(
     source = market.quote("X", "1", "2", now=now).source
     monkeypatch.setattr(domain, "known_names", lambda: [source])
     assert 20 <= values(scrape())[f"speedtrade_quote_age_seconds{{{source}}}"] < 400
+    with mock.patch.object(domain, "known_names", lambda: ["another"]):
+        assert next(iter(domain.quotes(now))).samples == []  # what no feed of ours is, is no label
     closed = mock.Mock(is_open=lambda kind, now: False)
     with mock.patch.object(domain, "market_hours", lambda: closed):
         family = next(iter(domain.quotes(now)))
