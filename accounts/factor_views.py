@@ -84,8 +84,10 @@ def factor_ready(request: HttpRequest, user: User, codes: list[str]) -> HttpResp
     user.refresh_from_db()
     session_keep(request, user)
     confirmed_now(request, factor=True, now=timezone.now())
+    if codes:
+        return _codes(request, codes)
     messages.success(request, "Your second factor is set up.")
-    return _codes(request, codes) if codes else see_other(request, HOME)
+    return see_other(request, HOME)
 
 
 @require_POST

@@ -248,6 +248,7 @@ def set_up(web: Client) -> tuple[str, list[str]]:
     assert secret in body and page.context["offer"].path in body and "style=" not in body
     done = web.post("/settings/security/app", sent(page.context["offer"]))
     assert done.status_code == 200
+    assert all(code in done.content.decode() for code in done.context["codes"])
     return secret, done.context["codes"]
 
 

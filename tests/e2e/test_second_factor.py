@@ -10,14 +10,17 @@ from playwright.sync_api import Page, expect
 from speedtrade.testing.cast import app_code
 from tests.e2e.conftest import PASSWORD, Person
 from tests.e2e.live import STICKING_OUT
-from tests.e2e.test_matrix import ALL
+from tests.e2e.test_matrix import ALL, stretched
 
 AXE = Axe()
 SIZES = ({"width": 390, "height": 844}, {"width": 1280, "height": 900})
 
 
 def looks_right(page: Page) -> None:
+    before = page.viewport_size
+    stretched(page, before["width"])
     found = AXE.run(page, options={"runOnly": ALL}).response["violations"]
+    page.set_viewport_size(before)
     assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
     assert page.evaluate(STICKING_OUT) == []
 
@@ -47,7 +50,7 @@ def test_an_app_is_set_up_and_its_recovery_code_logs_in_without_javascript(peopl
     secret = page.locator("#app-secret").inner_text()
     page.get_by_role("textbox", name="Code").fill(app_code(secret))
     page.get_by_role("button", name="Set it up").click()
-    codes = page.locator("#recovery-codes").inner_text().split("\n")
+    codes = page.locator("#recovery-codes").inner_text().strip().split("\n")
     assert len(codes) == 10
     page.get_by_role("link", name="I have kept them").click()
     expect(page.get_by_text("10 recovery codes left.")).to_be_visible()
