@@ -353,6 +353,9 @@ class ApiKeyAdmin(SupportAdmin):
         ),
     )
 
+    def audit_target(self, row: ApiKey) -> str:
+        return f"user:{row.user_id}"  # where its owner reads of it as well
+
     def row_words(self, row: ApiKey) -> str:
         return f"Key {row.prefix}… of {row.user.username}"
 
