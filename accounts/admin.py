@@ -320,6 +320,10 @@ class ApiKeyAdmin(SupportAdmin):
         ),
     )
 
+    def audit_target(self, row: ApiKey) -> str:
+        """What happens to a key is in the log of its owner, who reads it in the settings."""
+        return f"user:{row.user_id}"
+
     def row_words(self, row: ApiKey) -> str:
         return f"Key {row.prefix}… of {row.user.username}"
 
