@@ -354,7 +354,8 @@ class ApiKeyAdmin(SupportAdmin):
     )
 
     def audit_target(self, row: ApiKey) -> str:
-        return f"user:{row.user_id}"  # where its owner reads of it as well
+        """What happens to a key is in the log of its owner, who reads it in the settings."""
+        return f"user:{row.user_id}"
 
     def row_words(self, row: ApiKey) -> str:
         return f"Key {row.prefix}… of {row.user.username}"
