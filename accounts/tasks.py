@@ -3,6 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
+from accounts.services import audit_chain
 from accounts.services.api_keys import keys_expire
 from accounts.services.devices import devices_expire
 from accounts.tokens import families_expire
@@ -13,3 +14,9 @@ def families_clean() -> int:
     """Delete token families, API keys, browsers and trust that are long dead; harmless twice."""
     now = timezone.now()
     return families_expire(now=now) + keys_expire(now=now) + devices_expire(now=now)
+
+
+@shared_task
+def audit_seal() -> int:
+    """Seal the audit's new rows; harmless twice, and twice at once."""
+    return audit_chain.audit_seal()

@@ -262,6 +262,11 @@ ACCESS_TOKEN_LIFETIME = timedelta(minutes=30)
 REFRESH_TOKEN_LIFETIME = timedelta(days=1)
 REFRESH_FAMILY_LIFETIME = timedelta(days=30)  # however often it is refreshed, then log in again
 TOKEN_CLEANUP_PERIOD = timedelta(days=1)
+AUDIT_SEAL_PERIOD = timedelta(minutes=1)
+AUDIT_SEAL_BATCH = 5_000  # rows that one beat seals at most
+AUDIT_SEAL_LOOK_BACK = 1_000  # ids; a row that commits later than so many others is told as missed
+AUDIT_LOOK, AUDIT_SCRAPE = 10_000, 500  # newest links that the doctor walks, and each scrape
+AUDIT_BREAKS_SHOWN = 20
 # Second factors: allauth makes and checks them, `accounts/second_factor.py` is its one user.
 MFA_ADAPTER = "accounts.second_factor.HouseAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]

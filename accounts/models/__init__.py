@@ -1,5 +1,5 @@
 from accounts.models.api_keys import ApiKey, Scope
-from accounts.models.audit import AuditEvent
+from accounts.models.audit import AuditEvent, AuditSeal
 from accounts.models.brokerage import (
     AccountStatus,
     BrokerageAccount,
@@ -16,6 +16,7 @@ __all__ = [
     "AccountStatus",
     "ApiKey",
     "AuditEvent",
+    "AuditSeal",
     "BrokerCredential",
     "BrokerKind",
     "BrokerageAccount",

@@ -26,3 +26,24 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.target}"
+
+
+class AuditSeal(models.Model):
+    """The next link of the chain: this event, and by `previous` all before it. Append-only.
+
+    Two links cannot follow one, so two sealers at once make no fork: the second is refused.
+    """
+
+    event = models.OneToOneField(AuditEvent, on_delete=models.PROTECT, related_name="seal")
+    previous = models.CharField(max_length=64, unique=True)  # "" of the first
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(digest__regex="^[0-9a-f]{64}$"), name="audit_seal_is_a_digest"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"seal {self.pk} of event {self.event_id}"

@@ -7,6 +7,7 @@ from django.db import connection
 
 from accounts.models import AccountStatus, BrokerageAccount, Mode, User
 from accounts.second_factor import protected_ids
+from accounts.services.audit_chain import audit_verify
 from accounts.services.credentials import credentials_unreadable
 from portfolio.models import LedgerCheck
 from speedtrade.admin_index import age_words
@@ -77,6 +78,14 @@ def history_guarded(now: datetime) -> Verdict:
             "manage.py check_ledger.",
         )
     return good("Ledger, fills and audit are append-only.")
+
+
+def audit_whole(now: datetime) -> Verdict:
+    """The newest part of the chain of hashes; `verify_audit` walks along all of it."""
+    chain = audit_verify(last=settings.AUDIT_LOOK)
+    if chain.breaks:
+        return bad(" ".join(chain.breaks), "manage.py verify_audit, then compare with a backup.")
+    return good(f"The newest {chain.links} rows are as they were written.")
 
 
 def brokers_agree(now: datetime) -> Verdict:

@@ -40,6 +40,7 @@ CHECKS: tuple[Check, ...] = (
     Check("backup", "Last backup", house.backup_recent),
     Check("ledger", "Ledger check", house.ledger_clean),
     Check("history", "Append-only tables", house.history_guarded),
+    Check("audit", "Audit", house.audit_whole),
     Check("differences", "Books and brokers", house.brokers_agree),
     Check("orders", "Orders", house.orders_told),
     Check("parked", "Parked work", house.work_parked),

@@ -5,6 +5,7 @@ from typing import Any
 #: Every table that a migration has given to `append_only`; a test compares.
 APPEND_ONLY = (
     "accounts_auditevent",
+    "accounts_auditseal",
     "marketdata_alertfiring",
     "portfolio_cashtransfer",
     "portfolio_journalentry",

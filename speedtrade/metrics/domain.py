@@ -18,6 +18,7 @@ from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from redis.exceptions import RedisError
 
+from accounts.services.audit_chain import audit_verify
 from marketdata import quote_store
 from marketdata.feeds.registry import known_names
 from marketdata.hours import market_hours
@@ -129,6 +130,11 @@ def guards(now: datetime) -> Iterator[Metric]:
     yield labelled("lease_held", "1 where somebody holds the lease.", "lease", holders)
 
 
+def audit(now: datetime) -> Iterator[Metric]:
+    breaks = audit_verify(last=settings.AUDIT_SCRAPE).breaks
+    yield gauge("audit_breaks", "Newest rows of the audit that were changed.", len(breaks))
+
+
 def parked(now: datetime) -> Iterator[Metric]:
     yield gauge("tasks_parked", "Work that was put aside.", tasks_parked().count())
 
@@ -189,7 +195,7 @@ def clocks(now: datetime) -> Iterator[Metric]:
 
 
 READERS: tuple[Callable[[datetime], Iterator[Metric]], ...] = (
-    orders, outbox, gates, differences, halts, books, guards, parked,
+    orders, outbox, gates, differences, halts, books, guards, audit, parked,
     life, queues, quotes, events, worked, clocks,
 )  # fmt: skip
 
