@@ -15,7 +15,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
-from speedtrade.lib.later import later
+from speedtrade.lib.later import later, redis_tell
 from speedtrade.lib.redis import redis_client, redis_resting
 
 PREFIX = "st:apilog:"
@@ -94,11 +94,9 @@ def calls_add(user_id: int, call: Call) -> None:
     if redis_resting():
         return
     name = f"{PREFIX}{user_id}"
-    with redis_client().pipeline(transaction=False) as pipe:
-        pipe.lpush(name, json.dumps(astuple(call)))
-        pipe.ltrim(name, 0, settings.API_LOG_SHOWN - 1)
-        pipe.expire(name, settings.API_LOG_KEPT)
-        pipe.execute()
+    redis_tell("LPUSH", name, json.dumps(astuple(call)))
+    redis_tell("LTRIM", name, "0", str(settings.API_LOG_SHOWN - 1))
+    redis_tell("EXPIRE", name, str(int(settings.API_LOG_KEPT.total_seconds())))
 
 
 def calls_of(user_id: int) -> list[Call]:
