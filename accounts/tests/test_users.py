@@ -231,7 +231,7 @@ def test_closing_and_reopening_a_user_needs_a_reason_and_leaves_a_row(alice, bob
 
 
 @pytest.mark.parametrize(
-    "statement", ["UPDATE {} SET reason = 'x'", "DELETE FROM {}", "TRUNCATE {}"]
+    "statement", ["UPDATE {} SET reason = 'x'", "DELETE FROM {}", "TRUNCATE {} CASCADE"]
 )
 def test_the_audit_is_append_only(alice, statement):
     assert AuditEvent.objects.exists()

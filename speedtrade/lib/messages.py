@@ -7,6 +7,7 @@ Celery itself, so another release of Celery writes another form; a test compares
 """
 
 import base64
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -19,6 +20,8 @@ from django.conf import settings
 from kombu import Connection, Producer, Queue
 
 from speedtrade.lib.later import redis_tell
+
+_forming = threading.Lock()
 
 
 def task_tell(task: Task[Any, Any], args: Sequence[int | str], queue: str) -> None:
@@ -49,12 +52,18 @@ def task_tell(task: Task[Any, Any], args: Sequence[int | str], queue: str) -> No
             "delivery_tag": uuid(),
         },
     }
-    redis_tell("LPUSH", settings.QUEUE_PREFIX + queue, orjson.dumps(message))
+    redis_tell("LPUSH", settings.QUEUE_PREFIX + queue, orjson.dumps(message, default=str))
     after_task_publish.send(headers=headers, **spoken)
 
 
-@lru_cache(maxsize=32)
 def _form(task: Task[Any, Any], queue: str) -> dict[str, Any]:
+    """What is kept of a message. Threads take turns: the queues in memory are one for all."""
+    with _forming:
+        return _written(task, queue)
+
+
+@lru_cache(maxsize=32)
+def _written(task: Task[Any, Any], queue: str) -> dict[str, Any]:
     """What Celery and kombu write for this task, taken from a queue in memory."""
     written = task.app.amqp.create_task_message(
         "0",

@@ -22,6 +22,7 @@ from django.utils import timezone
 from accounts.keys import BrokerKey
 from accounts.models import AuditEvent, BrokerageAccount, BrokerCredential, User
 from accounts.services.audit import audit_record
+from accounts.services.audit_chain import Chain
 from accounts.services.credentials import credential_put
 from accounts.services.staff import support_grant
 from portfolio.models import LedgerCheck
@@ -255,6 +256,11 @@ PLANTS: list[tuple[str, str, Plant]] = [
             sql("ALTER TABLE accounts_auditevent DISABLE TRIGGER accounts_auditevent_append_only"),
             sql("ALTER TABLE accounts_auditevent ENABLE TRIGGER accounts_auditevent_append_only"),
         ),
+    ),
+    (
+        "audit",
+        "fail",
+        patch(house, "audit_verify", lambda last: Chain(1, "", ("Event 1 was changed.",))),
     ),
     (
         "differences",

@@ -178,6 +178,10 @@ class CashEvent:
     qty: Decimal = Decimal(0)
 
 
+#: So far off may our own clock be from that of a broker who tells no time.
+CLOCK_GUESS = timedelta(seconds=30)
+
+
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
     """What a key may do: the answer to "test connection".

@@ -97,7 +97,6 @@ def order_place(
     InsufficientFunds or InsufficientPosition (the race was lost), ClientOrderIdTaken, and
     SecondFactorMissing for real money behind a password alone.
     """
-    live_check(placed_by, account)
     intent_key = _intent_key(intent, key)
     digest = intent_digest(account.pk, intent)
     try:
@@ -134,6 +133,7 @@ def _place(
         known = _known(placed_by, intent_key, digest) or _named(locked, intent, key, digest)
         if known is not None:
             return Placed(known, False), None
+        live_check(placed_by, account)  # an order that was taken is told all the same
         crash_point("after_idempotency_row")
         funds, books = funds_now(account=locked, instrument=instrument, now=now)
         terms = assess(

@@ -60,7 +60,6 @@ def order_replace(
     Raises Conflict (`order_final`, `order_busy`), ReplaceUnsupported (orders in dollars),
     InvalidInput (nothing changes, or the total is not above what has filled), and Denied.
     """
-    live_check(actor, order.brokerage_account)
     with transaction.atomic(durable=True):
         old = order_lock(order)
         account = old.brokerage_account
@@ -68,6 +67,7 @@ def order_replace(
         known = Order.objects.filter(replaces=old, intent_key=intent_key).first()
         if known is not None:
             return known
+        live_check(actor, account)
         intent = _intent(old, changes)
         old_hold = hold_of(old.pk)
         funds, books = funds_now(

@@ -230,7 +230,8 @@ def _follow(account: BrokerageAccount, link: BrokerLink, broker: Broker, now: da
             raise AuthFailed(ANOTHER)
     orders_follow(account, link, broker, now)
     BrokerLink.objects.filter(pk=link.pk).update(orders_at=now)
-    if link.orders_at is None or now - link.orders_at > settings.BLIND_AFTER:
+    # As of now, which is when a page looks: the reading itself took its time.
+    if link.orders_at is None or timezone.now() - link.orders_at > settings.BLIND_AFTER:
         live_publish(user_id=account.user_id, kind="account", thing_id=account.pk)  # it sees again
     due = link.holdings_at is None or now - link.holdings_at >= settings.HOLDINGS_SYNC_PERIOD
     if due or account.status != AccountStatus.ACTIVE:

@@ -11,7 +11,7 @@ from accounts.exports import profile
 from accounts.models import AuditEvent, BrokerageAccount, User
 from accounts.services.preferences import user_preferences_change
 from speedtrade.lib.errors import InvalidInput
-from speedtrade.testing.cast import ApiClient, page_client
+from speedtrade.testing.cast import ApiClient, give_app, page_client
 from trading.models import BrokerLink, Order
 from trading.tests.desk import Desk
 from trading.tests.test_pages import MARKET_BUY, place, reviewed, text, token_of
@@ -36,6 +36,7 @@ def real(desk: Desk) -> Desk:
         brokerage_account=desk.account, created_at=desk.now, orders_at=desk.now
     )
     desk.account.refresh_from_db()
+    give_app(desk.user)
     return desk
 
 

@@ -190,7 +190,7 @@ def test_while_closed_the_review_and_its_button_say_that_the_order_waits(
     review = text(web.post("/markets/AAPL/review", MARKET_BUY))
     assert "Queue buy order" in review and "Nothing is queued before you say so" in review
     for page in (ticket, review):
-        assert words in page and page.count("9:30 ET") == 1 and "Place" not in page
+        assert words in page and page.count("9:30 ET") == 1 and "Place buy" not in page
 
 
 # ── odd numbers and names ────────────────────────────────────────────────────

@@ -11,11 +11,12 @@ from django.utils import timezone
 from accounts.keys import BrokerKey
 from speedtrade.lib.money import plain
 from speedtrade.lib.times import rfc3339
-from trading.brokers.alpaca import parse
+from trading.brokers.alpaca import errors, parse
 from trading.brokers.alpaca.cash import KINDS, cash_event
 from trading.brokers.alpaca.client import AlpacaClient, Missing, Refused
 from trading.brokers.alpaca.holdings import blocked_words, holdings_of
 from trading.brokers.base import (
+    CLOCK_GUESS,
     AuthFailed,
     BrokerFill,
     BrokerOrder,
@@ -249,8 +250,8 @@ class AlpacaBroker:
         before = timezone.now()
         try:
             clock = parse.row(self._client.read("/clock"))
-        except Missing:  # it has no clock to ask: ours is as good as any
-            return timedelta(0), timedelta(0)
+        except (Missing, errors.NotFound):  # it has no clock to ask: ours, with room to both sides
+            return -CLOCK_GUESS, 2 * CLOCK_GUESS
         after = timezone.now()
         return parse.moment(clock.get("timestamp")) - after, after - before
 

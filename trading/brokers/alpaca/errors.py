@@ -140,12 +140,18 @@ def reason(message: str) -> tuple[str, str]:
     return "broker_rejected", f"Alpaca refused it: {message}"
 
 
+class NotFound(OutcomeUnknown):
+    """A 404 that is not the vendor's word about a thing: a gateway's, or an address it lacks."""
+
+
 def of_read(status: int | None, text: str, headers: Mapping[str, str]) -> BrokerError:
     """What a failed look says: mostly nothing."""
     if status == 429:
         return rate_limited(headers)
     if status == 401 or (status == 403 and body_of(text) is not None):
         return AuthFailed("Alpaca did not take the key of this account.")
+    if status == 404:
+        return NotFound("Alpaca answered 404")
     return OutcomeUnknown(f"Alpaca answered {status}")  # a gateway's 403 is not about the key
 
 

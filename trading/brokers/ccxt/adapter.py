@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.keys import BrokerKey
 from trading.brokers.base import (
+    CLOCK_GUESS,
     BrokerError,
     BrokerOrder,
     BrokerRequest,
@@ -265,7 +266,8 @@ class CcxtBroker:
         try:
             told = timedelta(milliseconds=int(self.client.public("fetch_time")))
         except Refusal:
-            return facts  # it has no clock to ask: ours is as good as any
+            # It has no clock to ask: ours, with room to both sides.
+            return replace(facts, clock_offset=-CLOCK_GUESS, clock_doubt=2 * CLOCK_GUESS)
         except (BrokerError, TypeError, ValueError, OverflowError):
             return replace(facts, clock_doubt=None)
         after = timezone.now()

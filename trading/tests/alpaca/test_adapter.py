@@ -14,6 +14,7 @@ from accounts.keys import BrokerKey
 from speedtrade.testing.vendors.faults import answer, edited
 from trading.brokers.alpaca.adapter import AlpacaBroker
 from trading.brokers.base import (
+    CLOCK_GUESS,
     AuthFailed,
     DuplicateClientOrderId,
     NotCancelable,
@@ -345,7 +346,9 @@ class TestAccount:
     def test_a_vendor_without_a_clock(self, vendor, broker):
         vendor.faults.add("clock", answer(404, b'{"code":40410000,"message":"not found"}'))
         facts = broker.check()
-        assert (facts.clock_offset, facts.clock_doubt) == (timedelta(0), timedelta(0))
+        assert (facts.clock_offset, facts.clock_doubt) == (-CLOCK_GUESS, 2 * CLOCK_GUESS)
+        vendor.faults.add("clock", answer(404, b"404: Not Found"))
+        assert broker.check() == facts
 
     @pytest.mark.parametrize("seconds", [10, -10])
     def test_a_clock_that_is_off(self, vendor, broker, seconds):

@@ -24,8 +24,9 @@ LATE = datetime(2035, 1, 3, 12, 0, 0, 900_000, tzinfo=UTC)  # in its second, and
 
 
 @pytest.fixture
-def vendor(hand: Hand) -> KrakenVendor:
-    """The dice fill, and no market; bitcoin has a price here."""
+def vendor(hand: Hand, settings: Any) -> KrakenVendor:
+    """The dice fill, and no market; bitcoin has a price here. Nothing hangs, so nothing hurries."""
+    settings.BROKER_TIMEOUT = (10.0, 10.0)
     hand.vendor.truth.instant = False
     market.instrument("BTC/USD")
     return hand.vendor
