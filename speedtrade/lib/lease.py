@@ -5,6 +5,7 @@ the server frees it at once, so no clock and no expiry has to be right. (PgBounc
 mode would break it; the two processes that hold a lease connect directly.)
 """
 
+import contextlib
 import zlib
 from collections.abc import Iterable
 from datetime import timedelta
@@ -54,6 +55,7 @@ class Lease:
                 keepalives_idle=5,
                 keepalives_interval=2,
                 keepalives_count=2,
+                tcp_user_timeout=10_000,  # milliseconds for what was said and not heard
             )
         row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", [self._key]).fetchone()
         return bool(row and row[0])
@@ -69,7 +71,10 @@ class Lease:
         return True
 
     def release(self) -> None:
+        """Let go, at once: the server frees what a closed session held only when it gets to it."""
         if self._connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                self._connection.execute("SELECT pg_advisory_unlock_all()")
             self._connection.close()
             self._connection = None
 
