@@ -106,7 +106,10 @@ def passkey_rename(*, user: User, factor_id: int, name: str) -> None:
 
 @transaction.atomic
 def factor_remove(*, user: User, factor_id: int, now: datetime) -> User:
-    """Take one factor away. The last one of somebody who must have one stays: raises Conflict."""
+    """Take one factor away; trust, sessions and tokens end, and a caller may keep its own session.
+
+    The last one of somebody who must have one stays: raises Conflict.
+    """
     user, _ = _locked(user)
     row = factors_of(user).filter(pk=factor_id).first()
     if row is None:
@@ -115,6 +118,7 @@ def factor_remove(*, user: User, factor_id: int, now: datetime) -> User:
         raise Conflict(f"{duty} Set up another one first.")
     factors_forget(user, row.pk)
     trust_end(user=user, now=now)
+    user_sessions_end(user=user, now=now)
     _audit(user, "user.factor_remove", {"factor": str(row.type)}, now)
     return user
 
