@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, BrowserSession, TrustedBrowser, User
 from accounts.services.devices import browser_words, devices_expire, session_end, sessions_of
-from accounts.services.users import user_sessions_end
+from accounts.services.users import user_deactivate, user_reactivate, user_sessions_end
 from speedtrade.lib.errors import NotFound
 from speedtrade.testing.cast import PASSWORD, app_code, give_app, make_superuser, page_client
 
@@ -135,6 +135,19 @@ def test_trust_ends_when_it_is_taken_back(alice: Any, charlie: Any, trusting: Cl
         trusting.cookies["trusted"] = trusting.cookies["trusted"].value[:-1] + "x"
     elif what == "moved":
         TrustedBrowser.objects.update(user=charlie)
+    assert not inside(login(web=trusting))
+
+
+def test_who_was_closed_and_is_open_again_has_no_old_session_and_no_trusted_browser(
+    alice: Any, bob: Any, trusting: Client
+):
+    inside_before = login(web=trusting)
+    assert inside(inside_before)
+    user_deactivate(user=alice, actor=bob, reason="A test.", now=timezone.now())
+    assert not TrustedBrowser.objects.exists()
+    assert AuditEvent.objects.get(action="user.trust_end").actor == bob
+    user_reactivate(user=alice, actor=bob, reason="A test.", now=timezone.now())
+    assert not inside(inside_before)
     assert not inside(login(web=trusting))
 
 
