@@ -235,6 +235,23 @@ def test_pages_and_scripts_share_one_lock(alice, secret):
     assert api_login(app_code(secret)).status_code == 429
 
 
+def test_right_passwords_of_who_is_in_lock_nobody_out(alice, secret):
+    for _ in range(7):
+        assert logins.password_check(user=alice, password=PASSWORD)
+    assert api_login(app_code(secret)).status_code == 200
+
+
+def test_a_right_password_of_who_is_in_gives_no_more_tries_for_the_code(alice, secret):
+    """Of a stolen session whose thief has the password too."""
+    web = page_client(alice)
+    for _ in range(5):
+        assert web.post("/settings/security/confirm", {"code": "000000"}).status_code == 422
+        assert logins.password_check(user=alice, password=PASSWORD)
+    answer = web.post("/settings/security/confirm", {"code": app_code(secret)})
+    assert answer.status_code == 429
+    assert api_login(app_code(secret)).status_code == 429
+
+
 # ── setting it up ───────────────────────────────────────────────────────────
 def sent(offer: Any) -> dict[str, str]:
     """What the page sends when the right code is typed."""
