@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import REDIRECT_FIELD_NAME, login, update_session_auth_hash
+from django.contrib.auth import REDIRECT_FIELD_NAME, login, logout, update_session_auth_hash
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import resolve_url
 from django.utils import timezone
@@ -23,6 +23,7 @@ from accounts.second_factor import has_factor
 from accounts.services.devices import session_follow, session_record
 from accounts.services.factors import SecondFactorMissing, live_check
 from speedtrade.lib.htmx import see_other
+from speedtrade.lib.live import live_publish
 
 STEP = "second_step"  # whose password was right, and when
 FACTOR_AT = "factor_at"  # when a second factor was shown in this session
@@ -34,7 +35,13 @@ View = Callable[..., HttpResponseBase]
 
 
 def step_begin(request: HttpRequest, user: User, now: datetime) -> None:
-    """The password was right: this session may show the second factor, for a few minutes."""
+    """The password was right: this session may show the second factor, for a few minutes.
+
+    Who was logged in here is so no longer: it may be somebody else who comes.
+    """
+    if request.user.is_authenticated:
+        live_publish(user_id=user_of(request).pk, kind="logout", thing_id=user_of(request).pk)
+        logout(request)
     request.session.cycle_key()  # one that was planted before is worth nothing
     request.session[STEP] = {
         "user": user.pk,

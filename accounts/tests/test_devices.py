@@ -93,6 +93,14 @@ def test_what_has_ended_is_not_listed_and_is_deleted_in_time(alice: Any):
     assert devices_expire(now=timezone.now()) == 1 and not BrowserSession.objects.exists()
 
 
+def test_a_log_in_as_somebody_else_ends_the_one_that_was(alice: Any, charlie: Any):
+    web, secret = login("charlie"), give_app(alice)
+    login(web=web)
+    assert not inside(web) and not sessions_of(charlie, timezone.now()).exists()
+    web.post("/login/code", {"code": app_code(secret)})
+    assert web.get("/settings").context["user"] == alice
+
+
 # ── trust ───────────────────────────────────────────────────────────────────
 def test_a_trusted_browser_takes_the_password_alone(trusting: Client):
     cookie = trusting.cookies["trusted"]
@@ -101,6 +109,13 @@ def test_a_trusted_browser_takes_the_password_alone(trusting: Client):
     assert not inside(login()), "another browser is asked"
     last = AuditEvent.objects.filter(action="user.login").latest("pk")
     assert last.data["factor"] == "trusted browser"
+
+
+def test_a_right_password_of_a_trusted_browser_locks_nobody_out(trusting: Client):
+    for _ in range(7):
+        login(web=trusting)
+        assert inside(trusting)
+        trusting.post("/logout")
 
 
 def test_without_the_tick_no_browser_is_trusted(alice: Any):
