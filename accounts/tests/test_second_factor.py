@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from allauth.mfa.models import Authenticator
 from django.core.management import call_command
 from django.db import connection
@@ -294,6 +295,17 @@ def test_an_offer_of_another_user_is_worth_nothing(alice, charlie):
     web = page_client(alice)
     answer = web.post("/settings/security/app", sent(app_offer(charlie)))
     assert answer.status_code == 422 and not has_factor(alice)
+
+
+def test_an_offer_ends_after_a_while(alice, settings):
+    web, offer = page_client(alice), app_offer(alice)
+    with time_machine.travel(timezone.now() + settings.FACTOR_OFFERED_FOR + timedelta(seconds=2)):
+        session = web.session
+        session[CONFIRMED_AT] = timezone.now().timestamp()
+        session.save()
+        late = web.post("/settings/security/app", sent(offer))
+        assert late.status_code == 422 and "too old" in late.content.decode()
+    assert not has_factor(alice)
 
 
 def test_there_is_one_app_and_it_is_removed_with_its_codes(alice, secret):
