@@ -204,7 +204,7 @@ class AccountKeyView(APIView):
     @extend_schema(
         operation_id="accounts_rekey",
         request=AccountKeySerializer,
-        responses={200: AccountSerializer} | problems(400, 401, 404, 409, 422, 429),
+        responses={200: AccountSerializer} | problems(400, 401, 403, 404, 409, 422, 429),
     )
     def put(self, request: Request, account_id: int) -> Response:
         """A new key for the same account at the broker; it connects anew."""

@@ -15,6 +15,7 @@ from accounts.keys import KeyText
 from accounts.requests import accounts_mine, user_of
 from accounts.selectors import keys_of
 from accounts.services.api_keys import key_create, key_revoke, keys_revoke_all
+from accounts.sessions import confirmed_first
 from speedtrade.lib.errors import DomainError
 from speedtrade.lib.htmx import page, see_other
 from speedtrade.lib.ratelimit import RateLimited
@@ -46,6 +47,7 @@ def _calls(user_id: int) -> dict[str, Any]:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@confirmed_first("accounts:key_new", password=False)
 @sensitive_post_parameters("password")
 @sensitive_variables("raw")
 def key_new(request: HttpRequest) -> HttpResponseBase:

@@ -17,7 +17,7 @@ from accounts.requests import credential_of, user_of
 from accounts.second_factor import app_offer, has_factor, has_passkey
 from accounts.services.factors import app_enable, factor_remove, recovery_renew
 from accounts.services.logins import InvalidCredentials, passkey_check, person_check
-from accounts.sessions import confirmed_first, confirmed_now, session_keep
+from accounts.sessions import FACTOR_AT, confirmed_first, confirmed_now, session_keep
 from speedtrade.lib.crypto import Unreadable
 from speedtrade.lib.errors import Conflict, InvalidInput
 from speedtrade.lib.htmx import SeeOther, see_other
@@ -28,11 +28,9 @@ HOME = "accounts:security"
 @require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_post_parameters("password", "code", "credential")
 def confirm(request: HttpRequest) -> HttpResponseBase:
-    """POST `password`, `code` or `credential`, `next`: on to what matters, or 422."""
+    """POST `password`, or a factor's `code` or `credential`, `next`: on to what matters, or 422."""
     user, now, posted = user_of(request), timezone.now(), request.method == "POST"
-    form = ConfirmForm(request.POST if posted else None)
-    if (request.POST if posted else request.GET).get("with") == "code":
-        del form.fields["password"]  # the page behind it wants the second factor itself
+    form = ConfirmForm(request.POST if posted else None, factor=has_factor(user))
     if posted and form.is_valid():
         try:
             if request.POST.get("credential"):
@@ -48,7 +46,6 @@ def confirm(request: HttpRequest) -> HttpResponseBase:
     context = {
         "form": form,
         "next": _next(request),
-        "has_factor": has_factor(user),
         "has_passkey": has_passkey(user),
     }
     return _page(request, "confirm", context, status=422 if posted else 200)
@@ -100,12 +97,15 @@ def codes(request: HttpRequest) -> HttpResponseBase:
 @require_POST
 @confirmed_first(HOME)
 def remove(request: HttpRequest, factor_id: int) -> HttpResponseBase:
-    """Take a factor away; the last one of who must have one stays."""
+    """Take a factor away; the last one of who must have one stays. Other sessions end."""
     try:
-        factor_remove(user=user_of(request), factor_id=factor_id, now=timezone.now())
+        user = factor_remove(user=user_of(request), factor_id=factor_id, now=timezone.now())
     except Conflict as error:
         messages.error(request, error.detail)
     else:
+        if not has_factor(user):
+            request.session.pop(FACTOR_AT, None)  # the next one was not shown yet
+        session_keep(request, user)
         messages.success(request, "It is removed, and opens nothing any more.")
     return see_other(request, HOME)
 

@@ -97,21 +97,25 @@ class PasskeyForm(HouseForm):
 
 
 class ConfirmForm(HouseForm):
-    """Who is at the keyboard: the password, or a code."""
+    """Who is at the keyboard: a code of who has a second factor, the password of others."""
 
     password = forms.CharField(
         label="Your password",
-        required=False,
         widget=forms.PasswordInput(_text("current-password")),
         strip=False,
     )
     code = forms.CharField(
-        label="Or a code",
+        label="Code",
         help_text="Of your app, or a recovery code.",
-        required=False,
         max_length=40,
         widget=forms.TextInput(_text("one-time-code", inputmode="numeric")),
     )
+
+    def __init__(self, *args: Any, factor: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        del self.fields["password" if factor else "code"]
+        if factor:  # a passkey comes without one
+            self.fields["code"].required = not self.data.get("credential")
 
 
 class RegisterForm(HouseForm):

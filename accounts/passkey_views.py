@@ -53,6 +53,7 @@ def passkey(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_POST
+@confirmed_first(HOME)
 def rename(request: HttpRequest, factor_id: int) -> HttpResponseBase:
     """POST `name`: what its owner calls a passkey."""
     form = PasskeyForm(request.POST)

@@ -29,7 +29,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.models import User
-from speedtrade.lib.crypto import Unreadable, seal, unseal
+from speedtrade.lib.crypto import Unreadable, seal, sealed_at, unseal
 
 Kind = Authenticator.Type
 FACTORS = (Kind.TOTP, Kind.WEBAUTHN)  # recovery codes stand in for one; alone they are none
@@ -127,7 +127,12 @@ def app_code_counter(secret: str, code: str, now: datetime) -> int | None:
 
 @transaction.atomic
 def app_add(user: User, *, sealed: str, code: str, now: datetime) -> bool:
-    """Make an offered secret this user's, once its app has shown a right code."""
+    """Make an offered secret this user's, once its app has shown a right code.
+
+    Raises Unreadable for an offer of another user, or older than FACTOR_OFFERED_FOR.
+    """
+    if now - sealed_at(sealed) > settings.FACTOR_OFFERED_FOR:
+        raise Unreadable
     with _owned_by(user.pk):
         secret = HouseAdapter().decrypt(sealed)
         counter = app_code_counter(secret, code, now)

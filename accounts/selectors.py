@@ -95,25 +95,27 @@ _ACTS = {
     "user.browser_trust": "A browser trusted",
     "user.trust_end": "Trust in browsers ended",
     "user.recovery_renew": "New recovery codes",
+    "user.factor_reset_ask": "A reset of the second factor asked for",
+    "user.factor_reset": "Second factor reset",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class SecurityEvent:
-    """Something that a person should remember to have done."""
+    """Something that a person should remember to have done, or that support did to them."""
 
     at: datetime
     words: str
 
 
 def security_log(user: User) -> list[SecurityEvent]:
-    """The newest log-ins and changes of a user's own account, from the audit."""
-    rows = AuditEvent.objects.filter(
-        target=f"user:{user.pk}", actor=user, action__in=list(_ACTS)
-    ).order_by("-at")[: settings.SECURITY_LOG_SHOWN]
+    """The newest log-ins and changes of a user's account, whoever acted, from the audit."""
+    mine = AuditEvent.objects.filter(target=f"user:{user.pk}", action__in=list(_ACTS))
+    rows = mine.order_by("-at")[: settings.SECURITY_LOG_SHOWN]
     return [SecurityEvent(row.at, _words(row)) for row in rows]
 
 
 def _words(row: AuditEvent) -> str:
     door = _DOORS.get(str(row.data.get("door", "")), "")
-    return f"{_ACTS[row.action]} {door}".strip()
+    by = "" if row.target == f"user:{row.actor_id}" else "by support"
+    return " ".join(part for part in (_ACTS[row.action], door, by) if part)

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import REDIRECT_FIELD_NAME, login, update_session_auth_hash
+from django.contrib.auth import REDIRECT_FIELD_NAME, login, logout, update_session_auth_hash
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import resolve_url
 from django.utils import timezone
@@ -23,6 +23,7 @@ from accounts.second_factor import has_factor
 from accounts.services.devices import session_follow, session_record
 from accounts.services.factors import SecondFactorMissing, live_check
 from speedtrade.lib.htmx import see_other
+from speedtrade.lib.live import live_publish
 
 STEP = "second_step"  # whose password was right, and when
 FACTOR_AT = "factor_at"  # when a second factor was shown in this session
@@ -34,7 +35,13 @@ View = Callable[..., HttpResponseBase]
 
 
 def step_begin(request: HttpRequest, user: User, now: datetime) -> None:
-    """The password was right: this session may show the second factor, for a few minutes."""
+    """The password was right: this session may show the second factor, for a few minutes.
+
+    Who was logged in here is so no longer: it may be somebody else who comes.
+    """
+    if request.user.is_authenticated:
+        live_publish(user_id=user_of(request).pk, kind="logout", thing_id=user_of(request).pk)
+        logout(request)
     request.session.cycle_key()  # one that was planted before is worth nothing
     request.session[STEP] = {
         "user": user.pk,
@@ -85,12 +92,6 @@ def confirmed_now(request: HttpRequest, *, factor: bool, now: datetime) -> None:
         request.session[FACTOR_AT] = now.timestamp()
 
 
-def confirmed(request: HttpRequest, now: datetime) -> bool:
-    """Whether they did so lately enough for what matters."""
-    at = request.session.get(CONFIRMED_AT)
-    return at is not None and _within(at, settings.CONFIRMED_FOR, now)
-
-
 def factor_shown(request: HttpRequest) -> bool:
     """Whether a second factor was shown in this session."""
     return FACTOR_AT in request.session
@@ -98,12 +99,9 @@ def factor_shown(request: HttpRequest) -> bool:
 
 def factor_first(request: HttpRequest) -> HttpResponseBase | None:
     """Where somebody goes who must have shown a second factor in this session; None who has."""
-    if factor_shown(request):
-        return None
-    if not has_factor(user_of(request)):
+    if not has_factor(user_of(request)):  # asked first: what was shown may be gone since
         return see_other(request, "accounts:factor_app")
-    asked = {"with": "code", REDIRECT_FIELD_NAME: request.get_full_path()}
-    return see_other(request, f"{resolve_url('accounts:confirm')}?{urlencode(asked, safe='/')}")
+    return None if factor_shown(request) else _to_confirm(request, request.get_full_path())
 
 
 def live_session_check(request: HttpRequest, account: BrokerageAccount) -> None:
@@ -117,28 +115,41 @@ def live_session_check(request: HttpRequest, account: BrokerageAccount) -> None:
         raise SecondFactorMissing(SHOW_WORDS)
 
 
-def confirmed_first(back: str) -> Callable[[View], View]:
+def confirmed_first(back: str, *, password: bool = True) -> Callable[[View], View]:
     """Decorate a page for what matters: it asks who one is unless that was shown lately.
 
-    The one way that pages ask again. A GET comes back to itself; a POST, whose body is not kept,
-    to the page `back`, where it is sent again.
+    The one way that pages ask again. Who has a second factor shows it: a password and a trusted
+    browser together would else set up, renew or remove the factor that they stand in for. Others
+    give their password, unless the page asks for that by itself (`password` False). A GET comes
+    back to itself; a POST, whose body is not kept, to the page `back`, where it is sent again.
     """
 
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if confirmed(request, timezone.now()):
+            factor = has_factor(user_of(request))
+            asked = factor or password
+            if not asked or _lately(request, FACTOR_AT if factor else CONFIRMED_AT):
                 return view(request, *args, **kwargs)
             looks = request.method in ("GET", "HEAD")
             if not looks:
                 messages.info(request, "Nothing was changed yet: confirm, then send it again.")
             here = request.get_full_path() if looks else resolve_url(back)
-            query = urlencode({REDIRECT_FIELD_NAME: here}, safe="/")
-            return see_other(request, f"{resolve_url('accounts:confirm')}?{query}")
+            return _to_confirm(request, here)
 
         return guarded
 
     return decorate
+
+
+def _to_confirm(request: HttpRequest, back: str) -> HttpResponseBase:
+    query = urlencode({REDIRECT_FIELD_NAME: back}, safe="/")
+    return see_other(request, f"{resolve_url('accounts:confirm')}?{query}")
+
+
+def _lately(request: HttpRequest, what: str) -> bool:
+    at = request.session.get(what)
+    return at is not None and _within(at, settings.CONFIRMED_FOR, timezone.now())
 
 
 def _within(at: float, period: timedelta, now: datetime) -> bool:

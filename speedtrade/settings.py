@@ -279,6 +279,7 @@ LIVE_SECOND_FACTOR = env_bool("LIVE_SECOND_FACTOR", ENVIRONMENT != "development"
 SECOND_STEP_WAIT = timedelta(minutes=5)  # from the password to the code, then both again
 BROWSER_TRUSTED_FOR = timedelta(days=30)  # a log-in there takes the password alone
 FACTOR_RESET_WAIT = timedelta(days=1)  # from one of the staff asking to another approving
+FACTOR_OFFERED_FOR = timedelta(minutes=15)  # a secret for an app, from its page to its first code
 CONFIRMED_FOR = timedelta(minutes=5)  # what matters asks again who it is after so long
 SECURITY_LOG_SHOWN = 10  # log-ins and changes of one's own account, in the settings
 API_KEYS_MAX = 20  # living ones of one user

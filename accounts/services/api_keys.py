@@ -42,7 +42,8 @@ def key_create(
     name, listed = name.strip(), networks_parse(networks)
     if errors := _problems(name, scope, days):
         raise InvalidInput(" ".join(one.detail for one in errors), errors=errors)
-    account = account_for_user(user=user, account_id=account_id) if account_id else None
+    bound = account_id is not None
+    account = account_for_user(user=user, account_id=account_id) if bound else None
     # Before the lock: hashing takes its time.
     if not password_check(user=user, password=password):
         raise InvalidInput.field("password", "This is not your password.", "wrong_password")
@@ -97,12 +98,17 @@ def key_revoke(*, user: User, key_id: int, now: datetime) -> ApiKey:
 
 
 @transaction.atomic
-def keys_revoke_all(*, user: User, now: datetime) -> int:
-    """Every key of the user is dead when this returns; how many were not before."""
+def keys_revoke_all(
+    *, user: User, actor: User | None = None, reason: str = "", now: datetime
+) -> int:
+    """Every key of the user is dead when this returns; how many were not before.
+
+    `actor` is who does it where it is not the user.
+    """
     living = ApiKey.objects.select_for_update(no_key=True).filter(user=user, revoked_at=None)
     keys = list(living.order_by("pk"))
     for key in keys:
-        _revoke(key, user, "", now)
+        _revoke(key, actor or user, reason, now)
     return len(keys)
 
 

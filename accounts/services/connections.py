@@ -9,7 +9,7 @@ from accounts.keys import BrokerKey
 from accounts.models import AccountStatus, BrokerageAccount, BrokerKind, Mode, User
 from accounts.services.audit import audit_record
 from accounts.services.credentials import credential_forget, credential_put
-from accounts.services.factors import live_allow
+from accounts.services.factors import live_allow, live_check
 from accounts.services.guards import closing_reasons
 from accounts.services.offers import CannotConnect, Wish, key_problems, key_tidied, wish_of
 from accounts.services.vendors import connector_wake, key_check
@@ -82,12 +82,13 @@ def account_reconnect(
 ) -> BrokerageAccount:
     """A new key for the same account at the broker; it connects anew.
 
-    Raises CannotConnect for what is no key, AlreadyConnected, RateLimited, and Conflict where the
-    account is frozen, was disconnected or needs no key.
+    Raises CannotConnect for what is no key, AlreadyConnected, RateLimited, SecondFactorMissing as
+    `account_connect`, and Conflict where the account is frozen, was disconnected or needs no key.
     """
     key = key_tidied(key)
     if errors := key_problems(key):
         raise CannotConnect(" ".join(one.detail for one in errors), errors=errors)
+    live_check(actor, account)
     connect_limit(actor)
     with transaction.atomic():
         account = _locked(account)

@@ -115,8 +115,13 @@ def trusted_of(user: User, now: datetime) -> QuerySet[TrustedBrowser]:
 
 
 @transaction.atomic
-def trust_end(*, user: User, browser_id: int | None = None, now: datetime) -> int:
-    """Trust one browser no longer, or none without an id; how many were. Raises NotFound."""
+def trust_end(
+    *, user: User, browser_id: int | None = None, actor: User | None = None, now: datetime
+) -> int:
+    """Trust one browser no longer, or none without an id; how many were. Raises NotFound.
+
+    `actor` is who does it where it is not the user.
+    """
     rows = TrustedBrowser.objects.filter(user=user)
     if browser_id is not None:
         rows = rows.filter(pk=browser_id)
@@ -124,7 +129,8 @@ def trust_end(*, user: User, browser_id: int | None = None, now: datetime) -> in
             raise NotFound("You have no such browser.")
     count, _ = rows.delete()
     if count:
-        _audit(user, "user.trust_end", {}, now)
+        target = f"user:{user.pk}"
+        audit_record(actor=actor or user, action="user.trust_end", target=target, now=now)
     return count
 
 

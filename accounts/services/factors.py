@@ -20,6 +20,7 @@ from accounts.second_factor import (
     has_factor,
     passkey_add,
 )
+from accounts.services.api_keys import keys_revoke_all
 from accounts.services.audit import audit_record
 from accounts.services.devices import trust_end
 from accounts.services.users import user_sessions_end
@@ -53,8 +54,9 @@ class SecondFactorMissing(DomainError):
 def app_enable(*, user: User, sealed: str, code: str, now: datetime) -> list[str]:
     """An authenticator app from now on; new recovery codes where it is the first factor, else [].
 
-    With the first one every other session and token ends: they came by a password alone. Raises
-    InvalidInput for a wrong code or an offer that is not this user's, Conflict for a second app.
+    With the first one every other session, token and API key ends: they came by a password alone.
+    Raises InvalidInput for a wrong code or an offer that is not this user's, Conflict for a second
+    app.
     """
     user, first = _locked(user)
     if factors_of(user).filter(type=Kind.TOTP).exists():
@@ -74,6 +76,7 @@ def factor_added(user: User, kind: str, *, first: bool, now: datetime) -> list[s
     if not first:
         return []
     user_sessions_end(user=user, now=now)
+    keys_revoke_all(user=user, now=now)
     return codes_renew(user)
 
 
@@ -106,7 +109,10 @@ def passkey_rename(*, user: User, factor_id: int, name: str) -> None:
 
 @transaction.atomic
 def factor_remove(*, user: User, factor_id: int, now: datetime) -> User:
-    """Take one factor away. The last one of somebody who must have one stays: raises Conflict."""
+    """Take one factor away; trust, sessions and tokens end, and a caller may keep its own session.
+
+    The last one of somebody who must have one stays: raises Conflict.
+    """
     user, _ = _locked(user)
     row = factors_of(user).filter(pk=factor_id).first()
     if row is None:
@@ -115,6 +121,7 @@ def factor_remove(*, user: User, factor_id: int, now: datetime) -> User:
         raise Conflict(f"{duty} Set up another one first.")
     factors_forget(user, row.pk)
     trust_end(user=user, now=now)
+    user_sessions_end(user=user, now=now)
     _audit(user, "user.factor_remove", {"factor": str(row.type)}, now)
     return user
 

@@ -16,6 +16,7 @@ from speedtrade.lib.errors import DomainError, InvalidInput, Unavailable
 from speedtrade.lib.ratelimit import rate_clear, rate_take
 
 COUNTER = "wrong_password"
+CODES = "wrong_code"  # of its own: a right password excuses wrong passwords, and no wrong code
 TOO_MANY = "Too many wrong passwords. Wait a few minutes, then try again."
 WRONG_CODE = "This code is wrong, or it was used before. An app shows a new one every 30 seconds."
 
@@ -61,7 +62,8 @@ def login_begin(*, username: str, password: str) -> User:
 
 
 def login_finish(*, user: User, door: str, factor: str = "", now: datetime) -> User:
-    """Write down that somebody is in, and by which second factor."""
+    """Write down that somebody is in, and by which second factor; excuses wrong passwords."""
+    _password_right(user)
     data = {"door": door, **({"factor": factor} if factor else {})}
     audit_record(actor=user, action="user.login", target=f"user:{user.pk}", data=data, now=now)
     return user
@@ -92,8 +94,9 @@ def factor_count(user: User) -> None:
 
 
 def factor_right(user: User) -> None:
-    """The right factor excuses what was wrong before it; the password alone does not."""
-    rate_clear(name=COUNTER, who=_who(user), rate=settings.RATE_WRONG_PASSWORD)
+    """The right factor excuses what was wrong before it; the password alone no wrong code."""
+    _password_right(user)
+    rate_clear(name=CODES, who=_who(user), rate=settings.RATE_WRONG_PASSWORD)
 
 
 def factor_wrong(user: User, now: datetime) -> None:
@@ -123,11 +126,18 @@ def password_demand(*, user: User, password: str, field: str = "password") -> No
 
 
 def password_check(*, user: User, password: str) -> bool:
-    """Whether this is the user's password; counts like a log-in and raises RateLimited."""
-    return _counted(_who(user), user.username, password) is not None
+    """Whether this is the user's password; counts like a log-in and raises RateLimited.
+
+    Of who is in: a right one excuses the wrong ones before it.
+    """
+    right = _counted(_who(user), user.username, password) is not None
+    if right:
+        _password_right(user)
+    return right
 
 
 def _code_used(user: User, code: str, now: datetime) -> str:
+    _take(_who(user), CODES)
     try:
         factor = code_use(user, code, now)
     except Unreadable as error:
@@ -142,18 +152,18 @@ def _code_used(user: User, code: str, now: datetime) -> str:
 def _counted(who: str, username: str, password: str) -> User | None:
     # Counted before the password is looked at: of many tries at once no more get through.
     _take(who)
+    # Cleared by who is in, and not here: where a code follows, the password is half of it.
     user = authenticate(username=username, password=password)
-    if not isinstance(user, User):
-        return None
-    # Where a code follows, a right password must not give its guesser five more tries.
-    if not has_factor(user):
-        rate_clear(name=COUNTER, who=who, rate=settings.RATE_WRONG_PASSWORD)
-    return user
+    return user if isinstance(user, User) else None
 
 
-def _take(who: str) -> None:
+def _password_right(user: User) -> None:
+    rate_clear(name=COUNTER, who=_who(user), rate=settings.RATE_WRONG_PASSWORD)
+
+
+def _take(who: str, name: str = COUNTER) -> None:
     # Before anything is compared: of many tries at once no more get through.
-    rate_take(name=COUNTER, who=who, rate=settings.RATE_WRONG_PASSWORD, detail=TOO_MANY)
+    rate_take(name=name, who=who, rate=settings.RATE_WRONG_PASSWORD, detail=TOO_MANY)
 
 
 def _who(user: User) -> str:

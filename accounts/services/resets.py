@@ -8,6 +8,7 @@ from django.db import transaction
 from accounts.models import FactorReset, User
 from accounts.second_factor import factors_forget, has_factor
 from accounts.services.accounts import reason_required
+from accounts.services.api_keys import keys_revoke_all
 from accounts.services.audit import audit_record
 from accounts.services.devices import trust_end
 from accounts.services.users import user_sessions_end
@@ -34,7 +35,9 @@ def factor_reset_ask(*, user: User, actor: User, reason: str, now: datetime) -> 
 
 @transaction.atomic
 def factor_reset_approve(*, user: User, actor: User, reason: str, now: datetime) -> User:
-    """Take it away, with recovery codes, trust, sessions and tokens: they log in by password.
+    """Take it away, with recovery codes, trust, sessions, tokens and API keys.
+
+    They log in by password, and that is no better than whoever called.
 
     Raises InvalidInput without a reason, Conflict where nobody asked lately, or `actor` did.
     """
@@ -48,8 +51,9 @@ def factor_reset_approve(*, user: User, actor: User, reason: str, now: datetime)
     asked.approved_by, asked.done_at = actor, now
     asked.save(update_fields=["approved_by", "done_at"])
     factors_forget(user)
-    trust_end(user=user, now=now)
-    user_sessions_end(user=user, now=now)
+    trust_end(user=user, actor=actor, now=now)
+    user_sessions_end(user=user, actor=actor, now=now)
+    keys_revoke_all(user=user, actor=actor, reason=reason, now=now)
     _audit(actor, user, "user.factor_reset", reason, now)
     return user
 

@@ -14,7 +14,9 @@ from django.db.models.functions import Lower
 from accounts.models import User
 from accounts.models.users import EMAIL_TAKEN, NAME_TAKEN, USERNAME_MIN
 from accounts.services.accounts import paper_account_open, reason_required
+from accounts.services.api_keys import keys_revoke_all
 from accounts.services.audit import audit_record
+from accounts.services.devices import trust_end
 from accounts.services.logins import password_demand
 from accounts.tokens import tokens_revoke_all
 from speedtrade.lib.errors import Conflict, FieldError, InvalidInput
@@ -104,19 +106,22 @@ def user_password_change(
 
 
 @transaction.atomic
-def user_sessions_end(*, user: User, now: datetime) -> User:
-    """End every session, token and socket of a user; the caller may keep its own session alive."""
+def user_sessions_end(*, user: User, actor: User | None = None, now: datetime) -> User:
+    """End every session, token and socket of a user; the caller may keep its own session alive.
+
+    `actor` is who does it where it is not the user.
+    """
     User.objects.filter(pk=user.pk).update(session_round=F("session_round") + 1)
     user.refresh_from_db(fields=["session_round"])
     tokens_revoke_all(user=user, now=now, reason="sessions")
-    _audit(user, user, "user.sessions_end", now=now)
+    _audit(actor or user, user, "user.sessions_end", now=now)
     live_publish(user_id=user.pk, kind="logout", thing_id=user.pk)
     return user
 
 
 @transaction.atomic
 def user_deactivate(*, user: User, actor: User, reason: str, now: datetime) -> User:
-    """Close the doors to a user: no log-in, and tokens, sessions and sockets end at once.
+    """Close the doors to a user: no log-in, and sessions, tokens, API keys and trust end for good.
 
     Raises InvalidInput without a reason, Conflict where the user is closed already.
     """
@@ -125,7 +130,7 @@ def user_deactivate(*, user: User, actor: User, reason: str, now: datetime) -> U
 
 @transaction.atomic
 def user_reactivate(*, user: User, actor: User, reason: str, now: datetime) -> User:
-    """Let a user log in again; old tokens stay dead. Raises as `user_deactivate`."""
+    """Let a user log in again; what ended stays dead. Raises as `user_deactivate`."""
     return _turn(user, True, actor, reason, now)
 
 
@@ -135,9 +140,13 @@ def _turn(user: User, active: bool, actor: User, reason: str, now: datetime) -> 
     if user.is_active is active:
         raise Conflict("The user is open already." if active else "The user is closed already.")
     user.is_active = active
-    user.save(update_fields=["is_active"])
+    if not active:
+        user.session_round += 1  # or an old session would be alive again with its user
+    user.save(update_fields=["is_active", "session_round"])
     if not active:
         tokens_revoke_all(user=user, now=now, reason="deactivated")
+        keys_revoke_all(user=user, actor=actor, reason=reason, now=now)
+        trust_end(user=user, actor=actor, now=now)
         live_publish(user_id=user.pk, kind="logout", thing_id=user.pk)
     _audit(actor, user, "user.reactivate" if active else "user.deactivate", reason=reason, now=now)
     return user

@@ -17,13 +17,20 @@ from accounts import api_keys
 from accounts.api_keys import key_authenticate, key_touch
 from accounts.models import ApiKey, AuditEvent, BrokerageAccount, BrokerKind, Mode, User
 from accounts.scopes import DOORS
+from accounts.second_factor import app_offer
 from accounts.selectors import account_for_user, accounts_of
 from accounts.services.api_keys import key_create, key_revoke, keys_expire, keys_revoke_all
-from accounts.services.users import user_deactivate, user_password_change, user_sessions_end
+from accounts.services.factors import app_enable, factor_added
+from accounts.services.users import (
+    user_deactivate,
+    user_password_change,
+    user_reactivate,
+    user_sessions_end,
+)
 from speedtrade import urls
 from speedtrade.lib.errors import Conflict, InvalidInput, NotFound
 from speedtrade.lib.ratelimit import RateLimited
-from speedtrade.testing.cast import PASSWORD, ApiClient, account_of, make_user
+from speedtrade.testing.cast import PASSWORD, ApiClient, account_of, app_code, make_user
 
 assert urls.urlpatterns
 ACCOUNTS = "accounts"
@@ -227,10 +234,30 @@ def test_revoke_all_leaves_none(alice):
         refused(ApiClient(token=raw).get(ACCOUNTS), 401, "invalid_key")
 
 
-def test_a_closed_user_has_no_key_and_an_opened_one_has_it_again(alice, bob):
+def test_a_closed_user_has_no_key_and_an_opened_one_makes_a_new_one(alice, bob):
     _, raw = make_key(alice)
     user_deactivate(user=alice, actor=bob, reason="A test.", now=timezone.now())
     assert "is closed" in refused(ApiClient(token=raw).get(ACCOUNTS), 401, "invalid_key")
+    user_reactivate(user=alice, actor=bob, reason="A test.", now=timezone.now())
+    assert "was revoked" in refused(ApiClient(token=raw).get(ACCOUNTS), 401, "invalid_key")
+    row = AuditEvent.objects.get(action="key.revoke")
+    assert (row.actor, row.reason) == (bob, "A test.")
+
+
+def test_with_the_first_second_factor_the_keys_of_a_password_alone_end(alice):
+    _, raw = make_key(alice)
+    offer = app_offer(alice)
+    earlier = timezone.now() - timedelta(minutes=5)
+    app_enable(user=alice, sealed=offer.sealed, code=app_code(offer.secret, earlier), now=earlier)
+    assert "was revoked" in refused(ApiClient(token=raw).get(ACCOUNTS), 401, "invalid_key")
+    _, newer = make_key(alice)
+    factor_added(alice, "webauthn", first=False, now=timezone.now())
+    assert ApiClient(token=newer).get(ACCOUNTS).status_code == 200, "a second one ends none"
+
+
+def test_bound_to_no_account_that_there_is_it_is_not_made(alice):
+    with pytest.raises(NotFound):
+        make_key(alice, account_id=0)
 
 
 def test_a_new_password_and_a_log_out_everywhere_leave_keys_alive(alice):

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.keys import BrokerKey
 from accounts.models import AuditEvent, BrokerageAccount, BrokerCredential
+from accounts.second_factor import factors_forget
 from accounts.services import guards, vendors
 from accounts.services.accounts import account_freeze
 from accounts.services.closing import user_close
@@ -297,6 +298,17 @@ def test_an_account_in_error_gets_a_new_key(alice, woken, django_capture_on_comm
         connect(alice, key=BrokerKey("PKNEW", "n" * 40))
     assert ApiClient(user=alice)("PUT", path, {"api_key": ""}).status_code == 422
     assert ApiClient(user=alice)("PUT", path, ALPACA).status_code == 422
+
+
+def test_a_live_account_gets_a_new_key_of_who_has_a_second_factor(alice):
+    live_account = connect(alice, mode="live", confirm_live=True)
+    paper = connect(alice, key=BrokerKey("PKOTHER", "o" * 40))
+    factors_forget(alice)
+    script, fresh = ApiClient(user=alice), {"api_key": "PKNEW", "secret_key": "n" * 40}
+    answer = script("PUT", f"accounts/{live_account.pk}/key", fresh)
+    assert (answer.status_code, answer.json()["code"]) == (403, "second_factor_missing")
+    assert credential_read(live_account) == KEY
+    assert script("PUT", f"accounts/{paper.pk}/key", fresh).status_code == 200
 
 
 def test_no_new_key_for_what_is_frozen_gone_or_paper(alice, bob):

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, BrowserSession, TrustedBrowser, User
 from accounts.services.devices import browser_words, devices_expire, session_end, sessions_of
-from accounts.services.users import user_sessions_end
+from accounts.services.users import user_deactivate, user_reactivate, user_sessions_end
 from speedtrade.lib.errors import NotFound
 from speedtrade.testing.cast import PASSWORD, app_code, give_app, make_superuser, page_client
 
@@ -93,6 +93,14 @@ def test_what_has_ended_is_not_listed_and_is_deleted_in_time(alice: Any):
     assert devices_expire(now=timezone.now()) == 1 and not BrowserSession.objects.exists()
 
 
+def test_a_log_in_as_somebody_else_ends_the_one_that_was(alice: Any, charlie: Any):
+    web, secret = login("charlie"), give_app(alice)
+    login(web=web)
+    assert not inside(web) and not sessions_of(charlie, timezone.now()).exists()
+    web.post("/login/code", {"code": app_code(secret)})
+    assert web.get("/settings").context["user"] == alice
+
+
 # ── trust ───────────────────────────────────────────────────────────────────
 def test_a_trusted_browser_takes_the_password_alone(trusting: Client):
     cookie = trusting.cookies["trusted"]
@@ -101,6 +109,13 @@ def test_a_trusted_browser_takes_the_password_alone(trusting: Client):
     assert not inside(login()), "another browser is asked"
     last = AuditEvent.objects.filter(action="user.login").latest("pk")
     assert last.data["factor"] == "trusted browser"
+
+
+def test_a_right_password_of_a_trusted_browser_locks_nobody_out(trusting: Client):
+    for _ in range(7):
+        login(web=trusting)
+        assert inside(trusting)
+        trusting.post("/logout")
 
 
 def test_without_the_tick_no_browser_is_trusted(alice: Any):
@@ -135,6 +150,19 @@ def test_trust_ends_when_it_is_taken_back(alice: Any, charlie: Any, trusting: Cl
         trusting.cookies["trusted"] = trusting.cookies["trusted"].value[:-1] + "x"
     elif what == "moved":
         TrustedBrowser.objects.update(user=charlie)
+    assert not inside(login(web=trusting))
+
+
+def test_who_was_closed_and_is_open_again_has_no_old_session_and_no_trusted_browser(
+    alice: Any, bob: Any, trusting: Client
+):
+    inside_before = login(web=trusting)
+    assert inside(inside_before)
+    user_deactivate(user=alice, actor=bob, reason="A test.", now=timezone.now())
+    assert not TrustedBrowser.objects.exists()
+    assert AuditEvent.objects.get(action="user.trust_end").actor == bob
+    user_reactivate(user=alice, actor=bob, reason="A test.", now=timezone.now())
+    assert not inside(inside_before)
     assert not inside(login(web=trusting))
 
 

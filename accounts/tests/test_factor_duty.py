@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent, BrokerageAccount
 from accounts.services.factors import LIVE_WORDS
-from accounts.sessions import FACTOR_AT, STEP
+from accounts.sessions import CONFIRMED_AT, FACTOR_AT, STEP
 from speedtrade.testing.cast import (
     PASSWORD,
     ApiClient,
@@ -31,9 +31,10 @@ LIVE = {
 
 def password_only(user: Any) -> Client:
     """A browser whose session showed the password and no more."""
-    web = page_client(user)
+    web = Client()
+    web.force_login(user)
     session = web.session
-    session.pop(FACTOR_AT, None)
+    session[CONFIRMED_AT] = timezone.now().timestamp()
     session.save()
     return web
 
@@ -58,11 +59,11 @@ def test_the_desk_asks_who_has_an_app_for_its_code_and_for_nothing_less(db):
     root = make_superuser()
     secret, web = give_app(root), password_only(root)
     answer = web.get("/admin/accounts/user/")
-    asked = "/settings/security/confirm?with=code&next=/admin/accounts/user/"
+    asked = "/settings/security/confirm?next=/admin/accounts/user/"
     assert answer.headers["Location"] == asked
     form = web.get(asked).content.decode()
     assert 'name="password"' not in form and 'name="code"' in form
-    given = {"with": "code", "next": "/admin/accounts/user/"}
+    given = {"next": "/admin/accounts/user/"}
     assert (
         web.post("/settings/security/confirm", {**given, "password": PASSWORD}).status_code == 422
     )
@@ -85,8 +86,16 @@ def test_confirming_by_password_does_not_open_the_desk(db):
     root = make_superuser()
     give_app(root)
     web = password_only(root)
-    assert web.post("/settings/security/confirm", {"password": PASSWORD}).status_code == 303
+    assert web.post("/settings/security/confirm", {"password": PASSWORD}).status_code == 422
     assert web.get("/admin/").status_code == 303
+
+
+def test_a_factor_that_is_gone_opens_the_desk_no_more(db):
+    root = make_superuser()
+    web = logged_in(root, give_app(root))
+    Authenticator.objects.filter(user=root).delete()
+    assert FACTOR_AT in web.session
+    assert web.get("/admin/").headers["Location"] == "/settings/security/app"
 
 
 def test_who_logs_in_with_the_code_is_at_the_desk(db):

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from allauth.mfa.models import Authenticator
 from django.core.management import call_command
 from django.db import connection
@@ -16,7 +17,7 @@ from accounts.models import AuditEvent
 from accounts.second_factor import app_offer, code_use, codes_left, codes_renew, has_factor
 from accounts.services import logins
 from accounts.services.logins import WRONG_CODE
-from accounts.sessions import CONFIRMED_AT, STEP
+from accounts.sessions import CONFIRMED_AT, FACTOR_AT, STEP
 from speedtrade.lib.crypto import Unreadable
 from speedtrade.testing.cast import (
     PASSWORD,
@@ -235,6 +236,23 @@ def test_pages_and_scripts_share_one_lock(alice, secret):
     assert api_login(app_code(secret)).status_code == 429
 
 
+def test_right_passwords_of_who_is_in_lock_nobody_out(alice, secret):
+    for _ in range(7):
+        assert logins.password_check(user=alice, password=PASSWORD)
+    assert api_login(app_code(secret)).status_code == 200
+
+
+def test_a_right_password_of_who_is_in_gives_no_more_tries_for_the_code(alice, secret):
+    """Of a stolen session whose thief has the password too."""
+    web = page_client(alice)
+    for _ in range(5):
+        assert web.post("/settings/security/confirm", {"code": "000000"}).status_code == 422
+        assert logins.password_check(user=alice, password=PASSWORD)
+    answer = web.post("/settings/security/confirm", {"code": app_code(secret)})
+    assert answer.status_code == 429
+    assert api_login(app_code(secret)).status_code == 429
+
+
 # ── setting it up ───────────────────────────────────────────────────────────
 def sent(offer: Any) -> dict[str, str]:
     """What the page sends when the right code is typed."""
@@ -279,6 +297,17 @@ def test_an_offer_of_another_user_is_worth_nothing(alice, charlie):
     assert answer.status_code == 422 and not has_factor(alice)
 
 
+def test_an_offer_ends_after_a_while(alice, settings):
+    web, offer = page_client(alice), app_offer(alice)
+    with time_machine.travel(timezone.now() + settings.FACTOR_OFFERED_FOR + timedelta(seconds=2)):
+        session = web.session
+        session[CONFIRMED_AT] = timezone.now().timestamp()
+        session.save()
+        late = web.post("/settings/security/app", sent(offer))
+        assert late.status_code == 422 and "too old" in late.content.decode()
+    assert not has_factor(alice)
+
+
 def test_there_is_one_app_and_it_is_removed_with_its_codes(alice, secret):
     web = page_client(alice)
     codes_renew(alice)
@@ -288,6 +317,14 @@ def test_there_is_one_app_and_it_is_removed_with_its_codes(alice, secret):
     web.post(f"/settings/security/{row.pk}/remove")
     assert not Authenticator.objects.exists()
     assert api_login().status_code == 200
+
+
+def test_with_a_factor_go_the_other_sessions_and_what_was_shown_of_it(alice, secret):
+    web, other, script = page_client(alice), page_client(alice), ApiClient(user=alice)
+    web.post(f"/settings/security/{Authenticator.objects.get(type='totp').pk}/remove")
+    assert web.get("/settings").status_code == 200 and FACTOR_AT not in web.session
+    assert other.get("/settings").status_code == 302
+    assert script.get("auth/me").status_code == 401
 
 
 def test_nobody_removes_what_is_somebody_elses(alice, charlie, secret):
@@ -323,6 +360,14 @@ GUARDED = [
     ("POST", "/settings/security/app"),
     ("POST", "/settings/security/codes"),
     ("POST", "/settings/security/1/remove"),
+    ("POST", "/settings/security/1/rename"),
+]
+MINE = [
+    *GUARDED,
+    ("GET", "/settings/brokers/connect"),
+    ("POST", "/settings/brokers/1/key"),
+    ("GET", "/settings/developers/new"),
+    ("POST", "/settings/developers/new"),
 ]
 
 
@@ -330,6 +375,36 @@ GUARDED = [
 def test_what_matters_asks_who_one_is_when_that_was_shown_a_while_ago(stale, method, address):
     answer = stale.generic(method, address)
     assert answer.headers["Location"].startswith("/settings/security/confirm?next=")
+
+
+@pytest.mark.parametrize("shown", ["nothing", "long ago"])
+@pytest.mark.parametrize(("method", "address"), MINE)
+def test_a_password_of_now_does_not_stand_in_for_the_factor(
+    alice, secret, settings, shown, method, address
+):
+    """As a browser that is trusted has it: it showed the password a moment ago."""
+    web = page_client(alice)
+    session = web.session
+    del session[FACTOR_AT]
+    if shown == "long ago":
+        session[FACTOR_AT] = (timezone.now() - settings.CONFIRMED_FOR).timestamp()
+    session.save()
+    answer = web.generic(method, address)
+    assert answer.headers["Location"].startswith("/settings/security/confirm?next=")
+    form = web.get(answer.headers["Location"]).content.decode()
+    assert 'name="code"' in form and 'name="password"' not in form
+    assert web.post("/settings/security/confirm", {"password": PASSWORD}).status_code == 422
+    assert web.generic(method, address).headers["Location"] == answer.headers["Location"]
+    assert has_factor(alice) and codes_left(alice) == 0
+    web.post("/settings/security/confirm", {"code": app_code(secret)})
+    assert "confirm" not in web.generic(method, address).headers.get("Location", "")
+
+
+def test_an_empty_code_is_no_wrong_one(alice, secret):
+    web = page_client(alice)
+    for _ in range(6):
+        assert web.post("/settings/security/confirm", {"code": ""}).status_code == 422
+    assert web.post("/settings/security/confirm", {"code": app_code(secret)}).status_code == 303
 
 
 def test_the_password_or_a_code_confirms(alice, stale):

@@ -11,6 +11,7 @@ import hmac
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -42,6 +43,14 @@ def unseal(token: str, *, owner: Mapping[str, Any]) -> dict[str, str]:
         raise Unreadable
     secret: dict[str, str] = content["secret"]
     return secret
+
+
+def sealed_at(token: str) -> datetime:
+    """When a ciphertext of ours was made, to the second; raises Unreadable for what is none."""
+    with contextlib.suppress(InvalidToken, ValueError):
+        made = _sealer(tuple(settings.FIELD_KEYS)).extract_timestamp(token.encode())
+        return datetime.fromtimestamp(made, UTC)
+    raise Unreadable
 
 
 def fingerprint(text: str, *, purpose: str) -> str:

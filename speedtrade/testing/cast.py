@@ -63,7 +63,9 @@ def page_client(user: User | None = None, **options: Any) -> Client:
 def session_confirm(session: Any, user: User) -> None:
     """As if its person had just logged in, with the second factor of who has or must have one."""
     session[CONFIRMED_AT] = timezone.now().timestamp()
-    if user.is_staff or has_factor(user):
+    if user.is_staff and not has_factor(user):
+        give_app(user)
+    if has_factor(user):
         session[FACTOR_AT] = timezone.now().timestamp()
 
 
