@@ -8,15 +8,13 @@ browser send. A token in the URL is never read: addresses end up in logs.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from types import SimpleNamespace
-from typing import Any, cast
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.contrib.auth import get_user
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
-from django.http import HttpRequest, parse_cookie
+from django.http import parse_cookie
 from django.http.request import split_domain_port, validate_host
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -76,8 +74,7 @@ def _still(admission: Admission, users: Mapping[int, User], sessions: set[str]) 
     if user is None:
         return False
     if admission.browser:
-        unchanged = constant_time_compare(admission.auth_hash, user.get_session_auth_hash())
-        return unchanged and admission.session_key in sessions
+        return admission.session_key in sessions and _unchanged(admission.auth_hash, user)
     try:
         return _bearer(admission.token, admission.address).pk == admission.user_id
     except DomainError:
@@ -110,8 +107,25 @@ def _by_session(headers: Mapping[str, str]) -> Admission:
     key = parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME, "")
     if not key:
         raise Refused(LOG_IN)
-    holder: Any = SimpleNamespace(session=SessionStore(key))
-    user = get_user(cast(HttpRequest, holder))
-    if not isinstance(user, User) or not user.is_active:
+    user = _session_user(SessionStore(key))
+    if user is None:
         raise Refused(LOG_IN)
     return Admission(user_id=user.pk, session_key=key, auth_hash=user.get_session_auth_hash())
+
+
+def _session_user(session: SessionStore) -> User | None:
+    """Whose session this is. Django's `get_user` would do, but it gives a session of the former
+    SECRET_KEY a new key, and a handshake has no answer that could take that to the browser.
+    """
+    if session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
+        return None
+    user = User.objects.filter(pk=session.get(SESSION_KEY, 0), is_active=True).first()
+    if user is None or not _unchanged(session.get(HASH_SESSION_KEY, ""), user):
+        return None
+    return user
+
+
+def _unchanged(auth_hash: str, user: User) -> bool:
+    """Whether this hash is the user's still, by the key of today or by a former one."""
+    known = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
+    return any(constant_time_compare(auth_hash, one) for one in known)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.test import Client, override_settings
 from django.utils import timezone
@@ -16,6 +17,7 @@ from accounts.models import BrokerCredential, User
 from accounts.services.credentials import credential_put, credential_read
 from accounts.tokens import InvalidToken, authenticate_token, tokens_issue, tokens_rotate
 from speedtrade.keys import LOSSES, NAMES, begun, finished, key_fresh
+from speedtrade.lib.admission import Refused, admit, still_admitted
 from speedtrade.testing.cast import PASSWORD, account_of
 
 pytestmark = pytest.mark.django_db
@@ -42,6 +44,25 @@ def test_sessions_and_tokens_outlive_a_new_secret_key(alice: User) -> None:
         assert client.get("/settings").status_code == 200  # it was here in between
         assert authenticate_token(moved.access_token).pk == alice.pk
         assert sleeper.get("/settings").status_code == 302
+
+
+def test_a_socket_opens_by_the_former_key_and_leaves_the_session_as_it_is(alice: User) -> None:
+    """Fails where the handshake gives the session a new key: the browser never hears of it."""
+    client, now = logged_in(), timezone.now()
+    key = client.cookies["sessionid"].value
+    headers = [(b"host", b"localhost"), (b"origin", b"http://localhost")]
+    headers.append((b"cookie", f"sessionid={key}".encode()))
+    before = admit(headers)
+    kept = Session.objects.values_list("session_key", "session_data")
+    rows = set(kept)
+    with override_settings(SECRET_KEY=FRESH, SECRET_KEY_FALLBACKS=[FORMER]):
+        admission = admit(headers)
+        assert (admission.user_id, admission.session_key) == (alice.pk, key)
+        assert set(kept.all()) == rows
+        assert still_admitted({admission, before}, now) == {admission, before}
+        assert client.get("/settings").status_code == 200
+    with override_settings(SECRET_KEY=FRESH, SECRET_KEY_FALLBACKS=[]), pytest.raises(Refused):
+        admit(headers)
 
 
 def test_tokens_outlive_a_new_signing_key_and_die_with_the_former_one(
