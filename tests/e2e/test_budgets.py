@@ -96,7 +96,7 @@ def measure(browser: Browser, product: Product, path: str, cookies: list[Any]) -
     page.goto(f"{product.url}{path}")
     page.wait_for_load_state("networkidle")
     cost = Cost(**page.evaluate(_VITALS))
-    for request, answer in answers.items():
+    for request, answer in list(answers.items()):  # a late answer may still be added
         address = answer["response"]["url"]
         kind = answer["type"]
         if kind == "WebSocket" or "favicon" in address or address.startswith("data:"):
