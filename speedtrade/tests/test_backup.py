@@ -203,7 +203,7 @@ def test_the_role_of_the_processes_reads_what_came_back(made: Path, elsewhere: s
         with psycopg.connect(elsewhere, user="postgres") as connection:
             connection.execute("SET ROLE app_of_test")
             found = connection.execute("SELECT count(*) FROM trading_order").fetchone()
-        assert found is not None and found[0] > 10
+        assert found is not None and found[0] > 0
     finally:
         with psycopg.connect(elsewhere, user="postgres") as connection:
             connection.execute("DROP OWNED BY app_of_test")
