@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import psycopg
 from django.db.migrations.loader import MigrationLoader
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from speedtrade.backups.facts import facts_read
@@ -21,6 +23,11 @@ from speedtrade.backups.programs import ASIDE, BackupError, connected, major, pr
 from speedtrade.datafolder import PROJECT
 from speedtrade.lib.lease import leases_held
 
+KEPT = (
+    f"A restore was broken off: what the target held before it lies in the schema {ASIDE}, and "
+    "nowhere else. `manage.py restore --put-back` puts it back in place; --drop-kept drops it for "
+    "ever, once you know that you want what stands in its place."
+)
 WRITERS = ("venue", "feed")  # who holds a lease; web and workers are seen by their connections
 
 
@@ -38,13 +45,12 @@ def restore(*, file: Path, into: str, replace: bool = False) -> Restored:
 
     With `replace` the database may hold something, which is dropped once the rest is proved and
     comes back where it is not. Raises BackupError before anything is written where the file is not
-    what its manifest says, the database is in use or not empty, or the code is older than the file.
+    what its manifest says, the database is in use or not empty, what it held before an earlier
+    restore still lies aside, or the code is older than the file.
     """
     began = time.monotonic()
     manifest = manifest_read(file)
-    if not into.startswith(("postgres://", "postgresql://")):
-        raise BackupError("--into takes the postgresql:// address of a database.")
-    where = where_of(conninfo_to_dict(into))
+    where = _where(into)
     try:
         with connected(where) as connection:
             server = major(connection)
@@ -53,6 +59,8 @@ def restore(*, file: Path, into: str, replace: bool = False) -> Restored:
                     f"The backup is of PostgreSQL {manifest['postgres']}, the target is {server}."
                 )
             _refuse_in_use(connection)
+            if _kept(connection):
+                raise BackupError(KEPT)
             filled = _filled(connection)
             if filled and not replace:
                 raise BackupError(
@@ -74,11 +82,33 @@ def restore(*, file: Path, into: str, replace: bool = False) -> Restored:
             raise
         if filled:
             with connected(where) as connection:
-                connection.execute(f"DROP SCHEMA {ASIDE} CASCADE")
+                _drop_kept(connection)
     except psycopg.Error as error:
         raise BackupError(f"The target does not do what it is told: {error}") from error
     took = timedelta(seconds=time.monotonic() - began)
     return Restored(sum(manifest["rows"].values()), manifest["ledger"], took)
+
+
+def put_back(*, into: str, replace: bool = False) -> None:
+    """Put what a target held before a restore that was broken off back in its place.
+
+    Drops what stands there, with `replace` alone where that holds anything. Raises BackupError
+    where nothing was kept, or the database is in use.
+    """
+    with _kept_of(into) as connection:
+        filled = _filled(connection)
+        if filled and not replace:
+            raise BackupError(
+                f"{filled} tables stand in its place: those of the backup, and what was written "
+                "since. Give --replace as well to drop them."
+            )
+        _move_back(connection)
+
+
+def kept_drop(*, into: str) -> None:
+    """Drop what a target held before a restore that was broken off. Raises as `put_back`."""
+    with _kept_of(into) as connection:
+        _drop_kept(connection)
 
 
 def manifest_read(file: Path) -> Mapping[str, Any]:
@@ -105,6 +135,25 @@ def manifest_read(file: Path) -> Mapping[str, Any]:
     return manifest
 
 
+def _where(into: str) -> dict[str, str]:
+    if not into.startswith(("postgres://", "postgresql://")):
+        raise BackupError("The target is named by its postgresql:// address.")
+    return where_of(conninfo_to_dict(into))
+
+
+@contextmanager
+def _kept_of(into: str) -> Iterator["psycopg.Connection[Any]"]:
+    """A transaction in a database that nobody uses and that still holds what was moved aside."""
+    try:
+        with connected(_where(into)) as connection:
+            _refuse_in_use(connection)
+            if not _kept(connection):
+                raise BackupError(f"Nothing was kept: there is no schema {ASIDE}.")
+            yield connection
+    except psycopg.Error as error:
+        raise BackupError(f"The target does not do what it is told: {error}") from error
+
+
 def _refuse_in_use(connection: "psycopg.Connection[Any]") -> None:
     """Raise BackupError while anybody else is connected; who holds a lease is named."""
     with connection.cursor() as cursor:
@@ -126,15 +175,33 @@ def _filled(connection: "psycopg.Connection[Any]") -> int:
     return int(row[0]) if row else 0
 
 
+def _kept(connection: "psycopg.Connection[Any]") -> bool:
+    found = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [ASIDE])
+    return found.fetchone() is not None
+
+
 def _move_aside(connection: "psycopg.Connection[Any]") -> None:
-    connection.execute(f"DROP SCHEMA IF EXISTS {ASIDE} CASCADE")
     connection.execute(f"ALTER SCHEMA public RENAME TO {ASIDE}")
     connection.execute("CREATE SCHEMA public")
+    # Who could reach into the former schema can reach into the new one.
+    grants = connection.execute(
+        "SELECT acl.privilege_type, CASE acl.grantee WHEN 0 THEN 'PUBLIC'"
+        " ELSE quote_ident(pg_get_userbyid(acl.grantee)) END"
+        " FROM pg_namespace, aclexplode(nspacl) acl WHERE nspname = %s",
+        [ASIDE],
+    ).fetchall()
+    for privilege, grantee in grants:
+        given = sql.SQL(f"GRANT {privilege} ON SCHEMA public TO {grantee}")
+        connection.execute(given)
 
 
 def _move_back(connection: "psycopg.Connection[Any]") -> None:
-    connection.execute("DROP SCHEMA public CASCADE")
+    connection.execute("DROP SCHEMA IF EXISTS public CASCADE")
     connection.execute(f"ALTER SCHEMA {ASIDE} RENAME TO public")
+
+
+def _drop_kept(connection: "psycopg.Connection[Any]") -> None:
+    connection.execute(f"DROP SCHEMA {ASIDE} CASCADE")
 
 
 def _compare(where: Mapping[str, str], manifest: Mapping[str, Any]) -> None:

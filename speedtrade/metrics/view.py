@@ -1,4 +1,7 @@
-"""`GET /metrics`: for Prometheus with its token, and for staff; for all others it is not there."""
+"""`GET /metrics`: for Prometheus with its token, and for staff who showed a second factor.
+
+For all others it is not there.
+"""
 
 import hmac
 
@@ -23,7 +26,9 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
     https://prometheus.io/docs/instrumenting/exposition_formats/
     """
-    if not (_has_token(request) or request.user.is_staff):
+    from accounts.sessions import factor_shown
+
+    if not (_has_token(request) or (request.user.is_staff and factor_shown(request))):
         raise Http404
     return HttpResponse(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
 

@@ -15,9 +15,10 @@ from django.utils import timezone
 from accounts.models import AuditEvent
 from portfolio.models import Transfer
 from portfolio.services.rebuild import ledger_differences
-from speedtrade.backups import making, programs
+from speedtrade.backups import making, programs, restoring
+from speedtrade.backups.facts import Facts, facts_read
 from speedtrade.backups.making import backup_make, backups_in, last_backup
-from speedtrade.backups.programs import BackupError, program
+from speedtrade.backups.programs import ASIDE, BackupError, program
 from speedtrade.backups.restoring import restore
 from speedtrade.embedded import EmbeddedPostgres
 from speedtrade.lib.lease import Lease
@@ -50,6 +51,7 @@ def other_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def elsewhere(other_cluster: str) -> str:
     """It, empty again."""
     with psycopg.connect(other_cluster) as connection:
+        connection.execute(f"DROP SCHEMA IF EXISTS {ASIDE} CASCADE")
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
     return other_cluster
@@ -127,6 +129,85 @@ def test_a_dump_whose_books_are_others_than_its_manifest_says_is_taken_back(
     with pytest.raises(BackupError, match="Not every row"):
         restore(file=made, into=elsewhere, replace=True)
     assert tables(elsewhere) == [("former",)]
+
+
+def broken_off(made: Path, into: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restore with --replace whose machine dies between moving aside and the proof."""
+
+    def died(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+        dying.setattr(restoring, "_prove", died)
+        dying.setattr(restoring, "_move_back", lambda connection: None)
+        restore(file=made, into=into, replace=True)
+
+
+def facts(address: str) -> Facts:
+    with psycopg.connect(address) as connection:
+        return facts_read(connection)
+
+
+@pytest.mark.fault("F32")
+def test_what_a_target_held_outlives_a_restore_that_is_broken_off(
+    made: Path, elsewhere: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fails where the second run begins by making room: the only copy is what it would drop."""
+    restore(file=made, into=elsewhere)
+    with psycopg.connect(elsewhere) as connection:
+        connection.execute("CREATE TABLE public.since AS SELECT 7 AS id")
+    held = facts(elsewhere)
+    broken_off(made, elsewhere, monkeypatch)
+    assert "since" not in facts(elsewhere).rows
+    for replace in (False, True):
+        with pytest.raises(BackupError, match=f"lies in the schema {ASIDE}.*--put-back"):
+            restore(file=made, into=elsewhere, replace=replace)
+    monkeypatch.setenv("RESTORE_INTO", elsewhere)
+    with psycopg.connect(elsewhere), pytest.raises(CommandError, match="1 others are connected"):
+        call_command("restore", put_back=True, into_env="RESTORE_INTO", replace=True)
+    with pytest.raises(CommandError, match="stand in its place"):
+        call_command("restore", put_back=True, into_env="RESTORE_INTO")
+    call_command("restore", put_back=True, into_env="RESTORE_INTO", replace=True)
+    assert facts(elsewhere) == held
+    assert rows(elsewhere, "SELECT id FROM since") == [(7,)]
+    with pytest.raises(CommandError, match="Nothing was kept"):
+        call_command("restore", put_back=True, into_env="RESTORE_INTO", replace=True)
+    assert "is back in its place" in capsys.readouterr().out
+
+
+def test_what_was_kept_is_dropped_on_purpose_alone(
+    made: Path, elsewhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(elsewhere) as connection:
+        connection.execute("CREATE TABLE former (id int)")
+    broken_off(made, elsewhere, monkeypatch)
+    stands = facts(elsewhere)
+    with pytest.raises(CommandError, match="Name the file"):
+        call_command("restore", made, into=elsewhere, drop_kept=True)
+    call_command("restore", into=elsewhere, drop_kept=True)
+    assert facts(elsewhere) == stands
+    with pytest.raises(CommandError, match="Nothing was kept"):
+        call_command("restore", into=elsewhere, drop_kept=True)
+
+
+def test_the_role_of_the_processes_reads_what_came_back(made: Path, elsewhere: str) -> None:
+    """Fails where the new schema lets in nobody but its owner."""
+    with psycopg.connect(elsewhere, user="postgres") as connection:
+        connection.execute("CREATE ROLE app_of_test")
+    with psycopg.connect(elsewhere) as connection:
+        connection.execute("GRANT USAGE ON SCHEMA public TO app_of_test")
+        connection.execute("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO app_of_test")
+        connection.execute("CREATE TABLE former (id int)")
+    try:
+        restore(file=made, into=elsewhere, replace=True)
+        with psycopg.connect(elsewhere, user="postgres") as connection:
+            connection.execute("SET ROLE app_of_test")
+            found = connection.execute("SELECT count(*) FROM trading_order").fetchone()
+        assert found is not None and found[0] > 0
+    finally:
+        with psycopg.connect(elsewhere, user="postgres") as connection:
+            connection.execute("DROP OWNED BY app_of_test")
+            connection.execute("DROP ROLE app_of_test")
 
 
 def test_a_target_that_holds_something_or_is_in_use_is_left_alone(
@@ -218,5 +299,7 @@ def test_the_two_commands_say_what_they_did(
         call_command("restore", file, into=elsewhere)
     with pytest.raises(CommandError, match="postgresql://"):
         call_command("restore", file, into="sqlite:///x")
+    with pytest.raises(CommandError, match="RESTORE_INTO is not set"):
+        call_command("restore", file, into_env="RESTORE_INTO")
     with pytest.raises(CommandError, match="at least 1"):
         call_command("backup", to=tmp_path, keep=0)

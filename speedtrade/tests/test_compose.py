@@ -113,3 +113,7 @@ def test_the_image_is_not_root_and_runs_the_web_process() -> None:
 
 def test_every_variable_that_is_read_is_explained_and_every_explained_one_is_read() -> None:
     assert names_read() == names_explained() - COMPOSE_ONLY
+
+
+def test_whether_real_money_takes_a_second_factor_reaches_the_processes() -> None:
+    assert SERVICES["web"]["environment"]["LIVE_SECOND_FACTOR"] == "${LIVE_SECOND_FACTOR:-true}"

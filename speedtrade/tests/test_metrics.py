@@ -71,6 +71,9 @@ def test_strangers_and_wrong_tokens_find_no_page(alice: User, bob: User) -> None
     assert Client().get("/metrics").status_code == 404
     assert page_client(alice).get("/metrics").status_code == 404
     assert page_client(bob).get("/metrics").status_code == 200
+    password_alone = Client()
+    password_alone.force_login(bob)
+    assert password_alone.get("/metrics").status_code == 404
     for given in ("", "Bearer", "Bearer ", "Bearer None", f"Basic {TOKEN}", f"Bearer {TOKEN}x"):
         answer = Client().get("/metrics", headers={"Authorization": given})
         assert answer.status_code == 404, given

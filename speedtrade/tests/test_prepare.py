@@ -8,6 +8,7 @@ import pytest
 from django.core.management import call_command
 
 from accounts.models import User
+from accounts.services.staff import support_group_ensure
 from marketdata.models import Instrument
 from portfolio.models import LedgerAccount
 
@@ -29,6 +30,13 @@ def test_the_second_time_changes_nothing() -> None:
     assert first[1] >= 1
     prepare("--demo")
     assert world() == first
+
+
+def test_support_staff_of_before_may_do_what_a_release_adds() -> None:
+    group = support_group_ensure()
+    group.permissions.clear()
+    prepare()
+    assert group.permissions.exists()
 
 
 def test_production_gets_instruments_and_no_demo_user() -> None:

@@ -11,6 +11,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
+from accounts.services.staff import support_group_ensure
+
 
 class Command(BaseCommand):
     help = "Migrate, load the instruments, and with --demo make the demo user."
@@ -20,6 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=options["verbosity"])
+        support_group_ensure()  # whoever works at the desk already may do what this release adds
         call_command("load_instruments", offline=True, stdout=self.stdout)
         if options["demo"]:
             call_command("seed_demo", stdout=self.stdout)
