@@ -214,7 +214,7 @@ def _compare(where: Mapping[str, str], manifest: Mapping[str, Any]) -> None:
 
 
 def _prove(into: str) -> None:
-    """`migrate --check` and `check_ledger` on the target, in a process whose database it is."""
+    """`migrate --check`, `check_ledger`, `settle_restored`: in a process whose database it is."""
     surroundings = {**os.environ, "DATABASE_URL": into}
     surroundings.pop("DATABASE_URL_FILE", None)
     for arguments, words in (
@@ -224,6 +224,7 @@ def _prove(into: str) -> None:
             "upgrade",
         ),
         (("check_ledger",), "The ledger check found differences"),
+        (("settle_restored",), "What waited at the backup could not be set aside"),
     ):
         done = subprocess.run(
             [sys.executable, str(PROJECT / "manage.py"), *arguments],

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.db import close_old_connections
 
 from speedtrade.lib.redis import redis_client
 from speedtrade.lib.stage import stage
@@ -84,6 +85,7 @@ def _work() -> None:
         batch = [_jobs.get()]
         while len(batch) < BATCH and not _jobs.empty():  # nobody else takes from it
             batch.append(_jobs.get_nowait())
+        close_old_connections()  # one that broke since the last batch is made anew
         _here.told, _here.after = [], []
         for context, job, args in batch:
             context.run(_run, job, args)
