@@ -105,7 +105,7 @@ class Explainer:
 @pytest.mark.django_db
 @time_machine.travel(NOON)  # the table names months and years
 def test_no_list_reads_a_growing_table_from_end_to_end() -> None:
-    from accounts.models import User
+    from accounts.models import AuditEvent, User
     from accounts.tokens import tokens_issue
     from marketdata.services.instruments import instruments_load
 
@@ -116,6 +116,10 @@ def test_no_list_reads_a_growing_table_from_end_to_end() -> None:
     users = User.objects.in_bulk(["few", "crowd"], field_name="username")
     for _ in range(LOG_INS):
         tokens_issue(user=users["crowd"], now=NOON)
+    AuditEvent.objects.bulk_create(
+        AuditEvent(at=NOON, action="user.login", target=f"user:{n % 50 + 10**6}")
+        for n in range(10 * LOG_INS)
+    )
     token = tokens_issue(user=users["few"], now=NOON).access_token
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")  # of small tables too: their sizes decide how others are read
