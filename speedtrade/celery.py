@@ -77,6 +77,7 @@ def beat_schedule() -> dict[str, Any]:
             ("ledger", "portfolio.tasks.ledger_check", settings.LEDGER_CHECK_PERIOD),
             ("thin", "portfolio.tasks.snapshots_thin", settings.TIDY_PERIOD),
             ("audit", "accounts.tasks.audit_seal", settings.AUDIT_SEAL_PERIOD),
+            ("audit-walk", "accounts.tasks.audit_walk", settings.AUDIT_WALK_PERIOD),
             ("families", "accounts.tasks.families_clean", settings.TOKEN_CLEANUP_PERIOD),
         )
     }

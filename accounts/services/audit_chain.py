@@ -9,13 +9,16 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from accounts.models import AuditEvent, AuditSeal
+from accounts.services.accounts import reason_required
+from accounts.services.audit import audit_record
 
 logger = structlog.get_logger(__name__)
 
@@ -38,19 +41,53 @@ def audit_seal() -> int:
     waiting = AuditEvent.objects.filter(seal=None).order_by("pk")
     if last is not None:  # what is older than this is found by `audit_verify` with all
         waiting = waiting.filter(pk__gt=last.event_id - settings.AUDIT_SEAL_LOOK_BACK)
-    seals, previous = [], last.digest if last else ""
-    for event in waiting[: settings.AUDIT_SEAL_BATCH]:
-        digest = _digest(previous, event)
-        seals.append(AuditSeal(event=event, previous=previous, digest=digest))
-        previous = digest
+    batch = waiting.values_list("pk", flat=True)[: settings.AUDIT_SEAL_BATCH]
+    chosen = AuditEvent.objects.filter(pk__in=list(batch))
+    seals = _links(chosen, last.digest if last else "")
     try:
         with transaction.atomic():
             AuditSeal.objects.bulk_create(seals)
     except IntegrityError:
         return 0  # another worker did it
     if seals:  # the log is elsewhere: an end of the chain that is cut off is missed there
-        logger.info("audit_sealed", rows=len(seals), head=previous)
+        logger.info("audit_sealed", rows=len(seals), head=seals[-1].digest)
     return len(seals)
+
+
+@transaction.atomic
+def audit_seal_late(*, reason: str, now: datetime) -> int:
+    """Seal what the chain has passed by, and write down why; returns how many rows.
+
+    Whoever calls it has looked at them: `audit_verify` names them until then. Raises InvalidInput
+    without a reason.
+    """
+    last = AuditSeal.objects.order_by("-event_id").values_list("event_id", flat=True).first() or 0
+    late = list(
+        AuditEvent.objects.filter(seal=None, pk__lte=last - settings.AUDIT_SEAL_LOOK_BACK)
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )
+    audit_record(
+        actor=None,
+        action="audit.seal_late",
+        target="audit:late",
+        reason=reason_required(reason),
+        data={"events": late},
+        now=now,
+    )
+    newest = AuditSeal.objects.order_by("-pk").values_list("digest", flat=True).first() or ""
+    AuditSeal.objects.bulk_create(_links(AuditEvent.objects.filter(pk__in=late), newest))
+    return len(late)
+
+
+def _links(events: QuerySet[AuditEvent], previous: str) -> list[AuditSeal]:
+    """The seals of these rows, in the order of their ids, after the link `previous`."""
+    seals = []
+    for event in events.order_by("pk"):
+        digest = _digest(previous, event)
+        seals.append(AuditSeal(event=event, previous=previous, digest=digest))
+        previous = digest
+    return seals
 
 
 def audit_verify(*, last: int | None = None) -> Chain:

@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from accounts import tasks as audit_tasks
 from accounts.models import AuditEvent, AuditSeal, User
 from accounts.services.audit import audit_record
 from accounts.services.audit_chain import audit_seal, audit_verify
@@ -95,6 +96,29 @@ def test_a_row_that_was_put_in_among_old_ones_has_no_seal(alice: User, settings:
         cursor.execute("DELETE FROM accounts_auditseal WHERE event_id = %s", [gone.pk])
     assert audit_seal() == 0
     assert f"Event {gone.pk} has no seal." in audit_verify().breaks
+    assert audit_tasks.audit_walk() == len(audit_verify().breaks) > 0
+    with pytest.raises(CommandError, match="Say why"):
+        call_command("verify_audit", seal_late=" ")
+    assert not AuditSeal.objects.filter(event=gone).exists()
+
+
+def test_a_row_that_came_too_late_is_sealed_by_hand(alice: User, settings: Any):
+    settings.AUDIT_SEAL_LOOK_BACK = 0
+    with connection.cursor() as cursor:  # the number of a transaction that takes long
+        cursor.execute("SELECT nextval(pg_get_serial_sequence('accounts_auditevent', 'id'))")
+        (number,) = cursor.fetchone()
+    write(alice)
+    audit_seal()
+    AuditEvent.objects.create(pk=number, at=timezone.now(), action="order.cancel", target="a")
+    assert audit_seal() == 0
+    assert audit_verify().breaks == (f"Event {number} has no seal.",)
+    out = StringIO()
+    call_command("verify_audit", seal_late="A long transaction.", stdout=out)
+    assert "1 rows that came late" in out.getvalue()
+    row = AuditEvent.objects.get(action="audit.seal_late")
+    assert (row.reason, row.data) == ("A long transaction.", {"events": [number]})
+    assert audit_seal() == 1
+    assert audit_verify().breaks == ()
 
 
 def test_a_row_that_commits_late_is_sealed_late(alice: User):
