@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line(
         "markers",
-        "real_time: waits for the machine; fails when it failed twice, the summary says so",
+        "real_time: waits for the machine; fails when it failed three times, the summary says so",
     )
     config.addinivalue_line("markers", "keep_redis: does not empty the Redis database first")
     config.addinivalue_line("markers", "fault(*rows): shows what docs/reliability.md says of them")
@@ -98,7 +98,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if any(item.get_closest_marker(mark) for mark in ALONE):
             item.add_marker(pytest.mark.xdist_group("alone"))
         if any(item.get_closest_marker(mark) for mark in RETRIED):
-            item.add_marker(pytest.mark.flaky(reruns=1))
+            item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=3))
 
 
 @pytest.fixture(autouse=True)
