@@ -148,7 +148,7 @@ def life(now: datetime) -> Iterator[Metric]:
 
 def queues(now: datetime) -> Iterator[Metric]:
     names = [settings.CELERY_TASK_DEFAULT_QUEUE, settings.BROKERS_QUEUE]
-    prefix = settings.CELERY_BROKER_TRANSPORT_OPTIONS["global_keyprefix"]
+    prefix = settings.QUEUE_PREFIX
     lengths = [(name, float(redis_client().llen(f"{prefix}{name}"))) for name in names]
     yield labelled("queue_length", "Tasks that wait for a worker.", "queue", lengths)
 
