@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from speedtrade.testing.waiting import wait_until
 
 START = 120  # seconds for a start on a busy machine; alone it takes about ten
 STOP = 60
+LINES_KEPT = 2_000  # of a product's output, for a test that fails to show
 #: What the tests set for themselves and the product must not inherit.
 NOT_INHERITED = (
     "DATABASE_URL",
@@ -34,11 +36,12 @@ NOT_INHERITED = (
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A running copy: where it answers, and the log-in of its demo user."""
+    """A running copy: where it answers, the log-in of its demo user, and its newest lines."""
 
     url: str
     demo_name: str
     demo_password: str
+    lines: deque[str]
 
 
 def free_port() -> int:
@@ -65,13 +68,13 @@ def product_running(folder: Path, **settings: str) -> Iterator[Product]:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    lines: list[str] = []
+    lines: deque[str] = deque(maxlen=LINES_KEPT)
     reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
     reader.start()
     try:
         _wait_until_ready(process, port, lines)
         secrets = read_json(folder / "secrets.json")
-        yield Product(f"http://127.0.0.1:{port}", "demo", str(secrets["DEMO_PASSWORD"]))
+        yield Product(f"http://127.0.0.1:{port}", "demo", str(secrets["DEMO_PASSWORD"]), lines)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -135,19 +138,18 @@ def trading_halted_in(folder: Path) -> Iterator[None]:
         product_command(folder, "resume_trading", "The drill is over.")
 
 
-def _read(process: "subprocess.Popen[str]", lines: list[str]) -> None:
+def _read(process: "subprocess.Popen[str]", lines: deque[str]) -> None:
     """Keep the pipe empty; the last lines tell what went wrong."""
     for line in process.stdout or ():
         lines.append(line)
-        del lines[:-200]
 
 
-def _wait_until_ready(process: "subprocess.Popen[str]", port: int, lines: list[str]) -> None:
+def _wait_until_ready(process: "subprocess.Popen[str]", port: int, lines: deque[str]) -> None:
     def ready_or_over() -> bool:
         told = ask_health("127.0.0.1", port)
         well = told is not None and told.get("status") == "ok"
         return well or process.poll() is not None
 
-    wait_until(ready_or_over, START, lambda: "it is not ready:\n" + "".join(lines[-60:]))
+    wait_until(ready_or_over, START, lambda: "it is not ready:\n" + "".join(list(lines)[-60:]))
     if process.poll() is not None:
         raise AssertionError("it ended:\n" + "".join(lines))

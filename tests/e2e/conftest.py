@@ -6,7 +6,7 @@ request to another host fails the test that caused it.
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from speedtrade.testing.world import World, cookie_of, world_of
 
 CHROMIUM = Path("/usr/bin/chromium")
 PASSWORD = "correct-horse-9-battery"
+RUNNING = pytest.StashKey[Product]()
+LINES_SHOWN = 200  # of the product's output below a test that failed
 PATIENCE = 20_000  # milliseconds for what the worker and the venue do behind a page
 
 
@@ -38,9 +40,23 @@ def product_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def product(product_folder: Path) -> Iterator[Product]:
+def product(product_folder: Path, pytestconfig: pytest.Config) -> Iterator[Product]:
     with product_running(product_folder) as running:
+        pytestconfig.stash[RUNNING] = running
         yield running
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that failed shows what the product said meanwhile: a page's 500 tells no cause."""
+    report = yield
+    product = item.config.stash.get(RUNNING, None)
+    if report.failed and product is not None:
+        said = [line for line in list(product.lines) if "[info " not in line]
+        report.sections.append(("Captured product output", "".join(said[-LINES_SHOWN:])))
+    return report
 
 
 @pytest.fixture(scope="session")
