@@ -17,9 +17,9 @@ from accounts.models import AccountStatus, AuditEvent, BrokerageAccount, User
 from marketdata.models import Instrument
 from portfolio.models import LedgerCheck
 from speedtrade.lib.heartbeat import heartbeat_ages
-from trading.selectors import (
+from trading.selectors.facts import halt_open
+from trading.selectors.watch import (
     differences_open,
-    halt_open,
     lines_down,
     lost_orders,
     orders_rejected_on,

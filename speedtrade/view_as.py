@@ -23,7 +23,7 @@ from accounts.selectors import accounts_of
 from accounts.services.audit import audit_record
 from portfolio.selectors import activity_of, summary_get
 from speedtrade.lib.admin import ReasonForm
-from trading.selectors import orders_of
+from trading.selectors.orders import orders_of
 from trading.words import status_words
 
 ORDERS_SHOWN = ACTIVITY_SHOWN = 50

@@ -32,7 +32,7 @@ from trading.models import (
     Submission,
     TradingHalt,
 )
-from trading.selectors import lost_orders, orders_rejected_on, stuck_orders, stuck_submissions
+from trading.selectors.watch import lost_orders, orders_rejected_on, stuck_orders, stuck_submissions
 from trading.services.halts import trading_halt, trading_resume
 from trading.services.lost import lost_release
 from trading.services.orders import order_cancel

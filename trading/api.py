@@ -20,9 +20,9 @@ from speedtrade.lib.api import NewestFirst
 from speedtrade.lib.errors import InvalidInput, NotFound
 from speedtrade.lib.ratelimit import limit_orders
 from speedtrade.lib.requests import idempotency_key, whole_number
-from trading import selectors
 from trading.intents import changes_parse, intent_parse
 from trading.presenters import order_payload
+from trading.selectors.orders import order_for_user, orders_of
 from trading.serializers import ChangesSerializer, OrderInputSerializer, OrderSerializer
 from trading.services.closing import position_close
 from trading.services.orders import Placed, order_cancel, order_place
@@ -42,7 +42,7 @@ def placed_response(placed: Placed, user: User) -> Response:
     """201 for a new order, 200 with the same body for a key that came before."""
     if placed.created:
         return Response(order_payload(placed.order, fills=()), status=201)
-    order = selectors.order_for_user(user=user, order_id=placed.order.pk)
+    order = order_for_user(user=user, order_id=placed.order.pk)
     return Response(order_payload(order), headers={"Idempotent-Replayed": "true"})
 
 
@@ -64,7 +64,7 @@ class OrdersView(APIView):
             user=user_of(request), account_id=whole_number(asked.get("account_id"), "account_id")
         )
         symbol = asked.get("symbol", "")
-        orders = selectors.orders_of(
+        orders = orders_of(
             account,
             status=asked.get("status", "all"),
             symbol=instrument_get(symbol).symbol if symbol else "",
@@ -101,23 +101,21 @@ class OrderView(APIView):
 
     @extend_schema(responses=OrderSerializer)
     def get(self, request: Request, order_id: int) -> Response:
-        return Response(
-            order_payload(selectors.order_for_user(user=user_of(request), order_id=order_id))
-        )
+        return Response(order_payload(order_for_user(user=user_of(request), order_id=order_id)))
 
     @extend_schema(responses=OrderSerializer)
     def delete(self, request: Request, order_id: int) -> Response:
         """Ask to cancel: 200 when it is canceled already, 202 while the broker decides."""
-        order = selectors.order_for_user(user=user_of(request), order_id=order_id)
+        order = order_for_user(user=user_of(request), order_id=order_id)
         order_cancel(order=order, actor=user_of(request), source="api", now=timezone.now())
-        order = selectors.order_for_user(user=user_of(request), order_id=order_id)
+        order = order_for_user(user=user_of(request), order_id=order_id)
         return Response(order_payload(order), status=202 if order.is_open else 200)
 
     @extend_schema(request=ChangesSerializer, responses=OrderSerializer)
     def patch(self, request: Request, order_id: int) -> Response:
         """Replace qty (the new total), limit_price or time_in_force; answers with the successor."""
         user = user_of(request)
-        order = selectors.order_for_user(user=user, order_id=order_id)
+        order = order_for_user(user=user, order_id=order_id)
         limit_orders(user.pk)
         body: dict[str, Any] = request.data  # type: ignore[assignment] # StrictJSONParser
         new = order_replace(
@@ -128,7 +126,7 @@ class OrderView(APIView):
             source="api",
             now=timezone.now(),
         )
-        return Response(order_payload(selectors.order_for_user(user=user, order_id=new.pk)))
+        return Response(order_payload(order_for_user(user=user, order_id=new.pk)))
 
 
 class PositionsView(APIView):

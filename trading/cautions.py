@@ -12,7 +12,7 @@ from speedtrade.lib.formats import money_text, pct_text, price_text, qty_text
 from speedtrade.lib.money import percent
 from trading.desks import Desk, Verdict
 from trading.domain.orders import OrderIntent, Side
-from trading.selectors import limits
+from trading.selectors.facts import limits
 from trading.words import open_words, short_name
 
 SIMULATED = "simulated"  # what stands in Instrument.feed

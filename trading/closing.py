@@ -6,7 +6,7 @@ from typing import Any
 from accounts.models import BrokerageAccount, User
 from trading.models import Order
 from trading.presenters import order_payload
-from trading.selectors import orders_of
+from trading.selectors.orders import orders_of
 
 CHUNK = 500  # orders, with their fills, in memory at a time
 

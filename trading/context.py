@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from trading.models import TradingHalt
-from trading.selectors import halt_open
+from trading.selectors.facts import halt_open
 
 
 def halt_context(request: HttpRequest) -> dict[str, Any]:

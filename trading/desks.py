@@ -20,13 +20,7 @@ from trading.domain.estimates import Estimate, estimate, share_in_money, share_i
 from trading.domain.matching import Offer
 from trading.domain.orders import OrderIntent, OrderType, Side
 from trading.domain.risk import Denied, Funds, Market, Rules, Switches, Terms, assess
-from trading.selectors import (
-    asked_for,
-    limits,
-    market_now,
-    rules_of,
-    switches_now,
-)
+from trading.selectors.facts import asked_for, limits, market_now, rules_of, switches_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +123,7 @@ def desk_of(*, account: BrokerageAccount, instrument: Instrument, now: datetime)
 
 
 def funds_seen(*, account: BrokerageAccount, instrument: Instrument, now: datetime) -> Funds:
-    """What is free, as `selectors.funds_now` says it, for a page: nothing is locked or written."""
+    """What is free, as `funds_now` says it, for a page: nothing is locked or written."""
     cash, reserved = cash_free(account=account)
     held, held_reserved = shares_free(account=account, symbol=instrument.symbol)
     return Funds(

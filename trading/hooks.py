@@ -36,7 +36,7 @@ def _connect(account_id: int) -> None:
 def _render(user_id: int, order_id: int) -> dict[str, Any] | None:
     """The order message, or None where the order is not this user's."""
     from trading.presenters import order_payload
-    from trading.selectors import order_seen
+    from trading.selectors.orders import order_seen
 
     order = order_seen(user_id=user_id, order_id=order_id)
     return {"type": "order", "order": order_payload(order)} if order else None

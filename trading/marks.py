@@ -11,7 +11,7 @@ from portfolio.models import Position
 from speedtrade.lib.money import money_round, plain
 from speedtrade.lib.times import rfc3339
 from trading.models import Fill
-from trading.selectors import orders_of
+from trading.selectors.orders import orders_of
 
 
 def marks_of(account: BrokerageAccount, instrument: Instrument) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from trading.domain.orders import OrderState
 from trading.models import Order
 from trading.order_forms import ReplaceForm
 from trading.outcomes import is_checking, outcome
-from trading.selectors import OrdersPage, order_events, orders_page
+from trading.selectors.orders import OrdersPage, order_events, orders_page
 from trading.words import TIF_WORDS, event_moment, order_steps, ticket_values
 
 MOVING = frozenset(

@@ -13,7 +13,7 @@ from speedtrade.lib.markup import address, data_or_missing, icon, moment
 from trading import words
 from trading.domain.orders import OrderState
 from trading.models import Order
-from trading.selectors import average_price
+from trading.selectors.orders import average_price
 
 NOT_CANCELABLE = frozenset({OrderState.PENDING_CANCEL, OrderState.PENDING_REPLACE, OrderState.LOST})
 

@@ -19,7 +19,7 @@ from trading.models import Order
 from trading.order_forms import CANCEL_WORD, ReplaceForm
 from trading.order_pages import events_context, order_context, orders_context
 from trading.outcomes import cancel_all_words, too_late
-from trading.selectors import cancelable_counts, order_for_user
+from trading.selectors.orders import cancelable_counts, order_for_user
 from trading.services.cancels import orders_cancel_all
 from trading.services.orders import order_cancel
 from trading.services.replacements import order_replace

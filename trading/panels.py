@@ -20,7 +20,7 @@ from trading.forms import SHARES, SIDES, TYPES, TicketForm
 from trading.marks import marks_of
 from trading.models import Order
 from trading.reviews import Review, hold_beyond
-from trading.selectors import orders_of
+from trading.selectors.orders import orders_of
 from trading.words import TIF_WORDS, TYPE_WORDS, intent_sentence, unit_words
 
 ORDERS_HERE = 20  # open orders shown beside a chart; the rest is on the page of orders

@@ -7,7 +7,7 @@ from typing import Any
 from speedtrade.lib.money import money, plain
 from speedtrade.lib.times import rfc3339
 from trading.models import Fill, Order
-from trading.selectors import average_price
+from trading.selectors.orders import average_price
 
 
 def order_payload(order: Order, fills: Iterable[Fill] | None = None) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from trading.domain.estimates import Estimate
 from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
 from trading.domain.risk import Terms
 from trading.models import Order
-from trading.selectors import order_twin
+from trading.selectors.orders import order_twin
 
 SALT = "trading.review"
 HELD = "hold"  # what a page says of a button that was held

@@ -8,7 +8,7 @@ from accounts.models import BrokerageAccount
 from marketdata.models import Instrument
 from trading.desks import desk_of, shut_words
 from trading.models import TradingHalt
-from trading.selectors import blind_words, halt_open, switches_now
+from trading.selectors.facts import blind_words, halt_open, switches_now
 
 TAKEN = "Orders are taken."
 

@@ -16,7 +16,7 @@ from speedtrade.doctor.verdicts import Verdict, bad, doubtful, good
 from speedtrade.lib.heartbeat import heartbeat_ages
 from speedtrade.lib.lease import leases_held
 from speedtrade.lib.triggers import append_only_unguarded
-from trading.selectors import differences_open, lost_orders, stuck_orders, tasks_parked
+from trading.selectors.watch import differences_open, lost_orders, stuck_orders, tasks_parked
 
 
 def worker_alive(now: datetime) -> Verdict:

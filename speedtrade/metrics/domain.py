@@ -33,7 +33,8 @@ from speedtrade.lib.triggers import append_only_unguarded
 from speedtrade.metrics.tasks import MICROS, task_counts
 from trading.domain.orders import OPEN_STATES
 from trading.models import BrokerLink, Order, Submission
-from trading.selectors import FLIGHT_STATES, differences_open, halt_open, tasks_parked
+from trading.selectors.facts import halt_open
+from trading.selectors.watch import FLIGHT_STATES, differences_open, tasks_parked
 
 logger = structlog.get_logger(__name__)
 EVENTS = ("order_overfilled", "unknown_status")

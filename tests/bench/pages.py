@@ -110,7 +110,7 @@ def _lines(user: Any) -> tuple[list[Any], list[Any]]:
     from accounts.selectors import account_for_user
     from portfolio.holdings import holdings_shown, positions_sorted
     from portfolio.selectors import summary_get
-    from trading.selectors import orders_page
+    from trading.selectors.orders import orders_page
 
     account, now = account_for_user(user=user), timezone.now()
     summary = summary_get(account=account, now=now)

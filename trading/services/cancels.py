@@ -9,7 +9,7 @@ from accounts.models import BrokerageAccount, User
 from speedtrade.lib.errors import Conflict
 from trading.domain.orders import OrderState
 from trading.models import Order, Submission, SubmissionAction
-from trading.selectors import orders_cancelable
+from trading.selectors.orders import orders_cancelable
 from trading.services.orders import order_cancel
 from trading.services.submissions import cancel_refused
 

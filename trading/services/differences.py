@@ -20,7 +20,7 @@ from speedtrade.lib.live import live_publish
 from speedtrade.lib.money import ZERO, plain
 from trading.brokers.base import BrokerPosition, Holdings
 from trading.models import BrokerLink, Difference, DifferenceSighting, Fill, Order
-from trading.selectors import OPEN_VALUES
+from trading.selectors.orders import OPEN_VALUES
 from trading.services.externals import (
     UnknownInstrument,
     instrument_ensure,

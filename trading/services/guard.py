@@ -17,7 +17,7 @@ from django.db.models import F
 from speedtrade.lib.ratelimit import rate_burst, rate_per_day
 from trading.brokers.base import BrokerRequest
 from trading.models import Order, SendTally, Submission, SubmissionAction
-from trading.selectors import halt_open
+from trading.selectors.facts import halt_open
 from trading.services.halts import trading_halt
 
 logger = logging.getLogger(__name__)

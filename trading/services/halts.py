@@ -10,7 +10,7 @@ from accounts.services.accounts import reason_required
 from accounts.services.audit import audit_record
 from speedtrade.lib.live import live_publish_all
 from trading.models import SendTally, TradingHalt
-from trading.selectors import halt_open
+from trading.selectors.facts import halt_open
 
 PAGES_TOLD_WITHIN = 2.0  # seconds that a command waits for open pages to hear of it
 ALL_TRADING = 0  # a halt event's id where it is not of one instrument

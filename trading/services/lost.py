@@ -15,7 +15,8 @@ from speedtrade.lib.errors import Conflict, Unavailable
 from speedtrade.lib.live import live_publish
 from trading.domain.orders import OrderState
 from trading.models import Order, Submission
-from trading.selectors import blind_words, lost_orders
+from trading.selectors.facts import blind_words
+from trading.selectors.watch import lost_orders
 from trading.services.executions import ABSENT
 from trading.services.moves import order_lock, order_move
 

@@ -35,7 +35,7 @@ from trading.domain.orders import (
 )
 from trading.domain.risk import Terms, assess
 from trading.models import Order, OrderEvent, Submission, SubmissionAction
-from trading.selectors import (
+from trading.selectors.facts import (
     funds_now,
     halt_reason,
     limits,

@@ -20,7 +20,7 @@ from trading.brokers.base import Broker, BrokerError, IdScope
 from trading.brokers.registry import broker_for
 from trading.domain.orders import FINAL_STATES, SENT_STATES, OrderState
 from trading.models import Order, Submission, SubmissionAction
-from trading.selectors import halt_open
+from trading.selectors.facts import halt_open
 from trading.services.executions import report_apply
 from trading.services.guard import send_proved_absent
 from trading.services.moves import order_lock, order_move

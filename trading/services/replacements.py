@@ -31,7 +31,7 @@ from trading.domain.orders import (
 )
 from trading.domain.risk import Terms, assess
 from trading.models import Order, OrderEvent, Submission, SubmissionAction
-from trading.selectors import funds_now, limits, market_now, rules_of, switches_now
+from trading.selectors.facts import funds_now, limits, market_now, rules_of, switches_now
 from trading.services.moves import hold_kind, order_hold, order_lock, order_move
 from trading.services.outbox import submission_add, submission_wake
 

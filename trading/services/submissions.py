@@ -35,7 +35,8 @@ from trading.brokers.base import (
 from trading.brokers.registry import broker_for
 from trading.domain.orders import FINAL_STATES, OrderState
 from trading.models import Order, Submission, SubmissionAction
-from trading.selectors import OPEN_VALUES, halt_open
+from trading.selectors.facts import halt_open
+from trading.selectors.orders import OPEN_VALUES
 from trading.services.executions import report_apply
 from trading.services.guard import Leave, send_admit
 from trading.services.moves import order_lock, order_move

@@ -42,7 +42,7 @@ from trading.brokers.base import (
 from trading.brokers.registry import broker_for
 from trading.domain.orders import FINAL_STATES, SENT_STATES
 from trading.models import BrokerLink, Order
-from trading.selectors import OPEN_VALUES
+from trading.selectors.orders import OPEN_VALUES
 from trading.services.cancels import cancel_again
 from trading.services.differences import books_compare
 from trading.services.events import cash_events_book

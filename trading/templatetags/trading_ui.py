@@ -16,7 +16,7 @@ from speedtrade.lib.money import plain
 from trading import order_rows, words
 from trading.models import Fill, Order, TradingHalt
 from trading.reviews import held_from, skips_reviews
-from trading.selectors import average_price
+from trading.selectors.orders import average_price
 from trading.standing import standing_of
 
 register = template.Library()

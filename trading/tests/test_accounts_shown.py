@@ -15,7 +15,7 @@ from accounts.sessions import FACTOR_AT
 from speedtrade.lib import live
 from speedtrade.testing.cast import ApiClient, give_app, page_client
 from trading.models import Order
-from trading.selectors import limits
+from trading.selectors.facts import limits
 from trading.tests.desk import Desk
 
 LIVE_FRAME = 'class="shell live"'

@@ -14,7 +14,7 @@ from marketdata.models import Instrument
 from speedtrade.lib.errors import Conflict
 from speedtrade.testing.cast import page_client
 from trading.models import Order, OrderEvent, Submission
-from trading.selectors import cancelable_counts, orders_page
+from trading.selectors.orders import cancelable_counts, orders_page
 from trading.services.cancels import orders_cancel_all
 from trading.services.orders import order_cancel
 from trading.tests.desk import Desk

@@ -28,7 +28,7 @@ from speedtrade.testing.races import race
 from trading.brokers.paper.venue import PaperVenue
 from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
 from trading.models import Fill, Order, OrderEvent, PaperFill, PaperOrder, Submission
-from trading.selectors import halt_reason
+from trading.selectors.facts import halt_reason
 from trading.services import orders
 from trading.services.executions import report_apply
 from trading.services.orders import order_cancel, order_place

@@ -72,7 +72,7 @@ def code(intent: OrderIntent, **changes: Any) -> str:
 
 
 def test_a_sensible_order_of_a_new_user_passes_under_the_default_caps(settings):
-    from trading.selectors import limits
+    from trading.selectors.facts import limits
 
     terms = assess(
         order(qty="900"), RULES, MARKET, replace(FUNDS, position_qty=D(0)), limits(), SWITCHES

@@ -27,7 +27,7 @@ from trading.desks import desk_of, judge
 from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
 from trading.domain.risk import Denied
 from trading.models import BrokerLink, Difference, DifferenceSighting, Fill, Order, Submission
-from trading.selectors import BLIND
+from trading.selectors.facts import BLIND
 from trading.services import orders, syncs
 from trading.services.differences import difference_accept
 from trading.services.executions import ABSENT
