@@ -17,11 +17,15 @@ CANCEL_WORD = "CANCEL"
 
 
 class ReplaceForm(RefusableForm):
-    """New total, limit price and time in force: text, as typed. `key` makes it happen once."""
+    """New total, limit price and time in force: text, as typed. `key` makes it happen once.
+
+    A `large` one is shown again, to be confirmed on purpose.
+    """
 
     qty = forms.CharField(label="New total", max_length=40, required=False)
     limit_price = forms.CharField(label="Limit price", max_length=40, required=False)
     time_in_force = forms.CharField(label="How long", max_length=8, required=False)
+    large = False
 
     @classmethod
     def of(cls, order: Order) -> "ReplaceForm | None":
@@ -37,6 +41,16 @@ class ReplaceForm(RefusableForm):
                 "key": uuid.uuid4().hex,
             }
         )
+
+    @property
+    def mistyped(self) -> str | None:
+        """What was typed instead of the symbol; None where nobody was asked for it yet."""
+        return self.text("word")[:40] if "word" in self.data else None
+
+    def asking(self) -> "ReplaceForm":
+        """The same, shown again with the question."""
+        self.large = True
+        return self
 
     def text(self, name: str) -> str:
         """What stands in a field."""

@@ -19,6 +19,7 @@ from trading.models import Order
 from trading.order_forms import CANCEL_WORD, ReplaceForm
 from trading.order_pages import events_context, order_context, orders_context
 from trading.outcomes import cancel_all_words, too_late
+from trading.reviews import Proof, change_is_large
 from trading.selectors.orders import cancelable_counts, order_for_user
 from trading.services.cancels import orders_cancel_all
 from trading.services.orders import order_cancel
@@ -53,15 +54,23 @@ def events(request: UserRequest, order_id: int) -> HttpResponse:
 
 @require_POST
 def replace(request: UserRequest, order_id: int) -> HttpResponseBase:
-    """POST `qty`, `limit_price`, `time_in_force`, `key`: 303 to the successor, or 422: why not."""
+    """POST `qty`, `limit_price`, `time_in_force`, `key`: 303 to the successor, or 422: why not.
+
+    `confirmed=hold` or the symbol as `word` confirms a large one.
+    """
     found, form = order_for_user(user=request.user, order_id=order_id), ReplaceForm(request.POST)
+    symbol = found.instrument.symbol
     try:
         live_session_check(request, found.brokerage_account)
         limit_orders(request.user.pk)
+        changes, quote = form.changes(found), quote_store.quote_get(symbol)
+        large = change_is_large(found, changes, quote, request.user)
+        if large and not Proof.of(request.POST).holds(symbol):
+            return _unchanged(request, found, form.asking())
         new = order_replace(
             order=found,
-            changes=form.changes(found),
-            quote=quote_store.quote_get(found.instrument.symbol),
+            changes=changes,
+            quote=quote,
             actor=request.user,
             source="page",
             key=form.key,

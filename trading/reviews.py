@@ -14,12 +14,13 @@ from django.conf import settings
 from django.core import signing
 
 from accounts.models import BrokerageAccount, User
+from marketdata.domain.quotes import Quote
 from speedtrade.lib.errors import InvalidInput
-from speedtrade.lib.money import ZERO, plain
+from speedtrade.lib.money import ZERO, plain, times
 from trading.cautions import far_limit
 from trading.desks import Desk, Verdict, judge
 from trading.domain.estimates import Estimate
-from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
+from trading.domain.orders import Changes, OrderIntent, OrderType, Side, TimeInForce
 from trading.domain.risk import Terms
 from trading.models import Order
 from trading.selectors.orders import order_twin
@@ -151,6 +152,20 @@ def may_skip(review: Review, user: User) -> bool:
 def held_from(user: User) -> Decimal:
     """What a live order is worth, at least, for which a press of the button is not enough."""
     return settings.HOLD_TO_CONFIRM_FROM if user.hold_from is None else user.hold_from
+
+
+def change_is_large(order: Order, changes: Changes, quote: Quote | None, user: User) -> bool:
+    """Whether an order with other terms is one to confirm on purpose: its whole new total counts.
+
+    Without a price nobody can say that it is small.
+    """
+    if not order.brokerage_account.is_live:
+        return False
+    price = changes.limit_price or order.limit_price
+    if price is None and quote is not None:
+        price = quote.ask if order.side == Side.BUY else quote.bid
+    qty = changes.qty or order.qty
+    return price is None or qty is None or times(qty, price) >= held_from(user)
 
 
 @dataclass(frozen=True, slots=True)

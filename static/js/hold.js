@@ -7,7 +7,7 @@ const HOLD_FOR = 600; // ms
 const KEYS = ["Enter", " "];
 const EARLY = "That was too short: nothing was sent. Hold a little longer, then let go.";
 const KEPT = "Not confirmed: nothing was sent.";
-let held = null; // the button that is down, since when, its bar and its timer
+let held = null; // the button that is down, since when, by which finger or key, its bar and its timer
 
 const holdAt = (target) => target.closest?.("[data-hold]");
 const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -21,13 +21,13 @@ function tell(button, words) {
   speak(words);
 }
 
-function begin(button, since) {
+function begin(button, since, by) {
   const bar = button.querySelector("[data-hold-bar]").animate(
     { scale: ["0 1", "1 1"] },
     { duration: HOLD_FOR, fill: "forwards", easing: calm() ? "steps(3)" : "linear" },
   );
   say(button, "Keep holding…");
-  held = { button, since, bar, timer: setTimeout(tell, HOLD_FOR, button, "Now let go.") };
+  held = { button, since, by, bar, timer: setTimeout(tell, HOLD_FOR, button, "Now let go.") };
 }
 
 // `stayed`: it was let go where it was pressed.
@@ -54,13 +54,14 @@ function confirm({ form }) {
 
 document.addEventListener("pointerdown", (event) => {
   const button = holdAt(event.target);
-  if (button && !button.disabled && !held && event.isPrimary && event.button === 0) begin(button, event.timeStamp);
+  if (button && !button.disabled && !held && event.isPrimary && event.button === 0) begin(button, event.timeStamp, event.pointerId);
 });
 document.addEventListener("pointerup", (event) => {
+  if (held?.by !== event.pointerId) return; // another finger
   const under = document.elementFromPoint(event.clientX, event.clientY);
   end(event.timeStamp, held?.button.contains(under));
 });
-document.addEventListener("pointercancel", (event) => end(event.timeStamp, false));
+document.addEventListener("pointercancel", (event) => { if (held?.by === event.pointerId) end(event.timeStamp, false); });
 document.addEventListener("contextmenu", (event) => { if (holdAt(event.target)) event.preventDefault(); }); // of a long touch
 addEventListener("blur", (event) => end(event.timeStamp, false));
 
@@ -68,12 +69,12 @@ document.addEventListener("keydown", (event) => {
   const button = holdAt(event.target);
   if (!button || !KEYS.includes(event.key) || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault(); // no click of it
-  if (!held && !event.repeat && !button.disabled) begin(button, event.timeStamp);
+  if (!held && !event.repeat && !button.disabled) begin(button, event.timeStamp, event.key);
 });
 document.addEventListener("keyup", (event) => {
   if (!KEYS.includes(event.key)) return;
   if (holdAt(event.target)) event.preventDefault();
-  end(event.timeStamp, holdAt(event.target) === held?.button);
+  if (held?.by === event.key) end(event.timeStamp, holdAt(event.target) === held?.button);
 });
 document.addEventListener("focusout", (event) => { if (event.target === held?.button) end(event.timeStamp, false); });
 

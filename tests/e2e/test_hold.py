@@ -76,6 +76,18 @@ def test_let_go_early_or_elsewhere_it_places_none(reviewing: Callable[..., Perso
     page.wait_for_url(ORDER)
 
 
+def test_another_finger_that_lets_go_ends_nothing(reviewing: Callable[..., Person]) -> None:
+    page = reviewing().page
+    pressed(page)
+    other = 'new PointerEvent("pointerup", { pointerId: 99, bubbles: true })'
+    button(page).evaluate(f"button => button.dispatchEvent({other})")
+    page.keyboard.press("Enter")
+    nothing_sent(page)
+    expect(page.locator("#hold-said")).to_have_text(FULL)
+    page.mouse.up()
+    page.wait_for_url(ORDER)
+
+
 @pytest.mark.parametrize("key", ["Enter", " "])
 def test_a_key_holds_it_as_well(reviewing: Callable[..., Person], key: str) -> None:
     page = reviewing().page

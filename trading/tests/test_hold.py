@@ -1,5 +1,6 @@
 """A large order of a live account is confirmed on purpose: the button held, or its symbol typed."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,9 @@ from accounts.models import AuditEvent, BrokerageAccount, User
 from accounts.services.preferences import user_preferences_change
 from speedtrade.lib.errors import InvalidInput
 from speedtrade.testing.cast import ApiClient, give_app, page_client
-from trading.models import BrokerLink, Order
+from trading.domain.orders import Changes, OrderState
+from trading.models import BrokerLink, Order, Submission
+from trading.reviews import change_is_large
 from trading.tests.desk import Desk
 from trading.tests.test_pages import MARKET_BUY, place, reviewed, text, token_of
 
@@ -190,6 +193,67 @@ def test_scripts_place_by_their_own_contract(real: Desk):
     body = {"symbol": "AAPL", "side": "buy", "order_type": "limit", "limit_price": "100"}
     answer = ApiClient(user=real.user).post("orders", {**body, "qty": "5"})
     assert answer.status_code == 201, answer.json()
+
+
+# ── other terms ──────────────────────────────────────────────────────────────
+@pytest.fixture
+def working(real: Desk) -> Order:
+    """A live order of 5 at $90 that its broker works on."""
+    from_on(real, "500")
+    order = real.place(qty="5", limit="90")
+    Submission.objects.filter(order=order).update(done_at=real.now)
+    Order.objects.filter(pk=order.pk).update(state=OrderState.NEW)
+    return real.fresh(order)
+
+
+def change(web: Client, order: Order, **posted: str) -> Any:
+    terms = {"qty": "5", "limit_price": "90", "time_in_force": order.time_in_force}
+    return web.post(f"/orders/{order.pk}/replace", terms | posted)
+
+
+@pytest.mark.parametrize(
+    ("terms", "asks"),
+    [
+        ({"limit_price": "99.99"}, False),
+        ({"limit_price": "100"}, True),
+        ({"qty": "6"}, True),
+        ({"qty": "4"}, False),
+    ],
+)
+def test_other_terms_that_make_an_order_large_are_confirmed_on_purpose(
+    working: Order, web: Client, terms: dict[str, str], asks: bool
+):
+    answer = change(web, working, **terms)
+    assert answer.status_code == (422 if asks else 303)
+    assert ("Hold to replace the order" in text(answer)) is asks
+    assert Order.objects.count() == (1 if asks else 2)
+    if asks:
+        assert REFUSED not in text(answer), "nobody has typed a word yet"
+        wrong = change(web, working, **terms, word="AAP")
+        assert REFUSED in text(wrong) and Order.objects.count() == 1
+        for name, value in terms.items():
+            assert re.search(rf'name="{name}"[^>]* value="{value}"', wrong.content.decode())
+        assert change(web, working, **terms, word="aapl").status_code == 303
+        assert Order.objects.count() == 2
+
+
+def test_other_terms_may_be_held_as_well_and_paper_is_not_asked(
+    working: Order, real: Desk, web: Client
+):
+    assert change(web, working, qty="6", **HELD).status_code == 303
+    BrokerageAccount.objects.filter(pk=real.account.pk).update(broker="paper", mode="paper")
+    from_on(real, "0")
+    paper = real.fresh(real.place(qty="1", limit="80"))
+    Order.objects.filter(pk=paper.pk).update(state=OrderState.NEW)
+    assert change(web, paper, qty="2", limit_price="80").status_code == 303
+
+
+def test_other_terms_without_a_price_are_large(working: Order, real: Desk):
+    working.limit_price = None
+    asked = change_is_large(working, Changes(qty=D(1)), None, real.user)
+    assert asked and not change_is_large(
+        working, Changes(qty=D(1)), real.quote("99.00", "99.10"), real.user
+    )
 
 
 def test_while_closed_the_button_says_that_the_order_waits(real: Desk, web: Client, settings: Any):
