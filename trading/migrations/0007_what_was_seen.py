@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
             model_name="brokerlink",
             name="clock_offset",
             field=models.DurationField(
-                help_text="The broker's clock less ours, when its key was last looked at.",
+                help_text="The broker's clock less ours, at the least, when last asked.",
                 null=True,
             ),
         ),

@@ -46,7 +46,8 @@ class BrokerLink(models.Model):
         help_text="Filled quantities in the opening balance, by the broker's id of the order.",
     )
     clock_offset = models.DurationField(
-        null=True, help_text="The broker's clock less ours, when its key was last looked at."
+        null=True,
+        help_text="The broker's clock less ours, at the least, when last asked.",
     )
 
     def __str__(self) -> str:

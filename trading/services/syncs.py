@@ -55,6 +55,7 @@ from trading.services.externals import (
     order_import,
     position_open,
 )
+from trading.services.keys import key_use
 from trading.services.submissions import ref_of
 
 logger = logging.getLogger(__name__)
@@ -135,9 +136,7 @@ def _silent(account: BrokerageAccount, link: BrokerLink, now: datetime) -> None:
 # ── the first time ───────────────────────────────────────────────────────────
 def _open(account: BrokerageAccount, broker: Broker, now: datetime) -> None:
     """Take what is there into the books, at a moment at which nothing moved."""
-    facts = broker.check()
-    if not facts.may_trade:
-        raise AuthFailed(facts.words)
+    facts = key_use(account_id=account.pk, broker=broker)
     if facts.clock_doubt is None:
         raise OutcomeUnknown("The broker does not tell its time.")
     _only_here(account, facts)
@@ -233,9 +232,7 @@ def _shape(orders: Sequence[BrokerOrder]) -> set[tuple[str, object]]:
 def _follow(account: BrokerageAccount, link: BrokerLink, broker: Broker, now: datetime) -> None:
     """Orders each time, cash and positions when they are due."""
     if account.status != AccountStatus.ACTIVE:
-        facts = broker.check()
-        if not facts.may_trade:
-            raise AuthFailed(facts.words)
+        facts = key_use(account_id=account.pk, broker=broker)
         if link.number and facts.number and facts.number != link.number:
             raise AuthFailed(ANOTHER)
     orders_follow(account, link, broker, now)

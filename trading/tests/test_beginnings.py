@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.utils import timezone
 
 from accounts.models import User
+from accounts.services.syncs import account_fail
 from speedtrade.testing import market
 from speedtrade.testing.vendors.alpaca import AlpacaVendor
 from speedtrade.testing.vendors.alpaca_book import VendorOrder
 from trading.brokers.registry import broker_for
-from trading.models import Difference, Fill, Order
+from trading.models import BrokerLink, Difference, Fill, Order
+from trading.services.keys import key_check_run
+from trading.services.syncs import accounts_due
 from trading.tests.test_line_cases import unopened
 from trading.tests.test_syncs import Line, vendor  # noqa: F401 (a fixture)
 
@@ -119,3 +123,65 @@ def test_what_is_made_at_the_very_stamp_with_which_the_books_begin_comes_after(
         line.agree()
         assert not Difference.objects.exists()
         assert Fill.objects.get().qty == 2
+
+
+# ── clocks ───────────────────────────────────────────────────────────────────
+@pytest.mark.fault("F15")
+@pytest.mark.parametrize("seconds", [-31, 31, 3 * 3600, -2 * 86_400, -57 * 365 * 86_400, 10**9])
+def test_a_clock_that_makes_no_sense_opens_no_books_and_says_so(
+    alice: User,
+    vendor: AlpacaVendor,  # noqa: F811
+    seconds: int,
+):
+    """Fails where it is believed: no order could be told from one of before, or would be listed."""
+    with time_machine.travel(market.NOON, tick=False) as clock:
+        line = unopened(alice, vendor)
+        vendor.clock_offset = timedelta(seconds=seconds)
+        assert not line.sync()
+        link = BrokerLink.objects.get()
+        assert (line.account.status, link.began_at) == ("error", None)
+        words = line.account.status_reason
+        assert ("ahead" if seconds > 0 else "behind") in words and "NTP" in words
+        assert link.clock_offset == vendor.clock_offset
+        key_check_run(account_id=line.account.pk, now=timezone.now())
+        link.refresh_from_db()
+        assert link.check_words == words
+        vendor.clock_offset = timedelta(0)
+        clock.shift(61)
+        assert accounts_due(now=timezone.now()) == [line.account.pk]
+        assert line.sync()
+        assert line.account.status == "active"
+        line.agree()
+
+
+def test_an_account_in_error_does_not_trade_again_by_a_clock_that_makes_no_sense(
+    alice: User,
+    vendor: AlpacaVendor,  # noqa: F811
+):
+    """Fails where only the first reading looks at the clock."""
+    line = unopened(alice, vendor)
+    assert line.sync()
+    account_fail(account_id=line.account.pk, reason="once", now=timezone.now())
+    vendor.clock_offset = timedelta(hours=-1)
+    assert not line.sync()
+    assert line.account.status == "error" and "behind" in line.account.status_reason
+    vendor.clock_offset = timedelta(0)
+    assert line.sync()
+    assert line.account.status == "active"
+
+
+@pytest.mark.fault("F15")
+@pytest.mark.parametrize("seconds", [-30, -10, 10, 30])
+def test_a_clock_that_is_a_little_off_doubles_and_loses_nothing(
+    opening: Opening,
+    seconds: int,
+):
+    line = opening.line
+    line.vendor.clock_offset = timedelta(seconds=seconds)
+    opening.clock.shift(60)  # what was made by the former clock is not in its future
+    order = line.theirs.external("AAPL", "buy", "4", limit_price=D(100))
+    opening.meanwhile = lambda: opening.fill_untold(order, "4")
+    assert line.sync()
+    line.theirs.fill(line.theirs.external("AAPL", "buy", "1"), "1", "100")
+    opening.settle()
+    assert Fill.objects.get().qty == 1
