@@ -54,6 +54,7 @@ class BrokerLinkAdmin(SupportAdmin):
         ("began_at", "orders_at", "holdings_at", "attempted_at"),
         ("streaming", "stream_at"),
         ("checked_at", "check_words"),
+        "clock_offset",
         "ignored",
     )
     actions = (

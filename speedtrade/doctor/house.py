@@ -16,7 +16,15 @@ from speedtrade.doctor.verdicts import Verdict, bad, doubtful, good
 from speedtrade.lib.heartbeat import heartbeat_ages
 from speedtrade.lib.lease import leases_held
 from speedtrade.lib.triggers import append_only_unguarded
-from trading.selectors.watch import differences_open, lost_orders, stuck_orders, tasks_parked
+from trading.selectors.watch import (
+    clocks_off,
+    differences_open,
+    lost_orders,
+    stuck_orders,
+    tasks_parked,
+)
+
+NAMED_MOST = 5  # of those that a verdict names
 
 
 def worker_alive(now: datetime) -> Verdict:
@@ -93,6 +101,17 @@ def brokers_agree(now: datetime) -> Verdict:
     if count:
         return bad(f"{count} differences between books and brokers.", "Differences at the desk.")
     return good("None.")
+
+
+def broker_clocks(now: datetime) -> Verdict:
+    off = clocks_off().select_related("brokerage_account").order_by("id")
+    named = ", ".join(f"account {row.brokerage_account_id}" for row in off[:NAMED_MOST])
+    if named:
+        return bad(
+            f"The broker's clock is too far off ours: {off.count()} lines, {named}.",
+            "Run chrony or systemd-timesyncd; where our clock is right, ask the broker.",
+        )
+    return good("None is too far off.")
 
 
 def orders_told(now: datetime) -> Verdict:

@@ -42,6 +42,7 @@ CHECKS: tuple[Check, ...] = (
     Check("history", "Append-only tables", house.history_guarded),
     Check("audit", "Audit", house.audit_whole),
     Check("differences", "Books and brokers", house.brokers_agree),
+    Check("broker-clocks", "Clocks of brokers", house.broker_clocks),
     Check("orders", "Orders", house.orders_told),
     Check("parked", "Parked work", house.work_parked),
     Check("credentials", "Broker keys", house.credentials_open),

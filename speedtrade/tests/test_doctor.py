@@ -36,7 +36,7 @@ from speedtrade.lib.redis import redis_client
 from speedtrade.lib.triggers import APPEND_ONLY
 from speedtrade.testing import states
 from speedtrade.testing.cast import page_client
-from trading.models import Difference, Order, ParkedTask
+from trading.models import BrokerLink, Difference, Order, ParkedTask
 
 assert urls.urlpatterns
 pytestmark = pytest.mark.django_db
@@ -188,6 +188,13 @@ def disagree() -> None:
     )
 
 
+def clock_off() -> None:
+    BrokerLink.objects.update_or_create(
+        brokerage_account=BrokerageAccount.objects.latest("id"),
+        defaults={"created_at": timezone.now(), "clock_offset": -timedelta(hours=3)},
+    )
+
+
 def park() -> None:
     ParkedTask.objects.create(task="x", arguments="[]", queue="celery", parked_at=timezone.now())
 
@@ -267,6 +274,7 @@ PLANTS: list[tuple[str, str, Plant]] = [
         "fail",
         doing(disagree, rows(Difference, ended_at="2100-01-01T00:00Z")),
     ),
+    ("broker-clocks", "fail", doing(clock_off, rows(BrokerLink, clock_offset=timedelta(0)))),
     ("orders", "fail", doing(stuck, unstuck)),
     ("parked", "fail", doing(park, rows(ParkedTask, released_at="2100-01-01T00:00Z"))),
     ("credentials", "fail", sealed_by_others()),

@@ -40,6 +40,15 @@ class BrokerLink(models.Model):
     checked_at = models.DateTimeField(null=True)
     check_words = models.CharField(max_length=300, blank=True, default="")
     ignored = models.JSONField(default=list, help_text="What lies there and is not in our books.")
+    seen = models.JSONField(
+        default=dict,
+        db_default={},
+        help_text="Filled quantities in the opening balance, by the broker's id of the order.",
+    )
+    clock_offset = models.DurationField(
+        null=True,
+        help_text="The broker's clock less ours, at the least, when last asked.",
+    )
 
     def __str__(self) -> str:
         return f"line of account {self.brokerage_account_id}"

@@ -64,6 +64,14 @@ def lines_down(*, now: datetime) -> tuple[int, int]:
     return total - heard, total
 
 
+def clocks_off() -> QuerySet[BrokerLink]:
+    """Lines to brokers whose clock was too far off when the key was last looked at."""
+    most = settings.BROKER_CLOCK_MOST
+    off = Q(clock_offset__gt=most) | Q(clock_offset__lt=-most)
+    shut = [AccountStatus.DISCONNECTED, AccountStatus.CLOSED]
+    return BrokerLink.objects.filter(off).exclude(brokerage_account__status__in=shut)
+
+
 def orders_rejected_on(*, now: datetime) -> QuerySet[Order]:
     """What brokers refused since midnight UTC."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -105,18 +105,19 @@ def position_value(instrument: Instrument, qty: Decimal) -> Decimal:
     return times(abs(qty), quote.last) if quote else ZERO
 
 
-def filled_before(report: BrokerOrder, began: datetime, *, opening: bool = False) -> Decimal | None:
+def filled_before(report: BrokerOrder, began: datetime, seen: Decimal | None) -> Decimal | None:
     """What of an order had filled when our books began, so that it is in their opening balance.
 
     None where it is none of our business (it was final by then), or where nobody can say yet.
-    `opening`: the reading that they begin with shows the order, so it shows all of that.
+    `seen`: what had filled of it in the reading that they begin with; None where that did not show
+    it. Stamps decide only then, for an order that the broker was late to show.
     """
     terms = report.terms
     if terms is None:
         return None
-    if opening:
-        before = report.filled_qty
-    elif terms.created_at > began:  # made at that very moment: it was seen, they begin with it
+    if seen is not None:
+        before = seen
+    elif terms.created_at >= began:  # what was made at that very moment and was seen is known
         return ZERO
     elif sum((fill.qty for fill in report.fills), ZERO) != report.filled_qty:
         return None
@@ -124,7 +125,7 @@ def filled_before(report: BrokerOrder, began: datetime, *, opening: bool = False
         before = sum((fill.qty for fill in report.fills if fill.executed_at <= began), ZERO)
     # A word about its state may be strange; a quantity that is all there leaves nothing to come.
     full = terms.qty is not None and before >= terms.qty
-    over = before == report.filled_qty and (full or report.state in FINAL_STATES)
+    over = before >= report.filled_qty and (full or report.state in FINAL_STATES)
     return None if over else before
 
 

@@ -7,6 +7,7 @@ back goes through `report_apply`, imports or a Difference: nothing is corrected 
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 from django.conf import settings
@@ -29,6 +30,7 @@ from portfolio.services.books import account_lock
 from speedtrade.lib.errors import InvariantBroken
 from speedtrade.lib.lease import Lease
 from speedtrade.lib.live import live_publish
+from speedtrade.lib.money import plain
 from trading.brokers.base import (
     AuthFailed,
     Broker,
@@ -53,6 +55,7 @@ from trading.services.externals import (
     order_import,
     position_open,
 )
+from trading.services.keys import key_use
 from trading.services.submissions import ref_of
 
 logger = logging.getLogger(__name__)
@@ -133,9 +136,7 @@ def _silent(account: BrokerageAccount, link: BrokerLink, now: datetime) -> None:
 # ── the first time ───────────────────────────────────────────────────────────
 def _open(account: BrokerageAccount, broker: Broker, now: datetime) -> None:
     """Take what is there into the books, at a moment at which nothing moved."""
-    facts = broker.check()
-    if not facts.may_trade:
-        raise AuthFailed(facts.words)
+    facts = key_use(account_id=account.pk, broker=broker)
     if facts.clock_doubt is None:
         raise OutcomeUnknown("The broker does not tell its time.")
     _only_here(account, facts)
@@ -153,19 +154,20 @@ def _open(account: BrokerageAccount, broker: Broker, now: datetime) -> None:
         for position in holdings.positions:
             if position.qty and not position_open(account=locked, position=position, now=now):
                 ignored.append(position.symbol)  # noqa: PERF401 - it books while it asks
-        # By the broker's clock: its orders are told from those of before by it. That clock is
-        # taken at its earliest, so that nothing which comes later counts as of before; and a venue
-        # may tell it in whole seconds. What was seen is of before whatever it says.
+        # By the broker's clock: what was not seen is told from what was before by it. That clock
+        # is taken at its earliest, so that nothing which comes later counts as of before; and a
+        # venue may tell it in whole seconds. What was seen is of before whatever it says.
         link.number = facts.number
         latest = timezone.now() + facts.clock_offset + facts.clock_doubt + CLOCK_COARSE
         link.began_at = max([moment + facts.clock_offset, *(at for at in stamps if at <= latest)])
         link.orders_at = link.holdings_at = now
         link.ignored = ignored
+        link.seen = {one.broker_order_id: plain(one.filled_qty) for one in orders}
         link.save()
         # With the books, or never: a later reading takes them for orders of before.
         for report in orders:
             if report.state not in FINAL_STATES:
-                _take_in(account, report, now, opening=True)
+                _take_in(account, report, now)
     account_activate(account_id=account.pk, now=timezone.now())
     account_synced(account_id=account.pk, now=timezone.now())
     live_publish(user_id=account.user_id, kind="portfolio", thing_id=account.pk)
@@ -191,8 +193,15 @@ def _still(
 ) -> tuple[datetime, Holdings, Sequence[BrokerOrder], list[datetime]]:
     """(a moment, holdings, orders, stamps) where a reading before it and one after it were alike.
 
-    What they show was there at the moment, what comes later is not in them: nothing counts twice
-    or never. The stamps are the broker's own, of what they show. Raises OutcomeUnknown.
+    Read are orders, holdings, the moment, orders, holdings. Of any fill: where it came before the
+    first holdings, the second orders count it, so it is in both. Where it came after them and the
+    second orders count it, the first do not: read again. Where they do not count it, it must not
+    be in the second holdings, which equal the first: else it has undone itself by another fill that
+    is not counted either. So the holdings hold exactly what these orders count: nothing is booked
+    twice or never that is booked beyond it. Only quantities of orders are compared, for a trade may
+    be listed later than it counts. The stamps are the broker's own, of what they show.
+
+    Raises OutcomeUnknown.
     """
     since = now - settings.SYNC_OVERLAP  # what the next reading lists must be known by its stamps
     before = _shape(broker.list_since(since)), broker.holdings()
@@ -223,9 +232,7 @@ def _shape(orders: Sequence[BrokerOrder]) -> set[tuple[str, object]]:
 def _follow(account: BrokerageAccount, link: BrokerLink, broker: Broker, now: datetime) -> None:
     """Orders each time, cash and positions when they are due."""
     if account.status != AccountStatus.ACTIVE:
-        facts = broker.check()
-        if not facts.may_trade:
-            raise AuthFailed(facts.words)
+        facts = key_use(account_id=account.pk, broker=broker)
         if link.number and facts.number and facts.number != link.number:
             raise AuthFailed(ANOTHER)
     orders_follow(account, link, broker, now)
@@ -301,12 +308,10 @@ def orders_follow(
             fills_make_up(account_id=account.pk, report=report, now=timezone.now())
 
 
-def _take_in(
-    account: BrokerageAccount, report: BrokerOrder, now: datetime, *, opening: bool = False
-) -> bool:
+def _take_in(account: BrokerageAccount, report: BrokerOrder, now: datetime) -> bool:
     """Apply a report, importing its order first where it is not ours; whether its fills are known.
 
-    `opening`: the first reading shows it, so all that has filled is in the opening balance.
+    What the first reading showed of it is in the opening balance.
     """
     mine = Order.objects.filter(brokerage_account=account)
     known = mine.filter(client_order_id=report.client_order_id).exists()
@@ -314,7 +319,8 @@ def _take_in(
         link = BrokerLink.objects.filter(brokerage_account=account).first()
         if link is None or link.began_at is None:
             return True
-        base = filled_before(report, link.began_at, opening=opening)
+        told = link.seen.get(report.broker_order_id)
+        base = filled_before(report, link.began_at, None if told is None else Decimal(told))
         if base is None:
             return True
         try:

@@ -262,12 +262,15 @@ class CcxtBroker:
     def check(self) -> KeyFacts:
         """What the key may do, and how far the venue's clock is from ours."""
         facts = self._safely(self.desk.check)
+        # It may have no clock to ask: ours, with room to both sides.
+        guess = replace(facts, clock_offset=-CLOCK_GUESS, clock_doubt=2 * CLOCK_GUESS)
+        if not self.client.exchange.has.get("fetchTime"):
+            return guess
         before = timezone.now()
         try:
             told = timedelta(milliseconds=int(self.client.public("fetch_time")))
         except Refusal:
-            # It has no clock to ask: ours, with room to both sides.
-            return replace(facts, clock_offset=-CLOCK_GUESS, clock_doubt=2 * CLOCK_GUESS)
+            return guess
         except (BrokerError, TypeError, ValueError, OverflowError):
             return replace(facts, clock_doubt=None)
         after = timezone.now()

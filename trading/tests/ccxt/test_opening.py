@@ -3,7 +3,9 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from unittest import mock
 
+import ccxt
 import pytest
 import time_machine
 from django.utils import timezone
@@ -14,9 +16,11 @@ from accounts.models import BrokerageAccount, User
 from accounts.services.connections import account_connect
 from portfolio.models import LedgerAccount
 from speedtrade.testing import market
-from speedtrade.testing.vendors.faults import refuse
+from speedtrade.testing.vendors.faults import edited, refuse
 from speedtrade.testing.vendors.kraken import API_KEY, SECRET, KrakenVendor
-from trading.models import BrokerLink, Difference
+from trading.brokers.base import CLOCK_GUESS
+from trading.brokers.registry import broker_for
+from trading.models import BrokerLink, Difference, Fill
 from trading.services.syncs import account_sync
 from trading.tests.ccxt.hand import Hand
 
@@ -136,3 +140,58 @@ def test_books_begin_by_our_clock_where_the_venue_has_none(
         account = connected(alice)
         assert account_sync(account_id=account.pk, now=timezone.now())
         agree(account, vendor, clock)
+
+
+@pytest.mark.parametrize("ours", [-10, 0, 10], ids=["behind", "right", "ahead"])
+def test_books_begin_by_our_clock_where_the_package_cannot_ask_for_the_venues(
+    vendor: KrakenVendor, alice: User, ours: int
+) -> None:
+    """Fails where an exchange without `fetchTime` counts as one that does not answer.
+
+    What is seen counts once by any clock: an order that ends a moment before, and a deposit.
+    """
+    with time_machine.travel(LATE, tick=False) as clock:
+        vendor.clock_offset = -ours
+        account = connected(alice)
+        exchange = broker_for(account)._inner.client.exchange  # type: ignore[attr-defined]
+        exchange.has["fetchTime"] = False
+        exchange.fetch_time = mock.Mock(side_effect=ccxt.NotSupported("fetchTime"))
+        order = vendor.external_order("BTC/USD", "buy", "0.2", "43000")
+        vendor.fill(order.txid, "0.2", "43000")
+        vendor.deposit("USD", "500")
+        clock.shift(0.01)
+        facts = broker_for(account).check()
+        assert (facts.clock_offset, facts.clock_doubt) == (-CLOCK_GUESS, 2 * CLOCK_GUESS)
+        assert account_sync(account_id=account.pk, now=timezone.now())
+        order = vendor.external_order("BTC/USD", "buy", "0.1", "43000")
+        vendor.fill(order.txid, "0.1", "43000")
+        agree(account, vendor, clock)
+        assert Fill.objects.get().qty == Decimal("0.1")
+
+
+@pytest.mark.parametrize("end", ["filled", "canceled"])
+def test_a_trade_that_is_listed_late_counts_once(
+    vendor: KrakenVendor, alice: User, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Fails where only time tells what was before: the balances showed it, the trades did not."""
+    with time_machine.travel(LATE, tick=False) as clock:
+        tell = vendor.public_time
+        order = vendor.external_order("BTC/USD", "buy", "0.2", "43000")
+        clock.shift(0.01)
+
+        def slowly(query: Any) -> Any:
+            time = tell(query)
+            clock.shift(8)
+            vendor.fill(order.txid, "0.2" if end == "filled" else "0.1", "43000")
+            if end == "canceled":
+                vendor.truth.close(order, "canceled", "User requested")
+            return time
+
+        monkeypatch.setattr(vendor, "public_time", slowly)
+        none = edited(lambda body: body | {"result": {"count": 0, "trades": {}}})
+        vendor.faults.add("TradesHistory", none, times=100)
+        account = connected(alice)
+        assert account_sync(account_id=account.pk, now=timezone.now())
+        vendor.faults.clear()
+        agree(account, vendor, clock)
+        assert not Fill.objects.exists()
