@@ -35,6 +35,11 @@ def env_str(name: str, default: str | None = None) -> str:
     return default
 
 
+def env_given(name: str) -> bool:
+    """Whether the environment says `name`, itself or by a file: then no data folder is asked."""
+    return bool(os.environ.get(f"{name}_FILE") or os.environ.get(name, "").strip())
+
+
 def env_files() -> list[str]:
     """The files that variables of ours were read from, each with a secret in it."""
     return sorted(_files)

@@ -52,6 +52,13 @@ def begun(name: str, values: Mapping[str, str], fresh: str) -> dict[str, str]:
     return {name: fresh, behind: former}
 
 
+def former(name: str, values: Mapping[str, str]) -> str:
+    """What still counts behind the newest key; empty before the first step and after the second."""
+    if name == "FIELD_KEYS":
+        return values[name].partition(",")[2]
+    return values.get(f"{name}_FALLBACKS", "")
+
+
 def finished(name: str, values: Mapping[str, str]) -> dict[str, str]:
     """The variables that change in the second step: only the newest key is left."""
     if name == "FIELD_KEYS":

@@ -169,6 +169,8 @@ DATABASE_URL = env_str(
 )
 if not DATABASE_URL.startswith(("postgres://", "postgresql://")):
     raise BadSetting("DATABASE_URL must be a postgresql:// address; PostgreSQL is the one engine.")
+# Whom `prepare` gives the rows to, where the processes run as a role that owns no table.
+DATABASE_APP_ROLE = env_str("DATABASE_APP_ROLE", "")
 LOCK_TIMEOUT = timedelta(seconds=3)  # a row lock waits so long, then the caller is told to retry
 STATEMENT_TIMEOUT = timedelta(seconds=30)
 DATABASES = {

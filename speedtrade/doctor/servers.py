@@ -14,6 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 from redis.exceptions import ResponseError
 
 from speedtrade.doctor.verdicts import Verdict, bad, doubtful, good
+from speedtrade.grants import history_changeable
 from speedtrade.lib.redis import redis_client
 
 POSTGRES_LEAST, POSTGRES_TESTED = 15, 18
@@ -85,7 +86,14 @@ def database_role(now: datetime) -> Verdict:
     if tables:
         return doubtful(
             "The role of the house may change tables, though only migrations need to.",
-            "Let another role own them; grant this one SELECT, INSERT, UPDATE, DELETE.",
+            "Let another role own them; DATABASE_APP_ROLE, then manage.py prepare as that one.",
+        )
+    with connection.cursor() as cursor:
+        changeable = history_changeable(cursor)
+    if changeable:
+        return doubtful(
+            f"Only triggers keep it from changing {', '.join(changeable)}.",
+            "Set DATABASE_APP_ROLE, then manage.py prepare as the owner of the tables.",
         )
     return good("It reads and writes rows and no more.")
 
@@ -99,7 +107,9 @@ def database_zone(now: datetime) -> Verdict:
 
 def database_room(now: datetime) -> Verdict:
     query = "SELECT count(*), current_setting('max_connections')::int FROM pg_stat_activity"
-    used, most = ask(f"{query} WHERE backend_type = 'client backend'")
+    # The kind of another role's is hidden from ours; the server's own have no user.
+    clients = "usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'"
+    used, most = ask(f"{query} WHERE {clients}")
     words = f"{used} of {most} connections."
     if used >= most * CONNECTIONS_WARN:
         tone = bad if used >= most * CONNECTIONS_BAD else doubtful

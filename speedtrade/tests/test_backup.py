@@ -7,9 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import dj_database_url
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError, connections
+from django.db.backends.postgresql.base import DatabaseWrapper
 from django.utils import timezone
 
 from accounts.models import AuditEvent
@@ -210,6 +213,59 @@ def test_the_role_of_the_processes_reads_what_came_back(made: Path, elsewhere: s
             connection.execute("DROP ROLE app_of_test")
 
 
+def house_connection(address: str) -> DatabaseWrapper:
+    """What a process of the house opens, to the database at this address."""
+    chosen = {**connections["default"].settings_dict, **dj_database_url.parse(address)}
+    chosen["OPTIONS"] = connections["default"].settings_dict["OPTIONS"]
+    return DatabaseWrapper(chosen, alias="elsewhere")
+
+
+@pytest.mark.fault("F32")
+def test_nobody_of_the_house_gets_into_a_target_while_it_is_restored(
+    made: Path, elsewhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails where it is looked once who is there: a writer that starts meanwhile gets in."""
+    late, tried = house_connection(elsewhere), []
+    prove = restoring._prove
+
+    def meanwhile(into: str) -> None:
+        with pytest.raises(OperationalError, match="A restore works on this database"):
+            late.ensure_connection()
+        assert late.connection is None
+        with pytest.raises(BackupError, match="Another restore works on the target"):
+            restore(file=made, into=into, replace=True)
+        tried.append(into)
+        prove(into)  # its own commands are let in
+
+    monkeypatch.setattr(restoring, "_prove", meanwhile)
+    restore(file=made, into=elsewhere)
+    assert tried == [elsewhere]
+    late.ensure_connection()
+    try:
+        with pytest.raises(BackupError, match="1 others are connected"):
+            restore(file=made, into=elsewhere, replace=True)
+    finally:
+        late.close()
+
+
+def test_the_role_of_the_processes_gets_its_rows_back_and_not_the_right_to_change_history(
+    made: Path, elsewhere: str, settings: Any
+) -> None:
+    settings.DATABASE_APP_ROLE = "rows_back_of_test"
+    with psycopg.connect(elsewhere, user="postgres", autocommit=True) as connection:
+        connection.execute("CREATE ROLE rows_back_of_test")
+        try:
+            restore(file=made, into=elsewhere)
+            connection.execute("SET ROLE rows_back_of_test")
+            connection.execute("UPDATE trading_order SET updated_at = updated_at")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute("DELETE FROM portfolio_transfer")
+        finally:
+            connection.execute("RESET ROLE")
+            connection.execute("DROP OWNED BY rows_back_of_test")
+            connection.execute("DROP ROLE rows_back_of_test")
+
+
 def test_a_target_that_holds_something_or_is_in_use_is_left_alone(
     made: Path, elsewhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +275,11 @@ def test_a_target_that_holds_something_or_is_in_use_is_left_alone(
         restore(file=made, into=elsewhere)
     with (
         psycopg.connect(elsewhere),
+        pytest.raises(BackupError, match="1 others are connected"),
+    ):
+        restore(file=made, into=elsewhere, replace=True)
+    with (
+        psycopg.connect(elsewhere, user="postgres"),  # another role, such as the processes' own
         pytest.raises(BackupError, match="1 others are connected"),
     ):
         restore(file=made, into=elsewhere, replace=True)
@@ -284,6 +345,20 @@ def test_a_program_that_is_too_old_is_said_in_words(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(programs, "_candidates", lambda name: [])
     with pytest.raises(BackupError, match="none here"):
         program("pg_dump", 18)
+
+
+def test_the_program_nearest_to_the_server_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails where the first one will do: 18 tells a server of 15 what it does not know."""
+    paths = {}
+    for version in ("18.1", "15.14", "14.9", "17.2"):
+        path = paths[version] = tmp_path / version
+        path.write_text(f"#!/bin/sh\necho 'pg_restore (PostgreSQL) {version}'\n")
+        path.chmod(0o700)
+    monkeypatch.setattr(programs, "_candidates", lambda name: list(map(str, paths.values())))
+    for server, expected in ((15, "15.14"), (16, "17.2"), (18, "18.1")):
+        assert program("pg_restore", server) == str(paths[expected])
 
 
 def test_the_two_commands_say_what_they_did(

@@ -16,7 +16,10 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 VALUES = {"bind": "0.0.0.0", "port": "8000", "folder": "/tmp"}  # noqa: S104, S108 - in a container
 READERS = {"env_str", "env_bool", "env_int", "env_list", "env_choice", "env_decimal", "_secret"}
 OURS = ("speedtrade", "accounts", "marketdata", "portfolio", "trading")
-COMPOSE_ONLY = {"POSTGRES_PASSWORD", "REDIS_PASSWORD"}
+COMPOSE_ONLY = {"POSTGRES_PASSWORD", "POSTGRES_APP_PASSWORD", "REDIS_PASSWORD"}
+#: What no container is told: production refuses the first, the image says the second, --to the
+#: third, and the last is for the service alone that migrates.
+NOT_PASSED = {"DEBUG", "STATIC_ROOT", "BACKUP_DIR", "DATABASE_APP_ROLE"}
 
 
 def names_read() -> set[str]:
@@ -78,7 +81,7 @@ def test_only_web_is_published_and_only_to_this_machine() -> None:
 
 
 def test_no_password_and_no_secret_has_a_default() -> None:
-    secret = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "SECRET_KEY", "JWT_SIGNING_KEY", "FIELD_KEYS"}
+    secret = COMPOSE_ONLY | {"SECRET_KEY", "JWT_SIGNING_KEY", "FIELD_KEYS"}
     used = re.findall(r"\$\{([A-Z_]+)([^}]*)\}", json.dumps(SERVICES))
     assert secret <= {name for name, _ in used}
     for name, rest in used:
@@ -117,3 +120,33 @@ def test_every_variable_that_is_read_is_explained_and_every_explained_one_is_rea
 
 def test_whether_real_money_takes_a_second_factor_reaches_the_processes() -> None:
     assert SERVICES["web"]["environment"]["LIVE_SECOND_FACTOR"] == "${LIVE_SECOND_FACTOR:-true}"
+
+
+def test_every_variable_that_is_explained_reaches_the_processes() -> None:
+    """Fails where a limit that somebody set in `.env` would be left out without a word."""
+    given = SERVICES["web"]["environment"]
+    assert set(given) == names_explained() - COMPOSE_ONLY - NOT_PASSED
+    for name, value in given.items():
+        if name not in {"SPEEDTRADE_ENV", "SPEEDTRADE_BIND", "SPEEDTRADE_DATA_DIR", "PORT"} and (
+            not name.endswith("_URL")
+        ):
+            assert value.startswith(f"${{{name}:"), name
+    assert {name for name, one in SERVICES.items() if one["environment"] == given} >= {
+        process.name for process in STOP_ORDER
+    }
+
+
+def test_who_migrates_owns_the_tables_and_nobody_else() -> None:
+    """The volume of roles is read by the image of PostgreSQL when it makes its database."""
+    migrates = SERVICES["migrate"]["environment"]
+    others = SERVICES["web"]["environment"]
+    changed = {name for name in migrates if migrates[name] != others.get(name)}
+    assert changed == {"DATABASE_URL", "DATABASE_APP_ROLE"}
+    assert migrates["DATABASE_URL"].startswith("postgresql://speedtrade:${POSTGRES_PASSWORD:?")
+    role = migrates["DATABASE_APP_ROLE"]
+    assert others["DATABASE_URL"].startswith(f"postgresql://{role}:${{POSTGRES_APP_PASSWORD:?")
+    assert "./deploy/postgresql:/docker-entrypoint-initdb.d:ro" in SERVICES["db"]["volumes"]
+    made = (PROJECT / "deploy" / "postgresql" / "app-role.sql").read_text()
+    assert f"CREATE ROLE {role} LOGIN PASSWORD" in made
+    assert "\\getenv password POSTGRES_APP_PASSWORD" in made
+    assert "POSTGRES_APP_PASSWORD" in SERVICES["db"]["environment"]

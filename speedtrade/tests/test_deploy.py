@@ -37,6 +37,9 @@ def test_the_target_starts_all_of_them_and_a_timer_backs_up() -> None:
     assert files == {f"speedtrade-{name}.service" for name in [*NAMES, "backup", "prepare"]}
     prepare = " ".join([PYTHON, *PREPARE[1:]])
     assert unit("speedtrade-prepare.service")["Service"]["ExecStart"] == prepare
+    text = (DEPLOY / "systemd" / "speedtrade-prepare.service").read_text()
+    files = re.findall(r"^EnvironmentFile=(.*)$", text, re.MULTILINE)
+    assert files == ["/etc/speedtrade/env", "-/etc/speedtrade/owner.env"]  # the last one wins
     assert "manage.py backup" in unit("speedtrade-backup.service")["Service"]["ExecStart"]
     assert unit("speedtrade-backup.timer")["Timer"]["Persistent"] == "yes"
 

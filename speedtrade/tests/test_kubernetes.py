@@ -8,6 +8,7 @@ import yaml
 
 from speedtrade.datafolder import PROJECT
 from speedtrade.processes import PREPARE, STOP_ORDER, WEB
+from speedtrade.tests.test_compose import names_explained
 
 FOLDER = PROJECT / "deploy" / "kubernetes"
 FILES = sorted(path for path in FOLDER.glob("*.yaml") if path.name != "kustomization.yaml")
@@ -89,7 +90,21 @@ def test_every_container_is_a_small_target(name: str) -> None:
             "capabilities": {"drop": ["ALL"]},
         }
         assert container["resources"]["limits"]["memory"]
-        assert {"secretRef": {"name": "speedtrade"}} in container["envFrom"]
+        assert container["envFrom"][:2] == [
+            {"configMapRef": {"name": "speedtrade"}},
+            {"secretRef": {"name": "speedtrade"}},
+        ]
+
+
+def test_every_variable_that_is_set_is_explained_and_the_owner_is_who_migrates() -> None:
+    """What .env.example explains and nobody set has its default here as elsewhere."""
+    told = set(named("ConfigMap", "speedtrade")["data"])
+    assert told | set(SECRETS) <= names_explained()
+    owners = [name for name, pod in PODS.items() if len(pod["containers"][0]["envFrom"]) > 2]
+    assert owners == ["migrate"]
+    assert PODS["migrate"]["containers"][0]["envFrom"][2] == {
+        "secretRef": {"name": "speedtrade-owner", "optional": True}
+    }
 
 
 def test_no_secret_is_in_these_files() -> None:

@@ -100,8 +100,66 @@ def test_a_rotation_keeps_the_former_key_behind_the_new_one_and_then_drops_it(na
     assert LOSSES[name].loss
 
 
+@pytest.fixture
+def nothing_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment says no key, as where a data folder has them all."""
+    for name in NAMES:
+        for variable in (name, f"{name}_FALLBACKS"):
+            monkeypatch.delenv(variable, raising=False)
+            monkeypatch.delenv(f"{variable}_FILE", raising=False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("form", ["", "_FILE"])
+def test_a_key_of_the_environment_is_told_though_the_others_lie_in_the_folder(
+    nothing_given: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    form: str,
+) -> None:
+    """Fails where one key speaks for all: what is written to the folder would never be read."""
+    file = tmp_path / "secrets.json"
+    others = {one: "of-the-folder" for one in NAMES if one != name} | {"SECRET_KEY": FORMER}
+    file.write_text(json.dumps(others))
+    monkeypatch.setenv(f"{name}{form}", "of-the-environment")
+    with override_settings(DATA_DIR=tmp_path):
+        call_command("rotate_key", name)
+        assert f"  {name}=" in capsys.readouterr().out
+        assert json.loads(file.read_text()) == others
+        for other in set(NAMES) - {name}:
+            call_command("rotate_key", other)
+            assert f"Written: {other}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given", ["SECRET_KEY", "SECRET_KEY_FALLBACKS"])
+def test_a_key_and_its_former_one_in_two_places_are_refused(
+    nothing_given: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    file = tmp_path / "secrets.json"
+    file.write_text(json.dumps({"SECRET_KEY": FORMER, "SECRET_KEY_FALLBACKS": "older"}))
+    before = file.read_text()
+    monkeypatch.setenv(given, "of-the-environment")
+    with (
+        override_settings(DATA_DIR=tmp_path, SECRET_KEY_FALLBACKS=["older"]),
+        pytest.raises(CommandError, match=f"{given} comes from the environment"),
+    ):
+        call_command("rotate_key", "SECRET_KEY")
+    assert file.read_text() == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_there_is_no_second_step_without_the_first(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(CommandError, match=f"no former {name}"):
+        call_command("rotate_key", name, "--finish")
+    assert capsys.readouterr().out == ""
+
+
 def test_the_command_writes_the_keys_of_a_data_folder_and_tells_those_of_a_server(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    nothing_given: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "secrets.json"
     before = {"SECRET_KEY": FORMER, "DEMO_PASSWORD": "x"}

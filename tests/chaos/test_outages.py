@@ -4,6 +4,7 @@ Every order that was answered is there afterwards, once, here and at the venue.
 """
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -255,6 +256,29 @@ def test_a_rolling_restart_loses_and_doubles_nothing(house: Running) -> None:
         other.end()
     retried = len(traffic.answers) - len(traffic.taken())
     assert retried <= len(traffic.answers) / 1000, traffic.counts()
+
+
+@pytest.mark.fault("F29")
+def test_a_connection_that_a_proxy_keeps_is_given_up_before_the_end(house: Running) -> None:
+    """Fails where answers stay silent: requests along it are cut off when the patience is over."""
+    other = Second(house)
+    kept = http.client.HTTPConnection("127.0.0.1", other.port, timeout=20)
+
+    def answer() -> tuple[int, bool]:
+        kept.request("GET", "/health/live")
+        reply = kept.getresponse()
+        reply.read()
+        return reply.status, kept.sock is None  # the client closes what is told to be the last
+
+    try:
+        assert [answer() for _ in range(3)] == [(204, False)] * 3
+        other.process.terminate()
+        wait_until(lambda: not ready(other.port), BACK, "it leaves the service")
+        assert answer() == (204, True)
+        assert other.process.wait(BACK) == 0
+    finally:
+        kept.close()
+        other.end()
 
 
 @pytest.mark.fault("F10")

@@ -9,9 +9,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, connection, transaction
 
 from accounts.services.staff import support_group_ensure
+from speedtrade.grants import rows_grant
 
 
 class Command(BaseCommand):
@@ -22,12 +24,25 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=options["verbosity"])
+        if settings.DATABASE_APP_ROLE:
+            self._grant(settings.DATABASE_APP_ROLE)
         support_group_ensure()  # whoever works at the desk already may do what this release adds
         call_command("load_instruments", offline=True, stdout=self.stdout)
         if options["demo"]:
             call_command("seed_demo", stdout=self.stdout)
         if settings.PRODUCTION:
             self._collect_static()
+
+    def _grant(self, role: str) -> None:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                rows_grant(cursor, role)
+        except DatabaseError as error:
+            raise CommandError(
+                f"DATABASE_APP_ROLE is {role}, and it cannot be given the rows: {error} It must "
+                "be there, and be another than the owner of the tables, as whom this must run."
+            ) from error
+        self.stdout.write(f"{role} may read and write rows, and no more.")
 
     def _collect_static(self) -> None:
         """Each release brings its own files; an image has them already and cannot be written."""

@@ -1,0 +1,45 @@
+"""While a restore works on a database, no process of the house gets into it.
+
+A lock alone would stop nobody: they write rows without asking for one. So each new connection of
+ours looks whether a restore holds its database, and is closed where one does.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from django.db import OperationalError
+
+from speedtrade.backups.programs import BackupError, connected
+from speedtrade.lib.lease import lease_key, leases_held
+
+HOLD = "restore"  # the name of the lease
+OURS = "SPEEDTRADE_RESTORING"  # set for the commands by which a restore proves what it put back
+
+
+@contextmanager
+def held(where: Mapping[str, str]) -> Iterator["psycopg.Connection[Any]"]:
+    """A connection that keeps the house out of this database until the end of the block.
+
+    Who is inside already is not thrown out: look at that on this connection. Raises BackupError
+    where another restore has it.
+    """
+    with connected(where) as connection:
+        row = connection.execute("SELECT pg_try_advisory_lock(%s)", [lease_key(HOLD)]).fetchone()
+        connection.commit()  # the lock is the session's; a transaction would be open for hours
+        if not (row and row[0]):
+            raise BackupError("Another restore works on the target.")
+        yield connection
+
+
+def keep_out(*, connection: Any, **_: Any) -> None:
+    """Close a new connection of Django and raise OperationalError where a restore is at work."""
+    if os.environ.get(OURS):
+        return
+    with connection.connection.cursor() as cursor:
+        working = leases_held([HOLD], cursor)
+    if working:
+        connection.close()
+        raise OperationalError("A restore works on this database; come back when it is done.")

@@ -1,0 +1,50 @@
+"""The rights of the role by which the processes run, where another one owns the tables."""
+
+from typing import Any
+
+from django.db import OperationalError
+from psycopg import sql
+
+from speedtrade.lib.triggers import APPEND_ONLY
+
+#: What migrations alone write.
+READ_ONLY = ("django_migrations",)
+
+
+def rows_grant(cursor: Any, role: str) -> None:
+    """Let `role` read and write the rows of this database, add to history, and do no more.
+
+    The owner of the tables must ask, or they would lose their own: OperationalError. What the role
+    had before is taken away, so it is harmless twice, and in a transaction nobody meets the moment
+    in between. Raises what the cursor does, such as for a role that is not there.
+    """
+    cursor.execute("SELECT current_user = %s", [role])
+    if cursor.fetchone()[0]:
+        raise OperationalError(f"{role} owns the tables.")
+    for statement in (
+        "GRANT USAGE ON SCHEMA public TO {role}",
+        "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+        "REVOKE UPDATE, DELETE ON {history} FROM {role}",
+        "REVOKE INSERT, UPDATE, DELETE ON {migrations} FROM {role}",
+        "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}",
+    ):
+        words = sql.SQL(statement).format(
+            role=sql.Identifier(role), history=_names(APPEND_ONLY), migrations=_names(READ_ONLY)
+        )
+        cursor.execute(words)
+
+
+def history_changeable(cursor: Any) -> list[str]:
+    """Tables of APPEND_ONLY where nothing but the trigger refuses the current role a change."""
+    cursor.execute(
+        "SELECT relname FROM pg_class WHERE relname = ANY(%s) AND relkind = 'r'"
+        " AND pg_table_is_visible(oid) AND has_table_privilege(oid, 'UPDATE, DELETE, TRUNCATE')"
+        " ORDER BY relname",
+        [list(APPEND_ONLY)],
+    )
+    return [name for (name,) in cursor.fetchall()]
+
+
+def _names(tables: tuple[str, ...]) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier("public", table) for table in tables)

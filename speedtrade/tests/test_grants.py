@@ -1,0 +1,105 @@
+"""The role of the processes reads and writes rows, adds to history, and can do no more."""
+
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import settings as house_settings
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from accounts.services.audit import audit_record
+from speedtrade.doctor import servers
+from speedtrade.doctor.verdicts import Verdict
+from speedtrade.grants import history_changeable
+from speedtrade.lib.triggers import APPEND_ONLY
+from speedtrade.testing import states
+
+pytestmark = [pytest.mark.serial, pytest.mark.django_db(transaction=True)]
+ROLE = "rows_of_test"
+
+
+def as_superuser() -> "psycopg.Connection[Any]":
+    from django.db import connections
+
+    asked = connections["default"].get_connection_params()
+    where = {name: asked[name] for name in ("host", "port", "dbname") if name in asked}
+    return psycopg.connect(**where, user="postgres", autocommit=True)
+
+
+@pytest.fixture
+def as_role() -> Iterator["psycopg.Connection[Any]"]:
+    """A connection of a role that has what `prepare` gave it."""
+    with as_superuser() as connection:
+        connection.execute(f"CREATE ROLE {ROLE}")
+        # As who followed an older page of ours did: all that comes may be changed.
+        connection.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {ROLE}")
+        try:
+            connection.execute(f"SET ROLE {ROLE}")
+            yield connection
+        finally:
+            connection.execute("RESET ROLE")
+            connection.execute(f"DROP OWNED BY {ROLE}")
+            connection.execute(f"DROP ROLE {ROLE}")
+
+
+def prepare(settings: Any, role: str = ROLE) -> str:
+    settings.DATABASE_APP_ROLE = role
+    out = StringIO()
+    call_command("prepare", verbosity=0, stdout=out)
+    return out.getvalue()
+
+
+def test_it_writes_rows_adds_to_history_and_does_no_more(
+    as_role: "psycopg.Connection[Any]", settings: Any
+) -> None:
+    states.books_make(timezone.now())
+    audit_record(actor=None, action="a", target="b", now=timezone.now())
+    assert history_changeable(as_role.cursor()) == sorted(APPEND_ONLY)
+    assert f"{ROLE} may read and write rows" in prepare(settings)
+    assert history_changeable(as_role.cursor()) == []
+    as_role.execute("UPDATE trading_order SET updated_at = updated_at")
+    as_role.execute("DELETE FROM django_session")
+    as_role.execute(
+        "INSERT INTO accounts_auditevent (action, target, reason, data, at, request_id)"
+        " SELECT action, target, reason, data, at, request_id FROM accounts_auditevent LIMIT 1"
+    )
+    changes = [f"UPDATE {table} SET id = id" for table in APPEND_ONLY]  # noqa: S608 - our names
+    changes += [f"{verb} {table}" for verb in ("DELETE FROM", "TRUNCATE") for table in APPEND_ONLY]
+    for refused in (
+        *changes,
+        "CREATE TABLE public.mine (id int)",
+        "ALTER TABLE accounts_auditevent DISABLE TRIGGER accounts_auditevent_append_only",
+        "DROP TABLE accounts_auditevent",
+        "TRUNCATE trading_order",
+        "DELETE FROM django_migrations",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            as_role.execute(refused)  # type: ignore[arg-type]
+    assert prepare(settings)  # and again
+
+
+def test_the_doctor_tells_a_role_that_triggers_alone_keep_from_changing_history(
+    as_role: "psycopg.Connection[Any]", settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked() -> Verdict:
+        return servers.database_role(timezone.now())
+
+    def ask(query: str) -> Any:
+        return as_role.execute(query).fetchone()  # type: ignore[arg-type]
+
+    monkeypatch.setattr(servers, "ask", ask)
+    cursor = as_role.cursor()
+    monkeypatch.setattr(servers, "history_changeable", lambda _: history_changeable(cursor))
+    assert "accounts_auditevent" in looked().words and looked().level == "warn"
+    prepare(settings)
+    assert looked().level == "pass"
+
+
+@pytest.mark.parametrize("who", ["nobody_of_test", "the owner"])
+def test_a_role_that_cannot_be_given_the_rows_is_said_in_words(settings: Any, who: str) -> None:
+    role = house_settings.DATABASES["default"]["USER"] if who == "the owner" else who
+    with pytest.raises(CommandError, match="must be there, and be another than the owner"):
+        prepare(settings, role)
