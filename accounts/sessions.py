@@ -17,11 +17,13 @@ from django.shortcuts import resolve_url
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from accounts.idle import session_ends
 from accounts.models import BrokerageAccount, User
 from accounts.requests import user_of
 from accounts.second_factor import has_factor
 from accounts.services.devices import session_follow, session_record
 from accounts.services.factors import SecondFactorMissing, live_check
+from accounts.session_store import ENTERED_AT, SessionStore
 from speedtrade.lib.htmx import see_other
 from speedtrade.lib.live import live_publish
 
@@ -72,6 +74,9 @@ def session_enter(
     request.session.pop(STEP, None)
     confirmed_now(request, factor=factor, now=now)
     request.session[TRUSTED] = trusted
+    request.session[ENTERED_AT] = now.timestamp()
+    if isinstance(request.session, SessionStore):
+        request.session.ends_at = session_ends(user.pk, now)
     request.session.save()  # the key is new: the row below names it
     agent = request.headers.get("User-Agent", "")
     session_record(user=user, key=request.session.session_key or "", agent=agent, now=now)

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.cookies import with_look, with_trust
 from accounts.forms import HouseForm, LoginForm, RegisterForm, StepForm
+from accounts.idle import ended_words
 from accounts.models import User
 from accounts.requests import credential_of, user_of
 from accounts.second_factor import has_factor, has_passkey
@@ -32,6 +33,7 @@ from accounts.services.users import name_problem, user_register
 from accounts.sessions import session_enter, step_begin, step_user
 from speedtrade.lib.errors import InvalidInput
 from speedtrade.lib.live import live_publish
+from speedtrade.lib.middleware import ENDED
 from speedtrade.lib.ratelimit import RateLimited, limit_address, limited_by_address
 
 
@@ -146,7 +148,13 @@ def _form_page(
 ) -> HttpResponseBase:
     asked = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME, "")
     rules = password_rules(password="", username="", email="")
-    context = {"form": form, "next": asked if _own(request, asked) else "", "rules": rules, **more}
+    context = {
+        "form": form,
+        "next": asked if _own(request, asked) else "",
+        "ended": ended_words(request.GET.get(ENDED, "")),
+        "rules": rules,
+        **more,
+    }
     return render(request, template, context, status=status or _status(request))
 
 

@@ -116,6 +116,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.idle.SeenMiddleware",
     "speedtrade.lib.middleware.LoginDoorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -317,7 +318,12 @@ RATE_FALLBACK_SHARE = Decimal("0.5")  # of each rate, counted per process, while
 # ── browsers: cookies, headers, CSP ─────────────────────────────────────────
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_AGE = 7 * 24 * 3600
+SESSION_ENGINE = "accounts.session_store"
+SESSION_COOKIE_AGE = 7 * 24 * 3600  # seconds from the log-in, however busy its person is
+# Without a sign of its person a session ends: of who has a live account, and of all others.
+SESSION_IDLE_LIVE = timedelta(minutes=env_int("SESSION_IDLE_LIVE_MINUTES", 30, low=1))
+SESSION_IDLE = timedelta(minutes=env_int("SESSION_IDLE_MINUTES", 12 * 60, low=1))
+SESSION_SEEN_NOTED = timedelta(minutes=1)  # so often, at most, such a sign is written down
 CSRF_COOKIE_SAMESITE = "Lax"
 TRUST_COOKIE_NAME = "trusted"
 CSRF_COOKIE_HTTPONLY = True
