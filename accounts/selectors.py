@@ -90,6 +90,7 @@ _ACTS = {
     "user.login": "Logged in",
     "user.register": "Account opened",
     "user.email_change": "E-mail address changed",
+    "user.email_verify": "E-mail address verified",
     "user.password_change": "Password changed",
     "user.sessions_end": "Other sessions logged out",
     "key.create": "API key made",
