@@ -132,19 +132,27 @@ def confirmed_first(back: str, *, password: bool = True) -> Callable[[View], Vie
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            factor = has_factor(user_of(request))
-            asked = factor or password
-            if not asked or _lately(request, FACTOR_AT if factor else CONFIRMED_AT):
-                return view(request, *args, **kwargs)
-            looks = request.method in ("GET", "HEAD")
-            if not looks:
-                messages.info(request, "Nothing was changed yet: confirm, then send it again.")
-            here = request.get_full_path() if looks else resolve_url(back)
-            return _to_confirm(request, here)
+            return confirm_wanted(request, back, password=password) or view(
+                request, *args, **kwargs
+            )
 
         return guarded
 
     return decorate
+
+
+def confirm_wanted(
+    request: HttpRequest, back: str, *, password: bool = True
+) -> HttpResponseBase | None:
+    """The same for a page that asks of some forms alone; None where nobody need be asked."""
+    factor = has_factor(user_of(request))
+    asked = factor or password
+    if not asked or _lately(request, FACTOR_AT if factor else CONFIRMED_AT):
+        return None
+    looks = request.method in ("GET", "HEAD")
+    if not looks:
+        messages.info(request, "Nothing was changed yet: confirm, then send it again.")
+    return _to_confirm(request, request.get_full_path() if looks else resolve_url(back))
 
 
 def _to_confirm(request: HttpRequest, back: str) -> HttpResponseBase:
