@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from accounts.models import ApiKey, AuditEvent, User
+from accounts.models import ApiKey, AuditEvent, Letter, User
 from accounts.selectors import accounts_of
 from accounts.services.exports import register_export
 from speedtrade.lib.money import plain
@@ -31,6 +31,7 @@ def register() -> None:
     register_export("profile", profile)
     register_export("accounts", accounts)
     register_export("api_keys", api_keys)
+    register_export("letters", letters)
     register_export("log", log)
 
 
@@ -39,6 +40,7 @@ def profile(user: User) -> Iterator[dict[str, Any]]:
         "id": user.pk,
         "username": user.username,
         "email": user.email,
+        "email_verified_at": rfc3339(user.email_verified_at) if user.email_verified_at else None,
         "created_at": rfc3339(user.date_joined),
         "preferences": {
             **{name: getattr(user, name) for name in PREFERENCES},
@@ -79,6 +81,17 @@ def api_keys(user: User) -> Iterator[dict[str, Any]]:
             "last_used_at": rfc3339(row.last_used_at) if row.last_used_at else None,
             "last_used_ip": row.last_used_ip,
             "revoked_at": rfc3339(row.revoked_at) if row.revoked_at else None,
+        }
+
+
+def letters(user: User) -> Iterator[dict[str, Any]]:
+    """The mail that was sent to them, or is to be."""
+    for row in Letter.objects.filter(user=user).order_by("pk"):
+        yield {
+            "kind": row.kind,
+            "to": row.to,
+            "created_at": rfc3339(row.created_at),
+            "sent_at": rfc3339(row.sent_at) if row.sent_at else None,
         }
 
 

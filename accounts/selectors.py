@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db.models import BigIntegerField, Q, QuerySet, Value
 from django.db.models.functions import Lower
 
-from accounts.models import ApiKey, AuditEvent, BrokerageAccount, User
+from accounts.models import AccountStatus, ApiKey, AuditEvent, BrokerageAccount, Mode, User
 from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.errors import NotFound
 
@@ -27,6 +27,12 @@ def accounts_of(user: User) -> QuerySet[BrokerageAccount]:
     """The brokerage accounts of this user, the default one first."""
     mine = BrokerageAccount.objects.filter(user=user).order_by("-is_default", "id")
     return mine if user.only_account_id is None else mine.filter(pk=user.only_account_id)
+
+
+def trades_live(user_id: int) -> bool:
+    """Whether this user has an account that moves real money, and has not let go of it."""
+    live = BrokerageAccount.objects.filter(user_id=user_id, mode=Mode.LIVE)
+    return live.exclude(status=AccountStatus.DISCONNECTED).exists()
 
 
 _OWN = Given("user_id", BigIntegerField())
@@ -84,6 +90,7 @@ _ACTS = {
     "user.login": "Logged in",
     "user.register": "Account opened",
     "user.email_change": "E-mail address changed",
+    "user.email_verify": "E-mail address verified",
     "user.password_change": "Password changed",
     "user.sessions_end": "Other sessions logged out",
     "key.create": "API key made",

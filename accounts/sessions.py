@@ -17,11 +17,13 @@ from django.shortcuts import resolve_url
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from accounts.idle import session_ends
 from accounts.models import BrokerageAccount, User
 from accounts.requests import user_of
 from accounts.second_factor import has_factor
 from accounts.services.devices import session_follow, session_record
 from accounts.services.factors import SecondFactorMissing, live_check
+from accounts.session_store import ENTERED_AT, SessionStore
 from speedtrade.lib.htmx import see_other
 from speedtrade.lib.live import live_publish
 
@@ -72,6 +74,9 @@ def session_enter(
     request.session.pop(STEP, None)
     confirmed_now(request, factor=factor, now=now)
     request.session[TRUSTED] = trusted
+    request.session[ENTERED_AT] = now.timestamp()
+    if isinstance(request.session, SessionStore):
+        request.session.ends_at = session_ends(user.pk, now)
     request.session.save()  # the key is new: the row below names it
     agent = request.headers.get("User-Agent", "")
     session_record(user=user, key=request.session.session_key or "", agent=agent, now=now)
@@ -127,19 +132,27 @@ def confirmed_first(back: str, *, password: bool = True) -> Callable[[View], Vie
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            factor = has_factor(user_of(request))
-            asked = factor or password
-            if not asked or _lately(request, FACTOR_AT if factor else CONFIRMED_AT):
-                return view(request, *args, **kwargs)
-            looks = request.method in ("GET", "HEAD")
-            if not looks:
-                messages.info(request, "Nothing was changed yet: confirm, then send it again.")
-            here = request.get_full_path() if looks else resolve_url(back)
-            return _to_confirm(request, here)
+            return confirm_wanted(request, back, password=password) or view(
+                request, *args, **kwargs
+            )
 
         return guarded
 
     return decorate
+
+
+def confirm_wanted(
+    request: HttpRequest, back: str, *, password: bool = True
+) -> HttpResponseBase | None:
+    """The same for a page that asks of some forms alone; None where nobody need be asked."""
+    factor = has_factor(user_of(request))
+    asked = factor or password
+    if not asked or _lately(request, FACTOR_AT if factor else CONFIRMED_AT):
+        return None
+    looks = request.method in ("GET", "HEAD")
+    if not looks:
+        messages.info(request, "Nothing was changed yet: confirm, then send it again.")
+    return _to_confirm(request, request.get_full_path() if looks else resolve_url(back))
 
 
 def _to_confirm(request: HttpRequest, back: str) -> HttpResponseBase:

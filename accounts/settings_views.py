@@ -30,14 +30,15 @@ from accounts.services.closing import closing_refusal, user_close
 from accounts.services.devices import sessions_of, trusted_of
 from accounts.services.exports import export_lines, export_names
 from accounts.services.factors import factors_shown
-from accounts.services.limits import account_limits_change
+from accounts.services.letters import mail_on
+from accounts.services.limits import account_limits_change, limits_raise
 from accounts.services.preferences import user_columns_change, user_preferences_change
 from accounts.services.users import (
     user_password_change,
     user_profile_change,
     user_sessions_end,
 )
-from accounts.sessions import confirmed_first, session_keep
+from accounts.sessions import confirm_wanted, confirmed_first, session_keep
 from speedtrade.lib.columns import TABLES
 from speedtrade.lib.errors import Conflict, DomainError, InvalidInput
 from speedtrade.lib.htmx import SeeOther, see_other
@@ -80,6 +81,9 @@ def limits(request: HttpRequest) -> HttpResponseBase:
     account, user = account_shown(request), user_of(request)
     form = LimitsForm(request.POST)
     if form.is_valid():
+        higher = limits_raise(account, form.caps())  # a lower one must wait for nothing
+        if higher and (asks := confirm_wanted(request, "accounts:trading", password=False)):
+            return asks
         try:
             account_limits_change(
                 account=account,
@@ -148,6 +152,7 @@ def security(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@confirmed_first("accounts:security", password=False)
 @sensitive_post_parameters("current_password", "new_password")
 def password_change(request: HttpRequest) -> HttpResponseBase:
     """POST `current_password`, `new_password`: this session stays, every other door closes."""
@@ -193,6 +198,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
 
 
 @require_POST
+@confirmed_first("accounts:data", password=False)
 @sensitive_post_parameters("password")
 def close(request: HttpRequest) -> HttpResponseBase:
     """POST `username`, `password`: the account is closed and this person logged out, or 422."""
@@ -230,5 +236,5 @@ def _data(request: HttpRequest, form: HouseForm, status: int = 200) -> HttpRespo
 def _page(
     request: HttpRequest, section: str, *, status: int = 200, **context: Any
 ) -> HttpResponseBase:
-    context["section"] = section
+    context |= {"section": section, "mail_on": mail_on()}
     return render(request, f"accounts/settings/{section}.html", context, status=status)

@@ -4,7 +4,7 @@ import structlog
 from celery import shared_task
 from django.utils import timezone
 
-from accounts.services import audit_chain
+from accounts.services import audit_chain, letters
 from accounts.services.api_keys import keys_expire
 from accounts.services.devices import devices_expire
 from accounts.tokens import families_expire
@@ -14,9 +14,27 @@ logger = structlog.get_logger(__name__)
 
 @shared_task
 def families_clean() -> int:
-    """Delete token families, API keys, browsers and trust that are long dead; harmless twice."""
+    """Delete token families, API keys, browsers, trust and letters long over; harmless twice."""
     now = timezone.now()
-    return families_expire(now=now) + keys_expire(now=now) + devices_expire(now=now)
+    over = (families_expire, keys_expire, devices_expire, letters.letters_expire)
+    return sum(expire(now=now) for expire in over)
+
+
+@shared_task
+def letter_send(letter_id: int) -> None:
+    """A wake-up: send one letter now; harmless twice."""
+    letters.letter_process(letter_id=letter_id, now=timezone.now())
+
+
+@shared_task
+def letters_sweep() -> int:
+    """Send what is due and was not; stops at the first failure, for the next would wait as long."""
+    sent = 0
+    for letter_id in letters.letters_due(now=timezone.now()):
+        if not letters.letter_process(letter_id=letter_id, now=timezone.now()):
+            break
+        sent += 1
+    return sent
 
 
 @shared_task

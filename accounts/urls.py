@@ -3,6 +3,7 @@
 from django.urls import path
 
 from accounts import (
+    address_views,
     broker_views,
     developer_views,
     device_views,
@@ -22,6 +23,8 @@ urlpatterns = [
     path("logout", views.logout_page, name="logout"),
     path("settings", settings_views.settings_page, name="settings"),
     path("settings/profile", settings_views.profile_change, name="profile"),
+    path("settings/address", address_views.ask, name="address_ask"),
+    path("settings/address/<str:token>", address_views.confirm, name="address"),
     path("settings/trading", settings_views.trading, name="trading"),
     path("settings/limits", settings_views.limits, name="limits"),
     path("settings/appearance", settings_views.appearance, name="appearance"),

@@ -14,12 +14,14 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.cookies import with_look, with_trust
+from accounts.cookies import browser_known, with_browser, with_look, with_trust
 from accounts.forms import HouseForm, LoginForm, RegisterForm, StepForm
+from accounts.idle import ended_words
 from accounts.models import User
 from accounts.requests import credential_of, user_of
 from accounts.second_factor import has_factor, has_passkey
-from accounts.services.devices import browser_trust, browser_trusted
+from accounts.services.devices import browser_trust, browser_trusted, browser_words
+from accounts.services.letters import BROWSER_NEW, letter_tell
 from accounts.services.logins import (
     InvalidCredentials,
     code_check,
@@ -32,6 +34,7 @@ from accounts.services.users import name_problem, user_register
 from accounts.sessions import session_enter, step_begin, step_user
 from speedtrade.lib.errors import InvalidInput
 from speedtrade.lib.live import live_publish
+from speedtrade.lib.middleware import ENDED
 from speedtrade.lib.ratelimit import RateLimited, limit_address, limited_by_address
 
 
@@ -46,7 +49,8 @@ def login_page(request: HttpRequest) -> HttpResponseBase:
     try:
         _limit(request, "login", settings.RATE_LOGIN_PER_ADDRESS)
         if form.is_valid():
-            return _password_right(request, login_begin(**form.cleaned_data))
+            given, now = form.cleaned_data, timezone.now()
+            return _password_right(request, login_begin(**given, door="page", now=now))
     except InvalidCredentials as error:
         form.with_error(error)
     except RateLimited as error:
@@ -146,7 +150,13 @@ def _form_page(
 ) -> HttpResponseBase:
     asked = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME, "")
     rules = password_rules(password="", username="", email="")
-    context = {"form": form, "next": asked if _own(request, asked) else "", "rules": rules, **more}
+    context = {
+        "form": form,
+        "next": asked if _own(request, asked) else "",
+        "ended": ended_words(request.GET.get(ENDED, "")),
+        "rules": rules,
+        **more,
+    }
     return render(request, template, context, status=status or _status(request))
 
 
@@ -188,8 +198,12 @@ def _enter(
     request: HttpRequest, user: User, *, factor: bool = True, trusted: bool = False
 ) -> HttpResponseBase:
     """A new session id, so that one planted before is worth nothing, then to where they wanted."""
-    session_enter(request, user, factor=factor, trusted=trusted, now=timezone.now())
-    return with_look(redirect(_next(request)), user)
+    now = timezone.now()
+    if not browser_known(request, user):
+        words = browser_words(request.headers.get("User-Agent", ""))
+        letter_tell(user=user, kind=BROWSER_NEW, about=words, now=now)
+    session_enter(request, user, factor=factor, trusted=trusted, now=now)
+    return with_browser(with_look(redirect(_next(request)), user), request, user)
 
 
 def _next(request: HttpRequest) -> str:

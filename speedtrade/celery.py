@@ -76,6 +76,7 @@ def beat_schedule() -> dict[str, Any]:
             ("snapshots", "portfolio.tasks.equity_snapshot", settings.SNAPSHOT_PERIOD),
             ("ledger", "portfolio.tasks.ledger_check", settings.LEDGER_CHECK_PERIOD),
             ("thin", "portfolio.tasks.snapshots_thin", settings.TIDY_PERIOD),
+            ("letters", "accounts.tasks.letters_sweep", settings.LETTERS_PERIOD),
             ("audit", "accounts.tasks.audit_seal", settings.AUDIT_SEAL_PERIOD),
             ("audit-walk", "accounts.tasks.audit_walk", settings.AUDIT_WALK_PERIOD),
             ("families", "accounts.tasks.families_clean", settings.TOKEN_CLEANUP_PERIOD),

@@ -116,6 +116,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.idle.SeenMiddleware",
     "speedtrade.lib.middleware.LoginDoorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -222,6 +223,9 @@ CELERY_TASK_ROUTES = {
     f"trading.tasks.{name}": {"queue": BROKERS_QUEUE}
     for name in ("account_sync", "submission_recover", "order_look", "key_check")
 }
+CELERY_TASK_ROUTES |= {  # so does mail
+    f"accounts.tasks.{name}": {"queue": BROKERS_QUEUE} for name in ("letter_send", "letters_sweep")
+}
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -280,6 +284,8 @@ PASSKEYS_MAX = 10  # of one user
 # Real money takes a second factor; where one person runs it for themselves they decide.
 LIVE_SECOND_FACTOR = env_bool("LIVE_SECOND_FACTOR", ENVIRONMENT != "development")
 SECOND_STEP_WAIT = timedelta(minutes=5)  # from the password to the code, then both again
+BROWSER_SEEN_FOR = timedelta(days=365)  # a log-in there is told by mail no more
+BROWSER_SEEN_USERS = 5  # whom one browser remembers
 BROWSER_TRUSTED_FOR = timedelta(days=30)  # a log-in there takes the password alone
 FACTOR_RESET_WAIT = timedelta(days=1)  # from one of the staff asking to another approving
 FACTOR_OFFERED_FOR = timedelta(minutes=15)  # a secret for an app, from its page to its first code
@@ -313,15 +319,23 @@ RATE_API_PER_USER = env_str("RATE_API_PER_USER", "600/minute;100/second")
 RATE_ORDERS_PER_USER = env_str("RATE_ORDERS_PER_USER", "300/minute;100/second")
 RATE_CONNECT_PER_USER = env_str("RATE_CONNECT_PER_USER", "20/minute;120/hour")
 RATE_API_PER_KEY = env_str("RATE_API_PER_KEY", "300/minute;50/second")
+RATE_VERIFY_PER_USER = "1/minute;10/day"  # links to an address that is to be verified
+RATE_LOGIN_FAILURES_NOTED = "1/10minute"  # of one user, in the audit, each kind for itself
 RATE_KEY_REFUSALS_NOTED = "1/10minute"  # of one key, in the audit
 RATE_FALLBACK_SHARE = Decimal("0.5")  # of each rate, counted per process, while Redis is away
 
 # ── browsers: cookies, headers, CSP ─────────────────────────────────────────
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_AGE = 7 * 24 * 3600
+SESSION_ENGINE = "accounts.session_store"
+SESSION_COOKIE_AGE = 7 * 24 * 3600  # seconds from the log-in, however busy its person is
+# Without a sign of its person a session ends: of who has a live account, and of all others.
+SESSION_IDLE_LIVE = timedelta(minutes=env_int("SESSION_IDLE_LIVE_MINUTES", 30, low=1))
+SESSION_IDLE = timedelta(minutes=env_int("SESSION_IDLE_MINUTES", 12 * 60, low=1))
+SESSION_SEEN_NOTED = timedelta(minutes=1)  # so often, at most, such a sign is written down
 CSRF_COOKIE_SAMESITE = "Lax"
 TRUST_COOKIE_NAME = "trusted"
+SEEN_COOKIE_NAME = "browser"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "speedtrade.views.csrf_failure"
 # Forms come from our own pages alone; ALLOWED_ORIGINS is for the API.
@@ -335,6 +349,7 @@ if PRODUCTION:
     SESSION_COOKIE_NAME = "__Host-sessionid"
     CSRF_COOKIE_NAME = "__Host-csrftoken"
     TRUST_COOKIE_NAME = "__Host-trusted"
+    SEEN_COOKIE_NAME = "__Host-browser"
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SECURE_SSL_REDIRECT = env_bool("SECURE_SSL_REDIRECT", True)
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
@@ -366,6 +381,35 @@ CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "idempotency-ke
 CORS_EXPOSE_HEADERS = ["retry-after", "x-request-id", "idempotent-replayed"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # no door takes files; an order is under one kilobyte
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 250  # the admin sends one field for each row that is ticked
+
+# ── mail ────────────────────────────────────────────────────────────────────
+EMAIL_HOST = env_str("EMAIL_HOST", "")  # unset: this house sends no mail, and speaks of none
+EMAIL_PORT = env_int("EMAIL_PORT", 587, low=1)
+EMAIL_HOST_USER = env_str("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = env_str("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_SSL = env_bool("EMAIL_USE_SSL", False)  # from the first byte, as on port 465
+EMAIL_USE_TLS = env_bool("EMAIL_USE_TLS", not EMAIL_USE_SSL)  # by STARTTLS
+EMAIL_TIMEOUT = 10  # seconds
+DEFAULT_FROM_EMAIL = env_str("EMAIL_FROM", "")
+# Where people find this house: links in mail begin with it.
+_FIRST_HOST = next((host for host in ALLOWED_HOSTS if not host.startswith(".")), "")
+SITE_URL = env_str(
+    "SITE_URL",
+    f"https://{_FIRST_HOST}" if PRODUCTION and _FIRST_HOST else f"http://localhost:{PORT}",
+).rstrip("/")
+if EMAIL_HOST and PRODUCTION and not SITE_URL.startswith("https://"):
+    raise BadSetting("SITE_URL must begin with https://, such as https://trade.example.com.")
+if EMAIL_USE_SSL and EMAIL_USE_TLS:
+    raise BadSetting("EMAIL_USE_SSL and EMAIL_USE_TLS exclude each other: choose one.")
+if EMAIL_HOST and not DEFAULT_FROM_EMAIL:
+    raise BadSetting("EMAIL_FROM must name the address that mail of this house comes from.")
+VERIFY_LINK_AGE = timedelta(hours=24)
+LETTERS_PERIOD = timedelta(minutes=1)  # so often it is looked what was not sent
+LETTERS_BATCH = 20  # of one look
+LETTER_RETRY = timedelta(minutes=1)  # after a failure, and twice as long after each more
+LETTER_TRIES = 9  # within about eight hours, then it is given up
+LETTERS_LATE = timedelta(minutes=15)  # one that waits so long is told by the doctor
+LETTERS_KEPT = timedelta(days=30)  # what was sent or given up
 
 # ── static files ────────────────────────────────────────────────────────────
 STATIC_URL = "/static/"

@@ -66,6 +66,7 @@ PAGES = {
     "cancel-all": "/orders/cancel-all",
     "paper-cash": "/transfers",
     "account": "/settings",
+    "settings-address": "/settings/address/no-link",
     "settings-trading": "/settings/trading",
     "settings-brokers": "/settings/brokers",
     "settings-connect": "/settings/brokers/connect?broker=ccxt",

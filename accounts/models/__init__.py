@@ -8,6 +8,7 @@ from accounts.models.brokerage import (
     Mode,
 )
 from accounts.models.devices import BrowserSession, TrustedBrowser
+from accounts.models.letters import Letter
 from accounts.models.resets import FactorReset
 from accounts.models.tokens import TokenFamily
 from accounts.models.users import Density, OrderUnit, Palette, Theme, User
@@ -23,6 +24,7 @@ __all__ = [
     "BrowserSession",
     "Density",
     "FactorReset",
+    "Letter",
     "Mode",
     "OrderUnit",
     "Palette",

@@ -56,6 +56,11 @@ class User(AbstractUser):
         error_messages={"unique": NAME_TAKEN},
     )
     email = models.EmailField("e-mail", max_length=254)
+    # When its owner followed a link that was sent there; a new address begins anew.
+    email_verified_at = models.DateTimeField("e-mail verified", null=True, editable=False)
+    email_round = models.PositiveIntegerField(
+        default=0, db_default=0, editable=False, help_text="Counts up to void links to an address."
+    )
     theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.SYSTEM)
     palette = models.CharField(
         max_length=8, choices=Palette.choices, default=Palette.STANDARD, blank=True

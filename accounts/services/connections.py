@@ -9,6 +9,7 @@ from accounts.keys import BrokerKey
 from accounts.models import AccountStatus, BrokerageAccount, BrokerKind, Mode, User
 from accounts.services.audit import audit_record
 from accounts.services.credentials import credential_forget, credential_put
+from accounts.services.devices import sessions_shorten
 from accounts.services.factors import live_allow, live_check
 from accounts.services.guards import closing_reasons
 from accounts.services.offers import CannotConnect, Wish, key_problems, key_tidied, wish_of
@@ -72,6 +73,8 @@ def account_connect(
         account.label = wish.label or f"{account.venue} {account.mode}"
         account.save(force_insert=True)
         credential_put(account=account, key=wish.key, now=now)
+        if account.is_live:
+            sessions_shorten(user=user, now=now)
         _audit(account, user, "account.connect", _facts(wish), now)
         _announce(account)
     return account

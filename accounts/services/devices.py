@@ -3,7 +3,7 @@
 import hashlib
 import re
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.sessions.models import Session
@@ -66,6 +66,13 @@ def sessions_of(user: User, now: datetime) -> QuerySet[BrowserSession]:
     alive = Session.objects.filter(expire_date__gt=now).values("session_key")
     mine = BrowserSession.objects.filter(user=user, auth_hash=user.get_session_auth_hash())
     return mine.filter(session_key__in=alive).order_by("-created_at", "-pk")
+
+
+def sessions_shorten(*, user: User, now: datetime) -> None:
+    """From now on this user's sessions end as early as those of who has a live account."""
+    keys = BrowserSession.objects.filter(user=user).values("session_key")
+    last = now + settings.SESSION_IDLE_LIVE
+    Session.objects.filter(session_key__in=keys, expire_date__gt=last).update(expire_date=last)
 
 
 @transaction.atomic
@@ -139,6 +146,9 @@ def devices_expire(*, now: datetime) -> int:
     trusts, _ = TrustedBrowser.objects.filter(expires_at__lte=now).delete()
     alive = Session.objects.filter(expire_date__gt=now).values("session_key")
     sessions, _ = BrowserSession.objects.exclude(session_key__in=alive).delete()
+    # Kept so long, for a browser that comes back with one to be told why it ended.
+    oldest = now - timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    Session.objects.filter(expire_date__lt=oldest).delete()
     return trusts + sessions
 
 

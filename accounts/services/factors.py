@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest
 
-from accounts.models import AccountStatus, BrokerageAccount, Mode, User
+from accounts.models import BrokerageAccount, User
 from accounts.second_factor import (
     Kind,
     app_add,
@@ -20,6 +20,7 @@ from accounts.second_factor import (
     has_factor,
     passkey_add,
 )
+from accounts.selectors import trades_live
 from accounts.services.api_keys import keys_revoke_all
 from accounts.services.audit import audit_record
 from accounts.services.devices import trust_end
@@ -157,8 +158,7 @@ def factor_duty(user: User) -> str:
         return "Whoever works at the support desk has a second factor."
     if not settings.LIVE_SECOND_FACTOR:
         return ""
-    live = BrokerageAccount.objects.filter(user=user, mode=Mode.LIVE)
-    if live.exclude(status=AccountStatus.DISCONNECTED).exists():
+    if trades_live(user.pk):
         return "Whoever has a live account has a second factor."
     return ""
 

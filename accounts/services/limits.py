@@ -68,6 +68,11 @@ def account_limits_change(
     return account
 
 
+def limits_raise(account: BrokerageAccount, caps: Caps) -> bool:
+    """Whether one of these would let more be spent than the account's limits of now."""
+    return any(_raises(getattr(account, name), cap) for name, cap in caps.items())
+
+
 def _confirmed(actor: User, password: str) -> bool:
     if password:
         password_demand(user=actor, password=password)

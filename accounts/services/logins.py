@@ -7,13 +7,14 @@ from django.conf import settings
 from django.contrib.auth import authenticate
 from django.http import HttpRequest
 
-from accounts.models import User
+from accounts.models import AuditEvent, User
 from accounts.second_factor import code_use, has_factor, passkey_use
 from accounts.selectors import user_by_login
 from accounts.services.audit import audit_record
+from accounts.services.letters import PROGRAM, letter_tell, mail_on
 from speedtrade.lib.crypto import Unreadable
 from speedtrade.lib.errors import DomainError, InvalidInput, Unavailable
-from speedtrade.lib.ratelimit import rate_clear, rate_take
+from speedtrade.lib.ratelimit import RateLimited, rate_clear, rate_take
 
 COUNTER = "wrong_password"
 CODES = "wrong_code"  # of its own: a right password excuses wrong passwords, and no wrong code
@@ -42,23 +43,49 @@ def login_check(*, username: str, password: str, otp: str = "", door: str, now: 
     too many wrong passwords and codes, for names that nobody has as well. The counter belongs to
     the user, so a name and an e-mail address do not give twice as many tries.
     """
-    user = login_begin(username=username, password=password)
+    user = login_begin(username=username, password=password, door=door, now=now)
     factor = ""
     if has_factor(user):
         if not otp:
             raise MfaRequired
         factor = _code_used(user, otp, now)
+    if mail_on() and not _program_known(user, now):
+        letter_tell(user=user, kind=PROGRAM, now=now)
     return login_finish(user=user, door=door, factor=factor, now=now)
 
 
-def login_begin(*, username: str, password: str) -> User:
+def login_begin(*, username: str, password: str, door: str, now: datetime) -> User:
     """Whose password this is: the first step of a log-in. Raises as `login_check`."""
     known = user_by_login(username)
     who = _who(known) if known else f"name:{username.strip().casefold()}"
-    user = _counted(who, username, password)
+    try:
+        user = _counted(who, username, password)
+    except RateLimited:
+        _failed(known, "user.login_locked", username, door, now)
+        raise
     if user is None:
+        _failed(known, "user.login_failed", username, door, now)
         raise InvalidCredentials
     return user
+
+
+def _failed(known: User | None, action: str, tried: str, door: str, now: datetime) -> None:
+    """Write down that a log-in failed, or that too many did, for a user that there is.
+
+    The audit is for ever, and who fails is a stranger who need not stop: of each user there is one
+    row of either kind within RATE_LOGIN_FAILURES_NOTED, so guessing fills nothing; the log has all
+    that is refused for the rate. A name that nobody has is not kept: it may be a password that
+    slipped into the wrong field, and there is no end of such names. The actor is nobody, because
+    nobody knows who it was.
+    """
+    if known is None:
+        return
+    try:
+        rate_take(name=action, who=_who(known), rate=settings.RATE_LOGIN_FAILURES_NOTED)
+    except RateLimited:
+        return
+    data = {"door": door, "tried": tried.strip()}
+    audit_record(actor=None, action=action, target=f"user:{known.pk}", data=data, now=now)
 
 
 def login_finish(*, user: User, door: str, factor: str = "", now: datetime) -> User:
@@ -67,6 +94,12 @@ def login_finish(*, user: User, door: str, factor: str = "", now: datetime) -> U
     data = {"door": door, **({"factor": factor} if factor else {})}
     audit_record(actor=user, action="user.login", target=f"user:{user.pk}", data=data, now=now)
     return user
+
+
+def _program_known(user: User, now: datetime) -> bool:
+    """Whether a program has logged in for this user lately; programs keep no cookie to tell."""
+    logins = AuditEvent.objects.filter(target=f"user:{user.pk}", action="user.login")
+    return logins.filter(at__gt=now - settings.BROWSER_SEEN_FOR, data__door="api").exists()
 
 
 def code_check(*, user: User, code: str, now: datetime) -> str:

@@ -1,6 +1,7 @@
 """Registering, changing and closing a user."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 from django.conf import settings
@@ -14,13 +15,16 @@ from django.db.models.functions import Lower
 from accounts.models import User
 from accounts.models.users import EMAIL_TAKEN, NAME_TAKEN, USERNAME_MIN
 from accounts.services.accounts import paper_account_open, reason_required
+from accounts.services.addresses import address_ask
 from accounts.services.api_keys import keys_revoke_all
 from accounts.services.audit import audit_record
 from accounts.services.devices import trust_end
+from accounts.services.letters import letter_tell, mail_on
 from accounts.services.logins import password_demand
 from accounts.tokens import tokens_revoke_all
 from speedtrade.lib.errors import Conflict, FieldError, InvalidInput
 from speedtrade.lib.live import live_publish
+from speedtrade.lib.ratelimit import RateLimited
 
 _UNIQUE = {
     "user_name_unique": ("username", NAME_TAKEN),
@@ -53,6 +57,8 @@ def user_register(*, username: str, email: str, password: str, now: datetime) ->
             user.save(force_insert=True)
             paper_account_open(user=user, now=now)
             _audit(user, user, "user.register", now=now)
+            if mail_on():
+                address_ask(user=user, now=now)
     except IntegrityError as error:
         raise _twin(error) from error
     return user
@@ -66,7 +72,7 @@ def name_problem(*, username: str) -> str:
 
 
 def user_profile_change(*, user: User, email: str, now: datetime) -> User:
-    """A new e-mail address; raises InvalidInput for one that is wrong or taken."""
+    """A new e-mail address, which is verified anew; raises InvalidInput where wrong or taken."""
     email, old = _email(email), user.email
     errors = _problems("email", lambda: _email_valid(email))
     if not errors and email.lower() != old.lower():
@@ -75,14 +81,25 @@ def user_profile_change(*, user: User, email: str, now: datetime) -> User:
         raise _invalid(errors)
     try:
         with transaction.atomic():
-            user.email = email
-            user.save(update_fields=["email"])
             if email != old:
-                _audit(user, user, "user.email_change", now=now)
+                _email_put(user, email, now)
     except IntegrityError as error:
-        user.email = old
+        user.refresh_from_db(fields=["email", "email_verified_at", "email_round"])
         raise _twin(error) from error
     return user
+
+
+def _email_put(user: User, email: str, now: datetime) -> None:
+    """The new address is not verified, and links to the old one are void; the old one is told."""
+    old, verified = user.email, user.email_verified_at
+    user.email, user.email_verified_at, user.email_round = email, None, user.email_round + 1
+    user.save(update_fields=["email", "email_verified_at", "email_round"])
+    _audit(user, user, "user.email_change", now=now)
+    if verified:
+        letter_tell(user=user, kind="user.email_change", to=old, now=now)
+    if mail_on():
+        with suppress(RateLimited):  # they can ask for it in a minute
+            address_ask(user=user, now=now)
 
 
 def user_password_change(

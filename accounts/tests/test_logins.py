@@ -1,6 +1,7 @@
 """Logging in: wrong passwords are counted once for all doors, and nobody learns who exists."""
 
 import threading
+import time
 from datetime import timedelta
 from statistics import median
 from time import perf_counter
@@ -209,3 +210,42 @@ def test_a_closed_users_session_ends_at_once(alice):
     assert browser.get("/settings").status_code == 200
     User.objects.filter(pk=alice.pk).update(is_active=False)
     assert browser.get("/settings").status_code == 302
+
+
+# ── what the audit has of it ────────────────────────────────────────────────
+def failures() -> list[tuple[str, str, dict[str, str]]]:
+    rows = AuditEvent.objects.filter(action__startswith="user.login_", actor=None).order_by("pk")
+    return [(row.action, row.target, row.data) for row in rows]
+
+
+@pytest.mark.parametrize("name", ["alice", " ALICE@example.com "])
+def test_a_failed_log_in_is_one_row_and_that_the_door_shut_is_another(alice, name):
+    for door in (page_login, api_login) * 5:
+        door(name)
+    tried, target = name.strip(), f"user:{alice.pk}"
+    assert failures() == [
+        ("user.login_failed", target, {"door": "page", "tried": tried}),
+        ("user.login_locked", target, {"door": "api", "tried": tried}),
+    ]
+
+
+def test_of_each_user_a_failure_is_written_again_after_ten_minutes(alice, charlie, monkeypatch):
+    page_login("alice")
+    page_login("charlie")
+    page_login("alice")
+    assert [row[1] for row in failures()] == [f"user:{alice.pk}", f"user:{charlie.pk}"]
+    now = time.time() + 601
+    monkeypatch.setattr(time, "time", lambda: now)
+    page_login("alice")
+    assert len(failures()) == 3
+
+
+def test_a_name_that_nobody_has_is_kept_nowhere(alice):
+    for _ in range(7):
+        page_login("my-password-by-mistake")
+    assert not AuditEvent.objects.filter(action__startswith="user.login").exists()
+
+
+def test_a_right_password_leaves_no_failure(alice):
+    page_login("alice", PASSWORD)
+    assert failures() == []

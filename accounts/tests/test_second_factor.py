@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import time_machine
 from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from accounts import second_factor
-from accounts.models import AuditEvent
+from accounts.models import AuditEvent, BrokerageAccount, User
 from accounts.second_factor import app_offer, code_use, codes_left, codes_renew, has_factor
 from accounts.services import logins
 from accounts.services.logins import WRONG_CODE
@@ -432,3 +433,51 @@ def test_confirming_leads_nowhere_else(stale):
 def test_no_secret_is_sealed_or_opened_for_nobody():
     with pytest.raises(LookupError):
         second_factor.HouseAdapter().encrypt("secret")
+
+
+# ── what matters asks for it ────────────────────────────────────────────────
+def long_in(user: Any) -> Client:
+    """Logged in with the factor, longer ago than an answer holds."""
+    web = page_client(user)
+    session = web.session
+    old = timezone.now() - settings.CONFIRMED_FOR
+    session[FACTOR_AT] = session[CONFIRMED_AT] = old.timestamp()
+    session.save()
+    return web
+
+
+ACTS = [
+    ("password", {"current_password": PASSWORD, "new_password": "another-horse-7-battery"}, 302),
+    ("close", {"username": "alice", "password": PASSWORD}, 302),
+    ("limits", {"order_cap": "", "day_cap": "900", "password": PASSWORD}, 303),
+]
+
+
+@pytest.mark.parametrize(("path", "given", "done"), ACTS)
+def test_who_has_a_factor_shows_it_for_what_matters_beside_the_password(alice, path, given, done):
+    BrokerageAccount.objects.update(day_cap=500)
+    give_app(alice)
+    before = [alice.password, True, 500]
+
+    def found() -> list[Any]:
+        user = User.objects.get(pk=alice.pk)
+        return [user.password, user.is_active, BrokerageAccount.objects.get().day_cap]
+
+    answer = long_in(alice).post(f"/settings/{path}", given)
+    assert answer.status_code == 303 and "/settings/security/confirm?next=" in answer.url
+    assert found() == before
+    assert page_client(alice).post(f"/settings/{path}", given).status_code == done
+    assert found() != before
+
+
+def test_a_lower_limit_waits_for_no_factor(alice):
+    BrokerageAccount.objects.update(day_cap=500)
+    give_app(alice)
+    assert long_in(alice).post("/settings/limits", {"day_cap": "100"}).status_code == 303
+    assert BrokerageAccount.objects.get().day_cap == 100
+
+
+@pytest.mark.parametrize(("path", "given", "done"), ACTS)
+def test_who_has_none_gives_the_password_alone(alice, path, given, done):
+    BrokerageAccount.objects.update(day_cap=500)
+    assert long_in(alice).post(f"/settings/{path}", given).status_code == done

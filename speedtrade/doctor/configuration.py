@@ -4,9 +4,12 @@ import stat
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
+from smtplib import SMTPException
 
 from django.conf import settings
+from django.core.mail import get_connection
 
+from accounts.models import Letter
 from speedtrade.doctor.verdicts import Verdict, absent, bad, doubtful, good
 from speedtrade.env import env_files
 
@@ -116,12 +119,40 @@ def files_private(now: datetime) -> Verdict:
 
 
 def email_set(now: datetime) -> Verdict:
-    if settings.EMAIL_HOST in ("", "localhost"):
+    """Whether users are told by mail: a server that takes our name, by a line that is encrypted."""
+    if not settings.EMAIL_HOST:
         return doubtful(
-            "No mail server is set: nobody is told of anything by e-mail.",
-            "Let Prometheus alarm a person: docs/operations.md, Alarms.",
+            "No mail server is set: no address is verified, and no user is told of a new browser.",
+            "Set EMAIL_HOST and EMAIL_FROM: docs/operations.md, Mail.",
         )
-    return good("A mail server is set.")
+    encrypted = settings.EMAIL_USE_TLS or settings.EMAIL_USE_SSL
+    if not encrypted and settings.EMAIL_HOST not in ("localhost", "127.0.0.1", "::1"):
+        return bad("Mail and its password go out in the clear.", "Set EMAIL_USE_TLS=true.")
+    line = get_connection(timeout=settings.HEALTH_TIMEOUT.total_seconds())
+    try:
+        line.open()
+        line.close()
+    except (OSError, SMTPException) as error:
+        return bad(
+            f"The mail server does not let us in ({type(error).__name__}).",
+            "See EMAIL_HOST, EMAIL_PORT, EMAIL_HOST_USER and EMAIL_HOST_PASSWORD.",
+        )
+    return good(f"{settings.EMAIL_HOST} lets us in.")
+
+
+def letters_sent(now: datetime) -> Verdict:
+    """Whether what was to be told was told."""
+    if not settings.EMAIL_HOST:
+        return absent("No mail server is set.")
+    unsent = Letter.objects.filter(sent_at=None, tries__gt=0).order_by()
+    over = unsent.filter(due_at=None, tries__gte=settings.LETTER_TRIES).count()
+    late = unsent.exclude(due_at=None).filter(created_at__lt=now - settings.LETTERS_LATE).count()
+    if over or late:
+        return doubtful(
+            f"{late} letters wait, and {over} were given up within the last days.",
+            "The worker's log says letter_failed, and why.",
+        )
+    return good("None waits.")
 
 
 def sentry_set(now: datetime) -> Verdict:

@@ -21,6 +21,7 @@ CHECKS: tuple[Check, ...] = (
     Check("proxies", "Trusted proxies", configuration.proxies_counted),
     Check("files", "Files", configuration.files_private),
     Check("email", "E-mail", configuration.email_set),
+    Check("letters", "Letters", configuration.letters_sent),
     Check("sentry", "Error reports", configuration.sentry_set),
     Check("database", "Database", servers.database_answers),
     Check("database-line", "Line to the database", servers.database_line),

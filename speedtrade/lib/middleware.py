@@ -12,16 +12,18 @@ from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.http.request import QueryDict
 from django.shortcuts import render, resolve_url
 from django.template.loader import render_to_string
+from django.utils.http import url_has_allowed_host_and_scheme
 from redis.exceptions import RedisError
 
 from speedtrade.lib.api import describe_problem, problem_response
 from speedtrade.lib.errors import CATALOGUE, DomainError, Problem, title_of
 
 logger = logging.getLogger(__name__)
+ENDED = "ended"  # in the address of the log-in page: why a session ended by itself
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 
 
@@ -85,12 +87,30 @@ class LoginDoorMiddleware(LoginRequiredMiddleware):
     def handle_no_permission(
         self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
     ) -> Any:
-        if request.headers.get("HX-Request") != "true":
-            return super().handle_no_permission(request, view_func)
-        current = urlsplit(request.headers.get("HX-Current-URL", ""))
         query = QueryDict(mutable=True)
-        # Where they were, without a host; the log-in page checks it again.
-        here = current._replace(scheme="", netloc="", fragment="").geturl()
-        query[REDIRECT_FIELD_NAME] = here or "/"
+        query[REDIRECT_FIELD_NAME] = _here(request)
+        if ended := getattr(request.session, "ended", ""):
+            query[ENDED] = ended
         target = f"{resolve_url(settings.LOGIN_URL)}?{query.urlencode(safe='/')}"
-        return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"HX-Redirect": target})
+        if request.headers.get("HX-Request") == "true":
+            return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"HX-Redirect": target})
+        return HttpResponseRedirect(target)
+
+
+def _here(request: HttpRequest) -> str:
+    """The page where somebody was, without a host; the log-in page checks it again.
+
+    Of a fragment and of a form that is the page around it: their own address may have none.
+    """
+    if request.headers.get("HX-Request") == "true":
+        around = request.headers.get("HX-Current-URL", "")
+        return _path(around) or "/"
+    if request.method in ("GET", "HEAD"):
+        return request.get_full_path()
+    around = request.headers.get("Referer", "")
+    own = url_has_allowed_host_and_scheme(around, {request.get_host()}, request.is_secure())
+    return _path(around) if own and _path(around) else request.get_full_path()
+
+
+def _path(url: str) -> str:
+    return urlsplit(url)._replace(scheme="", netloc="", fragment="").geturl()

@@ -144,6 +144,8 @@ ROUTES: dict[str, list[Case]] = {
         page("/settings/profile", POST=422),
         page("/settings/profile", {"POST": {"email": "n@example.com"}}, POST=302),
     ],
+    "settings/address": [page("/settings/address", POST=303)],
+    "settings/address/<str:token>": [page("/settings/address/no-link", GET=200, POST=422)],
     "settings/limits": [
         page("/settings/limits", {"POST": {"order_cap": "much"}}, POST=422),
         page("/settings/limits", {"POST": {"order_cap": "250"}}, POST=303),

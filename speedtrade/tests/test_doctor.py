@@ -20,7 +20,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from accounts.keys import BrokerKey
-from accounts.models import AuditEvent, BrokerageAccount, BrokerCredential, User
+from accounts.models import AuditEvent, BrokerageAccount, BrokerCredential, Letter, User
 from accounts.services.audit import audit_record
 from accounts.services.audit_chain import Chain
 from accounts.services.credentials import credential_put
@@ -53,6 +53,7 @@ SOUND = {
     "CSRF_COOKIE_SECURE": True,
     "TRUSTED_PROXIES": 1,
     "EMAIL_HOST": "mail.example.com",
+    "EMAIL_USE_TLS": True,
     "SENTRY_DSN": "https://key@sentry.example.com/1",
 }
 
@@ -199,6 +200,22 @@ def park() -> None:
     ParkedTask.objects.create(task="x", arguments="[]", queue="celery", parked_at=timezone.now())
 
 
+def letter_waits(**fields: Any) -> None:
+    now = timezone.now()
+    before = now - settings.LETTERS_LATE - timedelta(seconds=1)
+    values = {"kind": "key.create", "to": "a@example.com", "tries": 1, "due_at": now, **fields}
+    Letter.objects.create(user=User.objects.latest("pk"), created_at=before, **values)
+
+
+def letter_over() -> None:
+    letter_waits(tries=settings.LETTER_TRIES, due_at=None)
+
+
+def letters_gone() -> None:
+    Letter.objects.all().delete()
+
+
+SMTP = "django.core.mail.backends.smtp.EmailBackend"
 LAST = max(name for app, name in MigrationLoader(None).disk_migrations if app == "trading")
 GOOD_KEY = SOUND["SECRET_KEY"]
 PUBLIC, PRIVATE = "93.184.216.34", "10.0.0.5"
@@ -223,7 +240,12 @@ PLANTS: list[tuple[str, str, Plant]] = [
     ("proxies", "warn", setting(TRUSTED_PROXIES=0)),
     ("files", "fail", readable("", 0o755)),
     ("files", "fail", readable("secrets.json", 0o640)),
-    ("email", "warn", setting(EMAIL_HOST="localhost")),
+    ("email", "warn", setting(EMAIL_HOST="")),
+    ("email", "fail", setting(EMAIL_USE_TLS=False)),
+    ("email", "fail", setting(EMAIL_BACKEND=SMTP, EMAIL_HOST="127.0.0.1", EMAIL_PORT=1)),
+    ("letters", "skip", setting(EMAIL_HOST="")),
+    ("letters", "warn", doing(letter_waits, letters_gone)),
+    ("letters", "warn", doing(letter_over, letters_gone)),
     ("sentry", "skip", setting(SENTRY_DSN="")),
     ("database", "fail", asked({"server_version_num": ("140001",)})),
     ("database", "warn", asked({"server_version_num": ("170001",)})),

@@ -95,6 +95,11 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-autosubmit]")) event.target.form.requestSubmit();
 });
 
+// ── htmx: whether a person asks, or the page by itself, which keeps no session alive ──
+document.addEventListener("htmx:configRequest", ({ detail }) => {
+  if (navigator.userActivation?.isActive ?? detail.triggeringEvent?.isTrusted) detail.headers["X-By-Hand"] = "true";
+});
+
 // ── htmx: what the server could not say ──
 document.addEventListener("htmx:sendError", () => toast("SpeedTrade cannot be reached. Try again.", "error"));
 document.addEventListener("htmx:responseError", (event) => {

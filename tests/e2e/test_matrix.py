@@ -69,6 +69,7 @@ PAGES = [
     ("mixed", "/markets/AAPL"),
     ("mixed", "/statements"),
     ("mixed", "/taxes"),
+    ("mixed", "/settings/address/no-link"),
     ("mixed", "/settings/trading"),
     ("mixed", "/settings/appearance"),
     ("mixed", "/settings/notifications"),

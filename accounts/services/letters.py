@@ -1,0 +1,170 @@
+"""Mail to users: what is told of whom, and sending it; a house without a mail server has none.
+
+One table says which acts are told. A letter is a row in the transaction of its act, and a worker
+sends it afterwards: a mail server that is slow or away keeps nobody waiting and loses nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from smtplib import SMTPException
+
+import structlog
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import transaction
+from django.db.models import F
+from django.urls import reverse
+
+from accounts.links import address_link
+from accounts.models import Letter, User
+from speedtrade.lib.later import later
+
+logger = structlog.get_logger(__name__)
+VERIFY, BROWSER_NEW, PROGRAM = "verify", "browser.new", "program.login"
+PLACES = ("security", "developers", "brokers")  # pages that a letter names
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A subject, what happened in a sentence, and what to do where it was somebody else."""
+
+    subject: str
+    what: str
+    remedy: str
+
+
+_PASSWORD = "change your password at {security}, which logs out every other browser."  # noqa: S105 - words
+_ASK = "ask whoever runs this house to close your account at once: you may be locked out."
+_KEY = "revoke it at {developers}, then change your password at {security}."
+_BROKER = "delete the key at the broker, disconnect it at {brokers}, then change your password."
+
+#: What is told, by the name that the act has in the audit; the first three have none there.
+KINDS = {
+    VERIFY: Kind(
+        "Is this your address?",
+        "Somebody, we hope you, gave this address for an account. To say that it is yours, open\n"
+        "\n{link}\n\nand log in. The link works for {hours} hours.",
+        "do nothing: without the link this address gets no more mail from us.",
+    ),
+    BROWSER_NEW: Kind("A new browser", "A new browser logged in: {about}.", _PASSWORD),
+    PROGRAM: Kind("A program logged in", "A program logged in with your password.", _PASSWORD),
+    "user.email_change": Kind(
+        "A new e-mail address",
+        "Your account has a new e-mail address, and mail no longer comes here.",
+        _ASK,
+    ),
+    "user.password_change": Kind("Your password was changed", "Your password was changed.", _ASK),
+    "user.factor_add": Kind("A new second factor", "A second factor was set up.", _ASK),
+    "user.factor_remove": Kind("One factor less", "A second factor was removed.", _PASSWORD),
+    "user.factor_reset_ask": Kind(
+        "A reset of your second factor",
+        "Support was asked to take away your second factor, and has not done it yet.",
+        "tell support at once: somebody says to be you.",
+    ),
+    "user.factor_reset": Kind(
+        "Your second factor was reset",
+        "Your second factor was taken away, and every session and API key has ended.",
+        _PASSWORD,
+    ),
+    "user.recovery_renew": Kind("New recovery codes", "New recovery codes were made.", _PASSWORD),
+    "key.create": Kind("A new API key", "An API key was made.", _KEY),
+    "account.connect": Kind("An account was connected", "A broker account was connected.", _BROKER),
+    "account.rekey": Kind("A new key of a broker", "A broker account has a new key.", _BROKER),
+}
+
+
+def mail_on() -> bool:
+    """Whether this house has a mail server."""
+    return bool(settings.EMAIL_HOST)
+
+
+def letter_tell(
+    *, user: User, kind: str, about: str = "", to: str = "", now: datetime
+) -> Letter | None:
+    """Tell a user by mail, after the commit of the running transaction; None where nobody is told.
+
+    Only an address that is verified is told; `to` names another one, such as a former one.
+    """
+    if not mail_on() or not (to or user.email_verified_at):
+        return None
+    letter = Letter.objects.create(
+        user=user, kind=kind, to=to or user.email, about=about, created_at=now, due_at=now
+    )
+    transaction.on_commit(lambda: later(_wake, letter.pk), robust=True)
+    return letter
+
+
+def _wake(letter_id: int) -> None:
+    from accounts.tasks import letter_send
+
+    letter_send.delay(letter_id)
+
+
+def letters_due(*, now: datetime) -> list[int]:
+    """The letters that a sweep tries now, the oldest first; so many at most."""
+    due = Letter.objects.filter(due_at__lte=now).order_by("due_at")
+    return list(due.values_list("pk", flat=True)[: settings.LETTERS_BATCH])
+
+
+def letter_process(*, letter_id: int, now: datetime) -> bool:
+    """Send one letter that is due; whether the mail server took it, or there was nothing to send.
+
+    Of twins one sends: whoever comes second finds it due later. Where the server's answer is lost
+    the letter goes twice, with one Message-ID, rather than never.
+    """
+    letter = Letter.objects.select_related("user").filter(pk=letter_id, due_at__lte=now).first()
+    if letter is None:
+        return True
+    again = now + settings.LETTER_RETRY * 2**letter.tries
+    taken = Letter.objects.filter(pk=letter_id, due_at__lte=now, tries=letter.tries)
+    if not taken.update(due_at=again, tries=F("tries") + 1):
+        return True
+    if not _wanted(letter):
+        Letter.objects.filter(pk=letter_id).update(due_at=None)
+        return True
+    try:
+        _message(letter).send()
+    except (OSError, SMTPException) as error:  # its words may name the address
+        tried = letter.tries + 1
+        over = tried >= settings.LETTER_TRIES
+        logger.warning("letter_failed", letter=letter_id, error=type(error).__name__, over=over)
+        if over:
+            Letter.objects.filter(pk=letter_id).update(due_at=None)
+        return False
+    Letter.objects.filter(pk=letter_id).update(due_at=None, sent_at=now)
+    return True
+
+
+def letters_expire(*, now: datetime) -> int:
+    """Delete letters that are long over; returns how many."""
+    over = Letter.objects.filter(due_at=None, created_at__lt=now - settings.LETTERS_KEPT)
+    return over.delete()[0]
+
+
+def _wanted(letter: Letter) -> bool:
+    """Whether it is still true: who was closed is told, but asked for no address any more."""
+    if letter.kind not in KINDS:
+        return False
+    user = letter.user
+    asked = user.is_active and user.email == letter.to and user.email_verified_at is None
+    return letter.kind != VERIFY or asked
+
+
+def _message(letter: Letter) -> EmailMessage:
+    kind, user = KINDS[letter.kind], letter.user
+    words: dict[str, object] = {
+        "about": letter.about,
+        "hours": settings.VERIFY_LINK_AGE // timedelta(hours=1),
+        **{name: settings.SITE_URL + reverse(f"accounts:{name}") for name in PLACES},
+    }
+    if letter.kind == VERIFY:
+        words["link"] = settings.SITE_URL + address_link(user)
+    moment = letter.created_at.strftime("%d %B %Y at %H:%M UTC")
+    text = (
+        f"Hello {user.username},\n\n{kind.what.format(**words)}\n\nThis was on {moment}. "
+        f"If it was not you: {kind.remedy.format(**words)}\n\n"
+        f"SpeedTrade, {settings.SITE_URL}\nNobody reads answers to this mail.\n"
+    )
+    host = settings.SITE_URL.partition("://")[2]
+    headers = {"Message-ID": f"<letter-{letter.pk}@{host}>", "Auto-Submitted": "auto-generated"}
+    return EmailMessage(f"SpeedTrade: {kind.subject}", text, to=[letter.to], headers=headers)

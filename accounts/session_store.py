@@ -1,0 +1,61 @@
+"""Sessions that end when nobody is there: Django's own, whose end in the database moves.
+
+The end is the column `expire_date`, which all that asks for a session reads already: pages, sockets
+and the list in the settings. Saving what is in a session leaves it alone; `accounts/idle.py` moves
+it. SESSION_ENGINE names this module.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends import db
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+
+from accounts.selectors import trades_live
+
+ENTERED_AT = "entered_at"  # when its person logged in, in the session
+IDLE, IDLE_LIVE, AGE = "idle", "idle-live", "age"  # why a session ended by itself
+
+
+class SessionStore(db.SessionStore):
+    """Knows when its row ends, and why one that the browser still names has ended."""
+
+    ends_at: datetime | None = None  # as the row had it; None of what is not in the database yet
+    _over: Session | None = None
+
+    def _get_session_from_db(self) -> Session | None:
+        row: Session | None = Session.objects.filter(session_key=self.session_key).first()
+        if row is not None and row.expire_date > timezone.now():
+            self.ends_at = row.expire_date
+            return row
+        self._over, self._session_key = row, None
+        return None
+
+    def create_model_instance(self, data: dict[str, Any]) -> Any:
+        row = super().create_model_instance(data)
+        row.expire_date = self.ends_at or row.expire_date
+        return row
+
+    def flush(self) -> None:
+        super().flush()
+        self.ends_at = None
+
+    @property
+    def ended(self) -> str:
+        """Why the session that this browser came with is over; "" where it did not end by itself.
+
+        One that was ended by hand has no row any more.
+        """
+        if self._over is None:
+            return ""
+        kept = self._over.get_decoded()
+        if SESSION_KEY not in kept:
+            return ""
+        entered = kept.get(ENTERED_AT)
+        oldest = timezone.now() - timedelta(seconds=settings.SESSION_COOKIE_AGE)
+        if entered is not None and entered <= oldest.timestamp():
+            return AGE
+        return IDLE_LIVE if trades_live(int(kept[SESSION_KEY])) else IDLE
