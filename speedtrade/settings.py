@@ -175,8 +175,11 @@ DATABASE_APP_ROLE = env_str("DATABASE_APP_ROLE", "")
 LOCK_TIMEOUT = timedelta(seconds=3)  # a row lock waits so long, then the caller is told to retry
 STATEMENT_TIMEOUT = timedelta(seconds=30)
 DATABASES = {
-    "default": dj_database_url.parse(DATABASE_URL, conn_max_age=600, conn_health_checks=True)
+    "default": dj_database_url.parse(
+        DATABASE_URL, engine="speedtrade.database", conn_max_age=600, conn_health_checks=True
+    )
 }
+DATABASE_TRUSTED = timedelta(seconds=5)  # between two requests, a connection is not asked
 DATABASES["default"].setdefault("OPTIONS", {})
 PREPARE_AFTER = 3  # runs on one connection, after which PostgreSQL keeps the plan (lib/prepared.py)
 DATABASES["default"]["OPTIONS"] |= {

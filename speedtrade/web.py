@@ -9,10 +9,12 @@ come back (1012) and requests in hand are finished, within WEB_DRAIN_REQUESTS.
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 
+from daphne import server
 from daphne.cli import CommandLineInterface  # installs the reactor: before anything of Twisted
-from daphne.server import Server
+from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketProtocol
 from django.conf import settings
 from twisted.internet.defer import Deferred
@@ -25,7 +27,26 @@ LAST_ANSWER = (b"Connection", b"close")  # RFC 9112, 9.6: nothing more is sent a
 LOOK_AGAIN = 0.02  # seconds between two looks at the requests in hand
 
 
-class DrainingServer(Server):
+class PlainFactory(HTTPFactory):
+    """Daphne's, less two things of Twisted's that nobody reads and that cost an order a tenth.
+
+    They are a line of an access log (django_structlog writes ours), and the fields of a form, which
+    Django parses itself, with its limits and in a thread.
+    """
+
+    def buildProtocol(self, addr: Any) -> Any:
+        protocol = super().buildProtocol(addr)
+        protocol.requestFactory = partial(WebRequest, parsePOSTFormSubmission=False)
+        return protocol
+
+    def log(self, request: Any) -> None:
+        """Nothing."""
+
+
+server.HTTPFactory = PlainFactory  # daphne asks nobody which one to take
+
+
+class DrainingServer(server.Server):
     """Daphne with an end in order; everything else is daphne's."""
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -28,7 +28,7 @@ def test_a_task_after_a_restart_of_the_database_has_a_connection_that_works() ->
     assert app.conf.db_reuse_max == settings.CELERY_DB_REUSE_MAX
     before = backend()
     with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": None}) as other:
-        other.execute("SELECT pg_terminate_backend(%s)", [before])
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [before])  # back when it ended
     task_prerun.send(sender=app, task_id="1", task=None)
     assert backend() != before
 
