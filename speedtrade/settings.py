@@ -427,7 +427,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["speedtrade.lib.api.StrictJSONParser"],
     "DEFAULT_THROTTLE_CLASSES": ["speedtrade.lib.ratelimit.ApiThrottle"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "speedtrade.lib.door_schema.DoorSchema",
     "EXCEPTION_HANDLER": "speedtrade.lib.api.problem_handler",
     "COERCE_DECIMAL_TO_STRING": True,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
