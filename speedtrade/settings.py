@@ -311,6 +311,8 @@ RATE_API_PER_USER = env_str("RATE_API_PER_USER", "600/minute;100/second")
 RATE_ORDERS_PER_USER = env_str("RATE_ORDERS_PER_USER", "300/minute;100/second")
 RATE_CONNECT_PER_USER = env_str("RATE_CONNECT_PER_USER", "20/minute;120/hour")
 RATE_API_PER_KEY = env_str("RATE_API_PER_KEY", "300/minute;50/second")
+# API keys that nobody has; when they run out no key of the address is looked at.
+RATE_UNKNOWN_KEYS_PER_ADDRESS = env_str("RATE_UNKNOWN_KEYS_PER_ADDRESS", "30/minute")
 RATE_KEY_REFUSALS_NOTED = "1/10minute"  # of one key, in the audit
 RATE_FALLBACK_SHARE = Decimal("0.5")  # of each rate, counted per process, while Redis is away
 

@@ -193,7 +193,8 @@ def flatten_errors(detail: Any, prefix: str = "") -> list[FieldError]:
 class NewestFirst(CursorPagination):
     """`{next, previous, results}`, newest first, stable while rows arrive; `limit` is capped.
 
-    A `limit` that is no whole number above zero raises InvalidInput, a cursor that is none NotFound.
+    A `limit` that is no whole number above zero raises InvalidInput; a cursor that is none,
+    NotFound.
     """
 
     ordering = ("-created_at", "-id")

@@ -50,7 +50,7 @@ class Outcome:
 
 
 class Application:
-    """Our application, which keeps the database connections of the engine's threads, to end them."""
+    """Our application, which keeps the connections of the engine's threads, to end them."""
 
     def __init__(self) -> None:
         self._seen: dict[int, Any] = {}
