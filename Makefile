@@ -4,6 +4,7 @@
 # make chaos             every fault by dice: ten times the lives, twenty times the kills of make test
 # make bench [ONLY=row] [QUICK=1]   every figure about speed beside its floor, ten minutes
 # make soak [SECONDS=1800] [SEED=n]  orders while processes are killed by dice, then every promise
+# make fuzz [EXAMPLES=200] [SEED=n]  the API under a fuzzer, longer than make test has time for
 # make mutants           the code changed a thousand times, one test each time must notice; half an hour
 # make load [SECONDS=120] [PAUSE=2]  a market open on this machine, with its goals
 # make growth [QUICK=1]             the same work with up to a thousand times as many rows
@@ -28,7 +29,7 @@ PGBENCH_PACKAGES := postgresql-15 libpq5
 COVERAGE_LEAST := 85
 PRODUCT := speedtrade accounts marketdata portfolio trading
 
-.PHONY: openapi run test chaos soak mutants bench load growth vendors lint lint-code lint-django fmt screens constraints clean
+.PHONY: openapi run test chaos soak fuzz mutants bench load growth vendors lint lint-code lint-django fmt screens constraints clean
 .DEFAULT_GOAL := run
 
 run: $(RUN_STAMP)
@@ -62,6 +63,10 @@ chaos: $(SPECS_STAMP)
 soak: SECONDS ?= 1800
 soak: $(DEV_STAMP)
 	$(PY) -m tests.chaos.soak --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+fuzz: export EXAMPLES ?= 200
+fuzz: $(DEV_STAMP)
+	$(PY) -m pytest -q -s --show-capture=no -m fuzz tests/fuzz
 
 # docs/mutants.md says which may live, and why. What is done already is kept in mutants/.
 mutants: $(MUTANTS_STAMP)

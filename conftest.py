@@ -59,6 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "real_time: waits for the machine; fails when it failed three times, the summary says so",
     )
+    config.addinivalue_line("markers", "fuzz: drives the API by dice; `make fuzz` looks longer")
     config.addinivalue_line("markers", "keep_redis: does not empty the Redis database first")
     config.addinivalue_line("markers", "fault(*rows): shows what docs/reliability.md says of them")
     if hasattr(config, "workerinput") or config.getoption("help"):

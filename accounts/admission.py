@@ -76,15 +76,18 @@ def _still(admission: Admission, users: Mapping[int, User], sessions: set[str]) 
     if admission.browser:
         return admission.session_key in sessions and _unchanged(admission.auth_hash, user)
     try:
-        return _bearer(admission.token, admission.address).pk == admission.user_id
+        # Let in once, it is no guess: strangers at its address must not close it.
+        user = _bearer(admission.token, admission.address, guess=False)
+        return user.pk == admission.user_id
     except DomainError:
         return False
 
 
-def _bearer(token: str, address: str) -> User:
+def _bearer(token: str, address: str, *, guess: bool = True) -> User:
     """The user of a living access token or API key; raises DomainError."""
     if token.startswith(MARK):
-        return key_authenticate(raw=token, address=address, now=timezone.now()).user
+        now = timezone.now()
+        return key_authenticate(raw=token, address=address, guess=guess, now=now).user
     return authenticate_token(token)
 
 

@@ -22,11 +22,13 @@ from accounts.services.audit import audit_record
 from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.errors import DomainError
 from speedtrade.lib.later import later
-from speedtrade.lib.ratelimit import RateLimited, rate_take
+from speedtrade.lib.ratelimit import RateLimited, address_counted, rate_check, rate_take
 
 logger = structlog.get_logger(__name__)
 
 MARK = "stk_"
+UNKNOWN = "unknown_key"
+TOO_MANY = "Too many API keys that nobody has came from your address. Wait, then use the right one."
 _FIND = 8  # characters that find the row
 _SECRET = 32  # random bytes behind them
 _FORM = re.compile(r"(stk_[a-z0-9]{8})[A-Za-z0-9_-]{43}", re.ASCII)
@@ -58,15 +60,24 @@ def key_digest(raw: str) -> str:
     return hashlib.sha256(raw.encode()).hexdigest()
 
 
-def key_authenticate(*, raw: str, address: str, now: datetime) -> ApiKey:
+def key_authenticate(*, raw: str, address: str, guess: bool = True, now: datetime) -> ApiKey:
     """The living key that `raw` is, with its user, in one query; raises InvalidKey.
 
+    RateLimited where too many keys that nobody has came from the address. A key of ours that is
+    over does not count: a forgotten program must not shut out the one beside it. Nor does one that
+    was let in before (`guess` False).
     `address` is where it is used from, "" where nobody knows. The user comes bound to the account
     of the key, if it has one. Who holds the whole key is told why it does not work; anybody else
     learns nothing.
     """
+    who = f"address:{address_counted(address)}"
+    rate = settings.RATE_UNKNOWN_KEYS_PER_ADDRESS
+    if guess:  # before anything is hashed or looked up: it costs one question of Redis
+        rate_check(name=UNKNOWN, who=who, rate=rate, detail=TOO_MANY)
     key = key_find(raw)
     if key is None:
+        if guess:
+            rate_take(name=UNKNOWN, who=who, rate=rate, detail=TOO_MANY)
         raise InvalidKey("There is no such API key. Make one in the settings, under Developers.")
     if why := _why_not(key, address, now):
         key_refused(key, why, address, now)

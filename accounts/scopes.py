@@ -39,6 +39,9 @@ DOORS: Mapping[str, frozenset[str]] = {
     "api:position": frozenset({"DELETE"}),
 }
 
+#: what belongs to a person and to none of their accounts: shut to a key that is bound to one
+PERSONAL = frozenset({"api:alerts", "api:alert"})
+
 
 class ScopeMissing(DomainError):
     """The key may read and no more."""
@@ -62,6 +65,10 @@ def scope_check(key: ApiKey, *, route: str, method: str, exists: bool) -> None:
         return
     if route not in DOORS:
         raise KeyNotAllowed("An API key does not open this: log in and use an access token.")
+    if key.account_id is not None and route in PERSONAL:
+        raise KeyNotAllowed(
+            "This API key is for one account, and alerts belong to none. Use a key for all of them."
+        )
     if method in SAFE:
         return
     if method not in DOORS[route]:

@@ -12,15 +12,19 @@ from marketdata import alert_selectors, presenters, selectors, serializers
 from marketdata.domain.alerts import AlertState
 from marketdata.services.alerts import alert_create, alert_delete
 from speedtrade.lib.api import NewestFirst, problems
+from speedtrade.lib.door_schema import PAGES
 from speedtrade.lib.errors import InvalidInput
 
 FILTERS = [
+    *PAGES,
     OpenApiParameter("symbol", str),
     OpenApiParameter("state", str, enum=[state.value for state in AlertState]),
 ]
 
 
 class AlertsView(APIView):
+    pagination_class = NewestFirst
+
     @extend_schema(
         operation_id="alerts_list",
         parameters=FILTERS,
@@ -35,7 +39,7 @@ class AlertsView(APIView):
             if state not in list(AlertState):
                 raise InvalidInput.field("state", f"Choose one of {', '.join(AlertState)}.")
             rows = rows.filter(state=state)
-        pages = NewestFirst()
+        pages = self.pagination_class()
         found = pages.paginate_queryset(rows, request, self)
         return pages.get_paginated_response([presenters.alert_json(row) for row in found or []])
 

@@ -17,7 +17,8 @@ from speedtrade.lib.errors import Unavailable
 
 
 def _query(kind: type[Serializer[Any]], request: Request) -> dict[str, Any]:
-    serializer = kind(data=request.query_params)
+    # A plain dict: in a form's own, "direction=" would count as not sent, and so be the default.
+    serializer = kind(data=request.query_params.dict())
     serializer.is_valid(raise_exception=True)
     checked: dict[str, Any] = serializer.validated_data
     return checked

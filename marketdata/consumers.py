@@ -245,7 +245,9 @@ class MarketConsumer(AsyncWebsocketConsumer):
     def _elsewhere(self, message: dict[str, Any]) -> bool:
         """Whether a message is about an account that the key of this socket does not see."""
         bound = self.admission.account_id
-        return bound is not None and _account_of(message) not in (None, bound)
+        if bound is None:
+            return False
+        return message["type"] == "alert" or _account_of(message) not in (None, bound)
 
     async def _mind(self) -> None:
         """When one comes due, or when woken: time limits, the portfolio if its prices moved."""

@@ -31,11 +31,11 @@ from portfolio.serializers import (
     TransferSerializer,
 )
 from portfolio.services.transfers import transfer_make
-from speedtrade.lib.api import NewestFirst
+from speedtrade.lib.api import NewestFirst, problems
+from speedtrade.lib.door_schema import ACCOUNT, IDEMPOTENCY_KEY, PAGES
 from speedtrade.lib.errors import NotFound
 from speedtrade.lib.requests import idempotency_key, whole_number
 
-ACCOUNT = OpenApiParameter("account_id", int, description="The default account without it.")
 PERIOD = OpenApiParameter("period", str, enum=list(selectors.PERIODS))
 
 
@@ -48,7 +48,7 @@ def account_of(request: Request) -> BrokerageAccount:
 class PortfolioView(APIView):
     """What an account is worth now."""
 
-    @extend_schema(parameters=[ACCOUNT], responses=PortfolioSerializer)
+    @extend_schema(parameters=[ACCOUNT], responses={200: PortfolioSerializer} | problems(404))
     def get(self, request: Request) -> Response:
         summary = selectors.summary_get(account=account_of(request), now=timezone.now())
         return Response(portfolio_payload(summary))
@@ -57,7 +57,11 @@ class PortfolioView(APIView):
 class PositionsView(APIView):
     """Open positions at the newest prices."""
 
-    @extend_schema(parameters=[ACCOUNT], responses=PositionSerializer(many=True))
+    @extend_schema(
+        operation_id="portfolio_positions_list",
+        parameters=[ACCOUNT],
+        responses={200: PositionSerializer(many=True)} | problems(404),
+    )
     def get(self, request: Request) -> Response:
         summary = selectors.summary_get(account=account_of(request), now=timezone.now())
         return Response([position_payload(position) for position in summary.positions])
@@ -66,7 +70,11 @@ class PositionsView(APIView):
 class PositionView(APIView):
     """The position in one symbol."""
 
-    @extend_schema(parameters=[ACCOUNT], responses=PositionSerializer)
+    @extend_schema(
+        operation_id="portfolio_positions_retrieve",
+        parameters=[ACCOUNT],
+        responses={200: PositionSerializer} | problems(404),
+    )
     def get(self, request: Request, symbol: str) -> Response:
         instrument = instrument_get(symbol)
         summary = selectors.summary_get(account=account_of(request), now=timezone.now())
@@ -79,7 +87,7 @@ class PositionView(APIView):
 class HistoryView(APIView):
     """The equity curve."""
 
-    @extend_schema(parameters=[ACCOUNT, PERIOD], responses=HistorySerializer)
+    @extend_schema(parameters=[ACCOUNT, PERIOD], responses={200: HistorySerializer} | problems(404))
     def get(self, request: Request) -> Response:
         now, account = timezone.now(), account_of(request)
         period = request.query_params.get("period", "1M")
@@ -91,9 +99,15 @@ class HistoryView(APIView):
 class ActivityView(APIView):
     """Fills, transfers, fees and dividends, newest first."""
 
-    @extend_schema(parameters=[ACCOUNT], responses=ActivitySerializer(many=True))
+    pagination_class = NewestFirst
+
+    @extend_schema(
+        operation_id="portfolio_activity_list",
+        parameters=[ACCOUNT, *PAGES],
+        responses={200: ActivitySerializer(many=True)} | problems(404),
+    )
     def get(self, request: Request) -> Response:
-        pages = NewestFirst()
+        pages = self.pagination_class()
         entries = pages.paginate_queryset(selectors.activity_of(account_of(request)), request, self)
         return pages.get_paginated_response([activity_payload(entry) for entry in entries or []])
 
@@ -101,7 +115,11 @@ class ActivityView(APIView):
 class TransfersView(APIView):
     """Paper money in and out. The same Idempotency-Key gives the same transfer."""
 
-    @extend_schema(request=TransferInputSerializer, responses={201: TransferSerializer})
+    @extend_schema(
+        parameters=[IDEMPOTENCY_KEY],
+        request=TransferInputSerializer,
+        responses={200: TransferSerializer, 201: TransferSerializer} | problems(404, 409, 422),
+    )
     def post(self, request: Request) -> Response:
         given = TransferInputSerializer(data=request.data)
         given.is_valid(raise_exception=True)

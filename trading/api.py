@@ -16,7 +16,8 @@ from marketdata.selectors import instrument_get
 from portfolio.presenters import position_payload
 from portfolio.selectors import position_for_user, summary_get
 from portfolio.serializers import PositionSerializer
-from speedtrade.lib.api import NewestFirst
+from speedtrade.lib.api import NewestFirst, problems
+from speedtrade.lib.door_schema import ACCOUNT, IDEMPOTENCY_KEY, PAGES
 from speedtrade.lib.errors import InvalidInput, NotFound
 from speedtrade.lib.ratelimit import limit_orders
 from speedtrade.lib.requests import idempotency_key, whole_number
@@ -28,8 +29,8 @@ from trading.services.closing import position_close
 from trading.services.orders import Placed, order_cancel, order_place
 from trading.services.replacements import order_replace
 
-ACCOUNT = OpenApiParameter("account_id", int, description="The default account without it.")
 FILTERS = [
+    *PAGES,
     ACCOUNT,
     OpenApiParameter("status", str, enum=["open", "closed", "all"]),
     OpenApiParameter("symbol", str),
@@ -57,7 +58,13 @@ def _account_id(value: Any) -> int | None:
 class OrdersView(APIView):
     """Orders of an account."""
 
-    @extend_schema(parameters=FILTERS, responses=OrderSerializer(many=True))
+    pagination_class = NewestFirst
+
+    @extend_schema(
+        operation_id="orders_list",
+        parameters=FILTERS,
+        responses={200: OrderSerializer(many=True)} | problems(404),
+    )
     def get(self, request: Request) -> Response:
         asked = request.query_params
         account = account_for_user(
@@ -71,11 +78,15 @@ class OrdersView(APIView):
             side=asked.get("side", ""),
             asset_type=asked.get("asset_type", ""),
         )
-        pages = NewestFirst()
+        pages = self.pagination_class()
         found = pages.paginate_queryset(orders, request, self)
         return pages.get_paginated_response([order_payload(order) for order in found or []])
 
-    @extend_schema(request=OrderInputSerializer, responses={201: OrderSerializer})
+    @extend_schema(
+        parameters=[IDEMPOTENCY_KEY],
+        request=OrderInputSerializer,
+        responses={200: OrderSerializer, 201: OrderSerializer} | problems(404, 409, 422),
+    )
     def post(self, request: Request) -> Response:
         """Place an order. The same Idempotency-Key or client_order_id gives the same order."""
         user = user_of(request)
@@ -103,7 +114,7 @@ class OrderView(APIView):
     def get(self, request: Request, order_id: int) -> Response:
         return Response(order_payload(order_for_user(user=user_of(request), order_id=order_id)))
 
-    @extend_schema(responses=OrderSerializer)
+    @extend_schema(responses={200: OrderSerializer, 202: OrderSerializer} | problems(409))
     def delete(self, request: Request, order_id: int) -> Response:
         """Ask to cancel: 200 when it is canceled already, 202 while the broker decides."""
         order = order_for_user(user=user_of(request), order_id=order_id)
@@ -111,7 +122,7 @@ class OrderView(APIView):
         order = order_for_user(user=user_of(request), order_id=order_id)
         return Response(order_payload(order), status=202 if order.is_open else 200)
 
-    @extend_schema(request=ChangesSerializer, responses=OrderSerializer)
+    @extend_schema(request=ChangesSerializer, responses={200: OrderSerializer} | problems(409, 422))
     def patch(self, request: Request, order_id: int) -> Response:
         """Replace qty (the new total), limit_price or time_in_force; answers with the successor."""
         user = user_of(request)
@@ -133,7 +144,9 @@ class PositionsView(APIView):
     """Open positions."""
 
     @extend_schema(
-        parameters=[ACCOUNT], responses=PositionSerializer(many=True), operation_id="positions_list"
+        parameters=[ACCOUNT],
+        responses={200: PositionSerializer(many=True)} | problems(404),
+        operation_id="positions_list",
     )
     def get(self, request: Request) -> Response:
         chosen = whole_number(request.query_params.get("account_id"), "account_id")
@@ -154,7 +167,10 @@ class PositionView(APIView):
                 return Response(position_payload(position))
         raise NotFound("There is no such position.")
 
-    @extend_schema(responses={201: OrderSerializer})
+    @extend_schema(
+        parameters=[IDEMPOTENCY_KEY],
+        responses={200: OrderSerializer, 201: OrderSerializer} | problems(409, 422),
+    )
     def delete(self, request: Request, position_id: int) -> Response:
         """Sell all of it. The same Idempotency-Key gives the same order."""
         user = user_of(request)

@@ -2,6 +2,7 @@
 
 from rest_framework import serializers
 
+from speedtrade.lib.api import NumberField
 from trading.domain.orders import OrderState, OrderType, Side, TimeInForce, public_status
 
 STATUSES = sorted({public_status(state) for state in OrderState})
@@ -21,9 +22,9 @@ class OrderInputSerializer(serializers.Serializer):
     asset_type = serializers.ChoiceField(choices=["stock", "crypto"], required=False)
     side = serializers.ChoiceField(choices=[side.value for side in Side])
     order_type = serializers.ChoiceField(choices=[kind.value for kind in OrderType])
-    qty = serializers.CharField(required=False)
-    notional = serializers.CharField(required=False)
-    limit_price = serializers.CharField(required=False)
+    qty = NumberField(required=False)
+    notional = NumberField(required=False)
+    limit_price = NumberField(required=False)
     time_in_force = serializers.ChoiceField(
         choices=[tif.value for tif in TimeInForce], required=False
     )
@@ -33,8 +34,8 @@ class OrderInputSerializer(serializers.Serializer):
 
 
 class ChangesSerializer(serializers.Serializer):
-    qty = serializers.CharField(required=False)
-    limit_price = serializers.CharField(required=False)
+    qty = NumberField(required=False)
+    limit_price = NumberField(required=False)
     time_in_force = serializers.ChoiceField(
         choices=[tif.value for tif in TimeInForce], required=False
     )

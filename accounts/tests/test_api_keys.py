@@ -388,6 +388,16 @@ def test_bound_to_one_account_it_knows_no_other(alice):
     assert account_for_user(user=alice, account_id=here.pk) == here
 
 
+def test_bound_to_one_account_it_knows_nothing_that_belongs_to_none(alice):
+    """An alert is of a person: only a key for all accounts sees it, or sets one."""
+    raw = make_key(alice, account_id=account_of(alice).pk)[1]
+    bound, free = ApiClient(token=raw), ApiClient(token=make_key(alice)[1])
+    for method, path in (("GET", "alerts"), ("POST", "alerts"), ("GET", "alerts/1")):
+        assert "one account" in refused(bound(method, path, {}), 403, "key_not_allowed")
+    refused(bound("DELETE", "alerts/1"), 403, "key_not_allowed")
+    assert free.get("alerts").status_code == 200
+
+
 # ── limits, notes, logs ─────────────────────────────────────────────────────
 def test_each_key_has_a_rate_of_its_own(alice, settings):
     settings.RATE_API_PER_KEY = "3/minute"
@@ -395,6 +405,35 @@ def test_each_key_has_a_rate_of_its_own(alice, settings):
     assert [first.get(ACCOUNTS).status_code for _ in range(4)] == [200, 200, 200, 429]
     assert second.get(ACCOUNTS).status_code == 200
     assert ApiClient(user=alice).get(ACCOUNTS).status_code == 200
+
+
+def test_keys_that_nobody_has_run_out_before_anything_is_looked_up(
+    alice, settings, monkeypatch, django_assert_num_queries
+):
+    settings.RATE_UNKNOWN_KEYS_PER_ADDRESS = "3/minute"
+    raw, guess = make_key(alice)[1], ApiClient(token="stk_aaaaaaaa" + "A" * 43)
+    for _ in range(3):
+        refused(guess.get(ACCOUNTS), 401, "invalid_key")
+    monkeypatch.setattr(api_keys, "key_digest", None)  # a hash would raise
+    with django_assert_num_queries(0):
+        answer = guess.get(ACCOUNTS)
+    assert "Too many API keys" in refused(answer, 429, "rate_limited")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    refused(ApiClient(token=raw).get(ACCOUNTS), 429, "rate_limited")  # nobody knows it is right
+    monkeypatch.undo()
+    elsewhere = ApiClient(token=raw)
+    elsewhere.client.defaults["REMOTE_ADDR"] = "203.0.113.9"
+    assert elsewhere.get(ACCOUNTS).status_code == 200
+    assert ApiClient(user=alice).get(ACCOUNTS).status_code == 200  # a token is not a key
+
+
+def test_right_keys_and_dead_ones_use_up_nothing_of_that(alice, settings):
+    settings.RATE_UNKNOWN_KEYS_PER_ADDRESS = "1/minute"
+    (_, living), (dead, old) = make_key(alice), make_key(alice)
+    key_revoke(user=alice, key_id=dead.pk, now=timezone.now())
+    for _ in range(3):
+        assert ApiClient(token=living).get(ACCOUNTS).status_code == 200
+        refused(ApiClient(token=old).get(ACCOUNTS), 401, "invalid_key")
 
 
 def test_all_keys_together_have_the_rate_of_their_user(alice, settings):

@@ -14,18 +14,22 @@ from django.core.exceptions import (
 )
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
+from drf_spectacular.utils import extend_schema_field
 from redis.exceptions import RedisError
 from rest_framework import exceptions, serializers
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from speedtrade.lib.errors import CATALOGUE, DomainError, FieldError, InvalidInput, title_of
 from speedtrade.lib.money import NotANumber, parse_given
+from speedtrade.lib.requests import whole_number
 
 logger = logging.getLogger(__name__)
 PROBLEM_JSON = "application/problem+json"
 CHALLENGE = 'Bearer realm="speedtrade"'  # WWW-Authenticate of every 401
+NUMBER = r"^-?[0-9]{1,18}(\.[0-9]{1,10})?$"  # of a NumberField, for the OpenAPI document
 RETRY_SOON = 2  # seconds, where a part is away or a lock was not given
 
 _BY_EXCEPTION: list[tuple[type[Exception], str]] = [
@@ -64,6 +68,9 @@ class StrictJSONParser(JSONParser):
         return body
 
 
+@extend_schema_field(
+    {"oneOf": [{"type": "string", "pattern": NUMBER}, {"type": "integer"}], "example": "12.5"}
+)
 class NumberField(serializers.CharField):
     """Money, a price or a quantity: exact text in ("12.5"), a Decimal out. A float is refused."""
 
@@ -184,13 +191,23 @@ def flatten_errors(detail: Any, prefix: str = "") -> list[FieldError]:
 
 
 class NewestFirst(CursorPagination):
-    """`{next, previous, results}`, newest first, stable while rows arrive; `limit` is capped."""
+    """`{next, previous, results}`, newest first, stable while rows arrive; `limit` is capped.
+
+    A `limit` that is no whole number above zero raises InvalidInput; a cursor that is none,
+    NotFound.
+    """
 
     ordering = ("-created_at", "-id")
     page_size = settings.API_PAGE_SIZE
     page_size_query_param = "limit"
     max_page_size = settings.API_PAGE_SIZE_MAX
     cursor_query_param = "cursor"
+
+    def get_page_size(self, request: Request) -> int:
+        size = whole_number(request.query_params.get("limit"), "limit")
+        if size == 0:
+            raise InvalidInput.field("limit", "Write a whole number above zero.")
+        return min(size or self.page_size, self.max_page_size)
 
 
 class FieldErrorSerializer(serializers.Serializer[FieldError]):

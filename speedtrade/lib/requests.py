@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from speedtrade.lib.errors import InvalidInput
 
 _KEY = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
+ID_DIGITS = 18  # any number of so many fits a bigint
 
 
 def idempotency_key(request: HttpRequest) -> str | None:
@@ -23,6 +24,6 @@ def whole_number(text: str | None, field: str) -> int | None:
     """A positive id from a query or a body, or None where there is none; raises InvalidInput."""
     if text is None or text == "":
         return None
-    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+    if not text.isascii() or not text.isdecimal() or len(text) > ID_DIGITS:
         raise InvalidInput.field(field, "Write a whole number.")
     return int(text)

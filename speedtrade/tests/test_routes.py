@@ -334,8 +334,9 @@ def key_answer(case: Case, method: str, who: str) -> int:
         return owner
     if method in case.shut or (who == "reading key" and method not in SAFE):
         return 403
-    # An alert is of a person and not of an account.
-    return stranger if who == "key of another account" and "alerts/" not in case.address else owner
+    if who != "reading key" and "/alerts" in case.address:  # of a person and of no account
+        return 403
+    return stranger if who == "key of another account" else owner
 
 
 @pytest.mark.parametrize("case", [one for one in CASES if one.values[0].json])

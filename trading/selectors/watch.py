@@ -3,9 +3,7 @@
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import (
-    QuerySet,
-)
+from django.db.models import Q, QuerySet
 
 from accounts.models import AccountStatus
 from trading.domain.orders import OrderState
