@@ -85,6 +85,21 @@ async def test_a_bound_key_hears_of_its_account_alone(alice, monkeypatch):
         await socket.hear("pong")
 
 
+async def test_a_bound_key_hears_of_no_alert(alice, monkeypatch):
+    """It belongs to a person and to no account."""
+    here, _ = await sync_to_async(two_accounts)(alice)
+    _, raw = await sync_to_async(make_key)(alice, account_id=here.pk)
+    monkeypatch.setattr(live, "_RENDERERS", {})
+    live.register_renderer("alert", lambda user_id, thing_id: {"type": "alert", "id": thing_id})
+    live.register_renderer(
+        "order", lambda user_id, thing_id: {"type": "order", "order": {"account_id": thing_id}}
+    )
+    async with connected(token=raw, origin="") as socket:
+        await announce(alice.pk, "alert", 7)
+        await announce(alice.pk, "order", here.pk)
+        assert (await socket.receive())["type"] == "order"
+
+
 async def test_a_bound_key_follows_the_portfolio_of_its_account_alone(alice, book):
     here, there = await sync_to_async(two_accounts)(alice)
     _, raw = await sync_to_async(make_key)(alice, account_id=there.pk)

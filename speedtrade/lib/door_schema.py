@@ -4,7 +4,7 @@ A door names what is its own; what authentication, limits, parsing and an outage
 here, so that no door forgets it.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from django.conf import settings
 from drf_spectacular.openapi import AutoSchema
@@ -40,17 +40,19 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 class DoorSchema(AutoSchema):
     """drf-spectacular's description of a door, with the refusals that all doors share."""
 
-    def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
+    def _get_response_bodies(
+        self, direction: Literal["request", "response"] = "response"
+    ) -> dict[str, Any]:
         answers: dict[str, Any] = super()._get_response_bodies(direction)
         for status in self._shared():
             if str(status) not in answers:
-                answers[str(status)] = self._get_response_for_code(
+                answers[str(status)] = self._get_response_for_code(  # type: ignore[no-untyped-call]
                     ProblemSerializer, str(status), [PROBLEM_JSON], direction
                 )
         return dict(sorted(answers.items()))
 
     def _shared(self) -> tuple[int, ...]:
-        found = EVERY
+        found: tuple[int, ...] = EVERY
         if self.view.authentication_classes:
             found += KNOWN
         if "{" in self.path:
@@ -61,7 +63,9 @@ class DoorSchema(AutoSchema):
 
     def _resolve_path_parameters(self, variables: list[str]) -> list[dict[str, Any]]:
         """An id in a path has the bounds that one in a query has."""
-        made: list[dict[str, Any]] = super()._resolve_path_parameters(variables)
+        made: list[dict[str, Any]] = super()._resolve_path_parameters(  # type: ignore[no-untyped-call]
+            variables
+        )
         return [
             build_parameter_type(name=one["name"], schema=ID, location="path", required=True)
             if one["schema"].get("type") == "integer"
