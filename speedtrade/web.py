@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 SERVICE_RESTART = 1012  # RFC 6455's registry of close codes: come back, perhaps to another process
 LAST_ANSWER = (b"Connection", b"close")  # RFC 9112, 9.6: nothing more is sent along this one
 LOOK_AGAIN = 0.02  # seconds between two looks at the requests in hand
+QUIET = 0.5  # seconds without one before the end: what was let in may not have been read yet
 
 
 class PlainFactory(HTTPFactory):
@@ -85,9 +86,13 @@ class DrainingServer(server.Server):
                     code=SERVICE_RESTART, reasonUtf8=b"restarting", isReply=False
                 )
         await asyncio.sleep(LOOK_AGAIN)  # and that they hear it
-        deadline = asyncio.get_running_loop().time() + settings.WEB_DRAIN_REQUESTS.total_seconds()
-        while left := self._in_hand():
-            if asyncio.get_running_loop().time() > deadline:
+        clock = asyncio.get_running_loop().time
+        quiet_from = clock()
+        deadline = quiet_from + settings.WEB_DRAIN_REQUESTS.total_seconds()
+        while (left := self._in_hand()) or clock() < quiet_from + QUIET:
+            if left:
+                quiet_from = clock()
+            if quiet_from > deadline:
                 logger.error("requests_cut_off", extra={"requests": len(left)})
                 break
             await asyncio.sleep(LOOK_AGAIN)
