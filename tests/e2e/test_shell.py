@@ -149,17 +149,3 @@ def test_the_manifest_is_complete_enough_to_be_installed(person: Person) -> None
     assert told["errors"] == []
     wrong = client.send("Page.getInstallabilityErrors")["installabilityErrors"]
     assert [one["errorId"] for one in wrong if one["errorId"] != "in-incognito"] == []
-
-
-def test_an_open_page_says_whether_somebody_is_there(person: Person) -> None:
-    page = person.go("/markets/AAPL")  # its order book asks by itself
-
-    def asks(by_hand: str | None) -> Any:
-        return page.expect_request(
-            lambda one: one.url.endswith("/AAPL/book") and one.headers.get("x-by-hand") == by_hand
-        )
-
-    with asks(None):
-        pass
-    with asks("true"):
-        page.locator("h1").first.click()
