@@ -97,7 +97,7 @@ async def test_a_bound_key_hears_of_no_alert(alice, monkeypatch):
     async with connected(token=raw, origin="") as socket:
         await announce(alice.pk, "alert", 7)
         await announce(alice.pk, "order", here.pk)
-        assert (await socket.receive())["type"] == "order"
+        assert (await socket.receive_json_from(timeout=3.0))["type"] == "order"
 
 
 async def test_a_bound_key_follows_the_portfolio_of_its_account_alone(alice, book):
