@@ -14,13 +14,11 @@ READ_ONLY = ("django_migrations",)
 def rows_grant(cursor: Any, role: str) -> None:
     """Let `role` read and write the rows of this database, add to history, and do no more.
 
-    The owner of the tables must ask, or they would lose their own: OperationalError. What the role
-    had before is taken away, so it is harmless twice, and in a transaction nobody meets the moment
-    in between. Raises what the cursor does, such as for a role that is not there.
+    The owner of the tables must ask; raises OperationalError as `role_check`. What the role had
+    before is taken away, so it is harmless twice, and in a transaction nobody meets the moment in
+    between.
     """
-    cursor.execute("SELECT current_user = %s", [role])
-    if cursor.fetchone()[0]:
-        raise OperationalError(f"{role} owns the tables.")
+    role_check(cursor, role)
     for statement in (
         "GRANT USAGE ON SCHEMA public TO {role}",
         "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}",
@@ -33,6 +31,18 @@ def rows_grant(cursor: Any, role: str) -> None:
             role=sql.Identifier(role), history=_names(APPEND_ONLY), migrations=_names(READ_ONLY)
         )
         cursor.execute(words)
+
+
+def role_check(cursor: Any, role: str) -> None:
+    """Raise OperationalError where `role` is not there, or is who asks and would lose their own."""
+    cursor.execute(
+        "SELECT current_user = %s, EXISTS (SELECT FROM pg_roles WHERE rolname = %s)", [role, role]
+    )
+    asks, there = cursor.fetchone()
+    if asks:
+        raise OperationalError(f"{role} owns the tables.")
+    if not there:
+        raise OperationalError(f'role "{role}" does not exist.')
 
 
 def history_changeable(cursor: Any) -> list[str]:

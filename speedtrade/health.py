@@ -21,6 +21,9 @@ from django.views.decorators.http import require_safe
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from speedtrade.backups.holding import HOLD
+from speedtrade.lib.lease import leases_held
+
 HEARTBEAT_WORKER = "st:heartbeat:worker"  # unix seconds, written by the sweep task
 HEARTBEAT_FEED = "st:heartbeat:feed"  # unix seconds, written by run_feed
 FEEDS_ILL = "st:feeds:ill"  # JSON: label of a vendor -> what is wrong, written by run_feed
@@ -50,16 +53,19 @@ def _database() -> str:
     names = ("host", "port", "dbname", "user", "password", "sslmode", "sslrootcert")
     seconds = int(settings.HEALTH_TIMEOUT.total_seconds())
     try:
-        with psycopg.connect(
-            **{name: parameters[name] for name in names if name in parameters},
-            connect_timeout=seconds,
-            options=f"-c statement_timeout={seconds * 1000}",
-            tcp_user_timeout=seconds * 1000,
-        ) as connection:
-            connection.execute("SELECT 1")
+        with (
+            psycopg.connect(
+                **{name: parameters[name] for name in names if name in parameters},
+                connect_timeout=seconds,
+                options=f"-c statement_timeout={seconds * 1000}",
+                tcp_user_timeout=seconds * 1000,
+            ) as connection,
+            connection.cursor() as cursor,
+        ):
+            restoring = leases_held([HOLD], cursor)
     except psycopg.Error:
         return "down"
-    return "ok"
+    return "a restore works on it" if restoring else "ok"
 
 
 @lru_cache(maxsize=1)

@@ -661,6 +661,7 @@ EVENTS_OVERLAP = timedelta(days=3)  # deposits and fees may be entered later tha
 LATE_FILLS_FOR = timedelta(days=1)  # orders that ended since then are looked at where books differ
 # So far off may a broker's clock be. It must stay well below SYNC_OVERLAP: orders are listed by it.
 BROKER_CLOCK_MOST = timedelta(seconds=30)
+BROKER_CLOCK_PERIOD = timedelta(minutes=10)  # so often is it looked at while an account trades
 BLIND_AFTER = timedelta(seconds=60)  # so long without a word from the broker: no new orders
 CONNECT_PATIENCE = timedelta(seconds=25)  # a new account that is silent so long is in error
 FILLS_MISSING_AFTER = timedelta(seconds=20)  # then what filled without a fill is made up

@@ -38,8 +38,12 @@ def keep_out(*, connection: Any, **_: Any) -> None:
     """Close a new connection of Django and raise OperationalError where a restore is at work."""
     if os.environ.get(OURS):
         return
-    with connection.connection.cursor() as cursor:
-        working = leases_held([HOLD], cursor)
-    if working:
-        connection.close()
-        raise OperationalError("A restore works on this database; come back when it is done.")
+    try:
+        with connection.connection.cursor() as cursor:
+            if leases_held([HOLD], cursor):
+                raise OperationalError(
+                    "A restore works on this database; come back when it is done."
+                )
+    except BaseException:
+        connection.close()  # one that could not look must not be used either
+        raise

@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
+from django.db import OperationalError
 from django.db.migrations.loader import MigrationLoader
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
@@ -23,7 +24,7 @@ from speedtrade.backups.holding import OURS, held
 from speedtrade.backups.making import file_hash
 from speedtrade.backups.programs import ASIDE, BackupError, connected, major, program, run, where_of
 from speedtrade.datafolder import PROJECT
-from speedtrade.grants import rows_grant
+from speedtrade.grants import role_check, rows_grant
 from speedtrade.lib.lease import leases_held
 
 KEPT = (
@@ -62,11 +63,11 @@ def restore(*, file: Path, into: str, replace: bool = False) -> Restored:
                 _put(file, where, major(holder))
                 _compare(where, manifest)
                 _prove(into)
+                _rights_give(where)
                 holder.execute("SELECT 1")  # it held to the end
             except BaseException:
                 if filled:
-                    with connected(where) as connection:
-                        _move_back(connection)
+                    _undo(holder, where)
                 raise
             if filled:
                 _drop_kept(holder)
@@ -86,6 +87,9 @@ def _room_make(
             f"The backup is of PostgreSQL {manifest['postgres']}, the target is {server}."
         )
     _refuse_in_use(connection)
+    if settings.DATABASE_APP_ROLE:
+        with connection.cursor() as cursor:
+            _role_check(cursor, settings.DATABASE_APP_ROLE)
     if _kept(connection):
         raise BackupError(KEPT)
     filled = _filled(connection)
@@ -100,13 +104,33 @@ def _room_make(
     return bool(filled)
 
 
+def _role_check(cursor: Any, role: str) -> None:
+    try:
+        role_check(cursor, role)
+    except OperationalError as error:
+        raise BackupError(f"DATABASE_APP_ROLE: {error}") from error
+
+
 def _put(file: Path, where: Mapping[str, str], server: int) -> None:
     arguments = ["--exit-on-error", "--no-owner", "--no-privileges", "--single-transaction"]
     pg_restore = program("pg_restore", server)
     run(pg_restore, [*arguments, f"--dbname={where['dbname']}", str(file)], where)
+
+
+def _rights_give(where: Mapping[str, str]) -> None:
     if settings.DATABASE_APP_ROLE:
         with connected(where) as connection, connection.cursor() as cursor:
             rows_grant(cursor, settings.DATABASE_APP_ROLE)
+
+
+def _undo(holder: "psycopg.Connection[Any]", where: Mapping[str, str]) -> None:
+    """Put back what the target held. Where the hold broke, somebody may have got in: both stay."""
+    try:
+        holder.execute("SELECT 1")
+    except psycopg.Error as error:
+        raise BackupError(KEPT) from error
+    with connected(where) as connection:
+        _move_back(connection)
 
 
 def put_back(*, into: str, replace: bool = False) -> None:

@@ -11,8 +11,8 @@ class Migration(migrations.Migration):
             field=models.JSONField(
                 db_default={},
                 default=dict,
-                help_text="Filled quantities in the opening balance, by the broker's id of the"
-                " order.",
+                help_text="What of each order is in the opening balance: see"
+                " services/beginnings.py.",
             ),
         ),
         migrations.AddField(
@@ -22,5 +22,10 @@ class Migration(migrations.Migration):
                 help_text="The broker's clock less ours, at the least, when last asked.",
                 null=True,
             ),
+        ),
+        migrations.AddField(
+            model_name="brokerlink",
+            name="clock_at",
+            field=models.DateTimeField(null=True),
         ),
     ]

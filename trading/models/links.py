@@ -43,12 +43,13 @@ class BrokerLink(models.Model):
     seen = models.JSONField(
         default=dict,
         db_default={},
-        help_text="Filled quantities in the opening balance, by the broker's id of the order.",
+        help_text="What of each order is in the opening balance: see services/beginnings.py.",
     )
     clock_offset = models.DurationField(
         null=True,
         help_text="The broker's clock less ours, at the least, when last asked.",
     )
+    clock_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"line of account {self.brokerage_account_id}"

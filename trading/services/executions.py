@@ -22,7 +22,8 @@ from speedtrade.lib.tally import tally
 from trading.brokers.base import BrokerFill, BrokerOrder
 from trading.domain.fills import Stretch, gaps
 from trading.domain.orders import OrderState, Side, next_state
-from trading.models import Fill, Order, OrderEvent
+from trading.models import BrokerLink, Fill, Order, OrderEvent
+from trading.services.beginnings import seen_read
 from trading.services.externals import left_out_bring
 from trading.services.moves import order_hold, order_lock_named, order_move
 from trading.services.outbox import submission_wake
@@ -157,7 +158,8 @@ def fill_write(*, order: Order, fill: BrokerFill, now: datetime, synthetic: bool
 def fills_make_up(*, account_id: int, report: BrokerOrder, now: datetime) -> bool:
     """Book what a broker says has filled and gives no fill for; whether anything was missing.
 
-    The money comes from the order's average price, so the books agree with the broker's total. Ids
+    The money comes from the order's average price, so the books agree with the broker's total; it
+    is over the whole order, so what the opening balance has of it comes off at its own average. Ids
     are made of the order and the stretch: the same gap is the same fill whenever it is found.
     """
     with transaction.atomic():
@@ -166,7 +168,9 @@ def fills_make_up(*, account_id: int, report: BrokerOrder, now: datetime) -> boo
             return False
         total = report.filled_qty - order.cum_base
         missing = total - order.filled_qty
-        money_missing = times(total, report.avg_price) - order.filled_notional
+        before = times(order.cum_base, _price_before(order, report))
+        whole = times(report.filled_qty, report.avg_price)
+        money_missing = whole - before - order.filled_notional
         if missing <= 0 or money_missing <= 0:
             return False
         price = (money_missing / missing).quantize(PRICE_EXACT)
@@ -198,6 +202,14 @@ def fills_make_up(*, account_id: int, report: BrokerOrder, now: datetime) -> boo
         order.fills_missing_since = None
         _told(order, now)
     return True
+
+
+def _price_before(order: Order, report: BrokerOrder) -> Decimal:
+    """At what the part of an order filled that was seen when the books began, as far as told."""
+    link = BrokerLink.objects.filter(brokerage_account=order.brokerage_account_id).first()
+    seen = seen_read(link, report) if link else None
+    known = seen is not None and seen.qty == order.cum_base
+    return (seen.avg_price if seen and known else None) or report.avg_price or ZERO
 
 
 def _fact(order: Order, fill: BrokerFill, notional: Decimal) -> FillFact:

@@ -65,8 +65,15 @@ def facts_read(*, account_id: int, broker: Broker) -> KeyFacts:
     """What the broker says of the key; how far its clock is off is written down for the desk."""
     facts = broker.check()
     off = None if facts.clock_doubt is None else clock_off(facts)
-    BrokerLink.objects.filter(brokerage_account_id=account_id).update(clock_offset=off)
+    BrokerLink.objects.filter(brokerage_account_id=account_id).update(
+        clock_offset=off, clock_at=timezone.now()
+    )
     return facts
+
+
+def clock_due(link: BrokerLink, now: datetime) -> bool:
+    """Whether the broker's clock was last looked at long ago."""
+    return link.clock_at is None or now - link.clock_at >= settings.BROKER_CLOCK_PERIOD
 
 
 def key_use(*, account_id: int, broker: Broker) -> KeyFacts:

@@ -7,7 +7,6 @@ back goes through `report_apply`, imports or a Difference: nothing is corrected 
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Final
 
 from django.conf import settings
@@ -30,7 +29,6 @@ from portfolio.services.books import account_lock
 from speedtrade.lib.errors import InvariantBroken
 from speedtrade.lib.lease import Lease
 from speedtrade.lib.live import live_publish
-from speedtrade.lib.money import plain
 from trading.brokers.base import (
     AuthFailed,
     Broker,
@@ -45,6 +43,7 @@ from trading.brokers.registry import broker_for
 from trading.domain.orders import FINAL_STATES, SENT_STATES
 from trading.models import BrokerLink, Order
 from trading.selectors.orders import OPEN_VALUES
+from trading.services.beginnings import seen_read, seen_write
 from trading.services.cancels import cancel_again
 from trading.services.differences import books_compare
 from trading.services.events import cash_events_book
@@ -55,7 +54,7 @@ from trading.services.externals import (
     order_import,
     position_open,
 )
-from trading.services.keys import key_use
+from trading.services.keys import clock_due, clock_words, facts_read, key_use
 from trading.services.submissions import ref_of
 
 logger = logging.getLogger(__name__)
@@ -162,7 +161,7 @@ def _open(account: BrokerageAccount, broker: Broker, now: datetime) -> None:
         link.began_at = max([moment + facts.clock_offset, *(at for at in stamps if at <= latest)])
         link.orders_at = link.holdings_at = now
         link.ignored = ignored
-        link.seen = {one.broker_order_id: plain(one.filled_qty) for one in orders}
+        link.seen = seen_write(orders)
         link.save()
         # With the books, or never: a later reading takes them for orders of before.
         for report in orders:
@@ -230,11 +229,19 @@ def _shape(orders: Sequence[BrokerOrder]) -> set[tuple[str, object]]:
 
 # ── and then ─────────────────────────────────────────────────────────────────
 def _follow(account: BrokerageAccount, link: BrokerLink, broker: Broker, now: datetime) -> None:
-    """Orders each time, cash and positions when they are due."""
+    """Orders each time, cash and positions when they are due.
+
+    A clock that is too far off keeps an account from trading again, and not from hearing what
+    became of its orders.
+    """
+    off = ""
     if account.status != AccountStatus.ACTIVE:
-        facts = key_use(account_id=account.pk, broker=broker)
+        facts = facts_read(account_id=account.pk, broker=broker)
+        if not facts.may_trade:
+            raise AuthFailed(facts.words)
         if link.number and facts.number and facts.number != link.number:
             raise AuthFailed(ANOTHER)
+        off = clock_words(facts)
     orders_follow(account, link, broker, now)
     BrokerLink.objects.filter(pk=link.pk).update(orders_at=now)
     # As of now, which is when a page looks: the reading itself took its time.
@@ -251,6 +258,10 @@ def _follow(account: BrokerageAccount, link: BrokerLink, broker: Broker, now: da
         if agreed is not None:
             BrokerLink.objects.filter(pk=link.pk).update(holdings_at=now)
             account_synced(account_id=account.pk, now=now)
+        if clock_due(link, now):
+            facts_read(account_id=account.pk, broker=broker)
+    if off:
+        raise AuthFailed(off)
     if account.status in {AccountStatus.CONNECTING, AccountStatus.ERROR}:
         account_activate(account_id=account.pk, now=timezone.now())
 
@@ -319,8 +330,8 @@ def _take_in(account: BrokerageAccount, report: BrokerOrder, now: datetime) -> b
         link = BrokerLink.objects.filter(brokerage_account=account).first()
         if link is None or link.began_at is None:
             return True
-        told = link.seen.get(report.broker_order_id)
-        base = filled_before(report, link.began_at, None if told is None else Decimal(told))
+        seen = seen_read(link, report)
+        base = filled_before(report, link.began_at, seen.qty if seen else None)
         if base is None:
             return True
         try:

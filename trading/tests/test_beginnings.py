@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import User
@@ -15,6 +16,7 @@ from speedtrade.testing.vendors.alpaca import AlpacaVendor
 from speedtrade.testing.vendors.alpaca_book import VendorOrder
 from trading.brokers.registry import broker_for
 from trading.models import BrokerLink, Difference, Fill, Order
+from trading.selectors.watch import clocks_off
 from trading.services.keys import key_check_run
 from trading.services.syncs import accounts_due
 from trading.tests.test_line_cases import unopened
@@ -31,6 +33,7 @@ class Opening:
         self.line, self.clock, self.hidden = line, clock, list[dict[str, Any]]()
         client: Any = broker_for(line.account)._inner._client  # type: ignore[attr-defined]
         self._read, self.meanwhile = client.read, lambda: None
+        self.odd = False  # the list of orders does not say what has filled
         monkeypatch.setattr(client, "read", self._slowly)
 
     def _slowly(self, path: str, **query: str) -> Any:
@@ -38,6 +41,8 @@ class Opening:
         self.clock.shift(SLOW if path == "/clock" else 0.01)
         if path == "/clock":
             self.meanwhile()
+        if self.odd and path == "/orders":
+            told = [row | {"status": "partially_filled", "filled_qty": None} for row in told]
         return told
 
     def fill_untold(self, order: VendorOrder, qty: str) -> None:
@@ -108,6 +113,39 @@ def test_of_an_order_that_had_ended_only_what_fills_later_is_booked(opening: Ope
     assert (row.cum_base, row.filled_qty) == (2, 1)
 
 
+def test_an_order_that_could_not_be_read_at_first_is_told_by_its_stamps(opening: Opening):
+    """Fails where the nothing that it shows counts as what was seen: all of it is booked again."""
+    line = opening.line
+    order = line.theirs.external("AAPL", "buy", "4", limit_price=D(100))
+    line.theirs.fill(order, "3", "100")
+    opening.clock.shift(60)
+    opening.odd = True
+    assert line.sync()
+    opening.odd = False
+    line.theirs.fill(order, "1", "99")
+    opening.settle()
+    assert Fill.objects.get().qty == 1
+
+
+def test_a_fill_that_is_never_told_costs_what_it_cost_and_not_the_average(opening: Opening):
+    """Fails where the price of the part in the opening balance is taken for that of the rest."""
+    line = opening.line
+    order = line.theirs.external("AAPL", "buy", "4", limit_price=D(100))
+    opening.meanwhile = lambda: opening.fill_untold(order, "2")
+    assert line.sync()
+    opening.meanwhile = lambda: None
+    opening.hidden.clear()
+    line.theirs.fill(order, "1", "50")
+    line.theirs.activities.pop()
+    for _ in range(8):
+        opening.clock.shift(10)
+        line.compare()
+    row = Fill.objects.get()
+    assert (row.qty, row.synthetic) == (1, True)
+    assert abs(row.price - 50) < D("0.000001")  # the average comes rounded
+    line.agree()
+
+
 def test_what_is_made_at_the_very_stamp_with_which_the_books_begin_comes_after(
     alice: User,
     vendor: AlpacaVendor,  # noqa: F811
@@ -158,16 +196,43 @@ def test_an_account_in_error_does_not_trade_again_by_a_clock_that_makes_no_sense
     alice: User,
     vendor: AlpacaVendor,  # noqa: F811
 ):
-    """Fails where only the first reading looks at the clock."""
-    line = unopened(alice, vendor)
-    assert line.sync()
-    account_fail(account_id=line.account.pk, reason="once", now=timezone.now())
-    vendor.clock_offset = timedelta(hours=-1)
-    assert not line.sync()
-    assert line.account.status == "error" and "behind" in line.account.status_reason
-    vendor.clock_offset = timedelta(0)
-    assert line.sync()
-    assert line.account.status == "active"
+    """Fails where only the first reading looks at the clock, or where orders are not heard of."""
+    with time_machine.travel(market.NOON, tick=False) as clock:
+        line = unopened(alice, vendor)
+        assert line.sync()
+        order = line.theirs.external("AAPL", "buy", "1", limit_price=D(100))
+        assert line.sync()
+        account_fail(account_id=line.account.pk, reason="once", now=timezone.now())
+        hour = timedelta(hours=1)  # it is our clock that jumps, and the broker's goes on
+        clock.shift(hour)
+        vendor.clock_offset = -hour
+        line.theirs.fill(order, "1", "100")
+        assert not line.sync()
+        assert line.account.status == "error" and "behind" in line.account.status_reason
+        assert Fill.objects.get().qty == 1, "what became of its orders is heard all the same"
+        clock.shift(-hour)
+        vendor.clock_offset = timedelta(0)
+        assert line.sync()
+        assert line.account.status == "active"
+
+
+def test_the_clock_of_an_account_that_trades_is_looked_at_now_and_then(
+    alice: User,
+    vendor: AlpacaVendor,  # noqa: F811
+):
+    """Fails where it is looked at once: the doctor would go on saying what is long over."""
+    with time_machine.travel(market.NOON, tick=False) as clock:
+        line = unopened(alice, vendor)
+        assert line.sync()
+        vendor.clock_offset = timedelta(hours=1)
+        clock.shift(settings.BROKER_CLOCK_PERIOD - timedelta(seconds=1))
+        assert line.sync() and not clocks_off().exists()
+        clock.shift(61)
+        assert line.sync() and line.account.status == "active"
+        assert clocks_off().get().brokerage_account_id == line.account.pk
+        vendor.clock_offset = timedelta(0)
+        clock.shift(settings.BROKER_CLOCK_PERIOD)
+        assert line.sync() and not clocks_off().exists()
 
 
 @pytest.mark.fault("F15")

@@ -107,7 +107,7 @@ def needs_a_broker(monkeypatch: Any, name: str) -> None:
     """Let the order be asked what a broker takes, where that is what breaks."""
     if name in ELSEWHERE:
         monkeypatch.setattr(
-            "trading.selectors.venue_of",
+            "trading.selectors.facts.venue_of",
             lambda account: risk.Venue(
                 "Test", frozenset(), frozenset(), frozenset(), True, fraction_tifs=None
             ),

@@ -4,6 +4,7 @@ It is also where Django's system checks run, once: the processes that follow ski
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection, transaction
 
 from accounts.services.staff import support_group_ensure
-from speedtrade.grants import rows_grant
+from speedtrade.grants import role_check, rows_grant
 
 
 class Command(BaseCommand):
@@ -23,9 +24,13 @@ class Command(BaseCommand):
         parser.add_argument("--demo", action="store_true", help="make the demo user as well")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        role = settings.DATABASE_APP_ROLE
+        if role:  # before anything is changed that the release of before could not read
+            self._ask(role_check, role)
         call_command("migrate", interactive=False, verbosity=options["verbosity"])
-        if settings.DATABASE_APP_ROLE:
-            self._grant(settings.DATABASE_APP_ROLE)
+        if role:
+            self._ask(rows_grant, role)
+            self.stdout.write(f"{role} may read and write rows, and no more.")
         support_group_ensure()  # whoever works at the desk already may do what this release adds
         call_command("load_instruments", offline=True, stdout=self.stdout)
         if options["demo"]:
@@ -33,16 +38,15 @@ class Command(BaseCommand):
         if settings.PRODUCTION:
             self._collect_static()
 
-    def _grant(self, role: str) -> None:
+    def _ask(self, question: Callable[[Any, str], None], role: str) -> None:
         try:
             with transaction.atomic(), connection.cursor() as cursor:
-                rows_grant(cursor, role)
+                question(cursor, role)
         except DatabaseError as error:
             raise CommandError(
                 f"DATABASE_APP_ROLE is {role}, and it cannot be given the rows: {error} It must "
                 "be there, and be another than the owner of the tables, as whom this must run."
             ) from error
-        self.stdout.write(f"{role} may read and write rows, and no more.")
 
     def _collect_static(self) -> None:
         """Each release brings its own files; an image has them already and cannot be written."""
