@@ -22,7 +22,7 @@ from accounts.services.audit import audit_record
 from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.errors import DomainError
 from speedtrade.lib.later import later
-from speedtrade.lib.ratelimit import RateLimited, address_counted, rate_check, rate_take
+from speedtrade.lib.ratelimit import RateLimited, address_counted, rate_take
 
 logger = structlog.get_logger(__name__)
 
@@ -63,17 +63,15 @@ def key_digest(raw: str) -> str:
 def key_authenticate(*, raw: str, address: str, guess: bool = True, now: datetime) -> ApiKey:
     """The living key that `raw` is, with its user, in one query; raises InvalidKey.
 
-    RateLimited where too many keys that nobody has came from the address. A key of ours that is
-    over does not count: a forgotten program must not shut out the one beside it. Nor does one that
-    was let in before (`guess` False).
+    RateLimited for one that nobody has, where too many of those came from the address. It is looked
+    up all the same: a stranger at an address, or a forgotten program, must not shut out the one
+    beside it. One that was let in before (`guess` False) counts never.
     `address` is where it is used from, "" where nobody knows. The user comes bound to the account
     of the key, if it has one. Who holds the whole key is told why it does not work; anybody else
     learns nothing.
     """
     who = f"address:{address_counted(address)}"
     rate = settings.RATE_UNKNOWN_KEYS_PER_ADDRESS
-    if guess:  # before anything is hashed or looked up: it costs one question of Redis
-        rate_check(name=UNKNOWN, who=who, rate=rate, detail=TOO_MANY)
     key = key_find(raw)
     if key is None:
         if guess:

@@ -5,15 +5,16 @@ or a page that was left open would keep its session for ever.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.models import Session
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from accounts.selectors import trades_live
-from accounts.session_store import AGE, ENTERED_AT, IDLE, IDLE_LIVE, SessionStore
+from accounts.session_store import AGE, ENTERED_AT, IDLE, IDLE_LIVE, SessionStore, age_ends
 from speedtrade.lib.later import later
 
 BY_HAND = "X-By-Hand"  # static/js/ui.js: whether somebody has just touched the page that asks
@@ -31,6 +32,8 @@ class SeenMiddleware:
         # One that nobody asked for is not read for this; one without an end was just made or ended.
         if isinstance(session, SessionStore) and session.accessed and session.ends_at is not None:
             now = timezone.now()
+            if SESSION_KEY in session:  # one of before sessions had such an end begins now
+                session.setdefault(ENTERED_AT, now.timestamp())
             if ENTERED_AT in session and by_hand(request) and _due(session, now):
                 later(session_seen, session.session_key, request.user.pk, _latest(session), now)
         return response
@@ -38,8 +41,10 @@ class SeenMiddleware:
 
 def by_hand(request: HttpRequest) -> bool:
     """Whether a person asked for this, and not a page that is open."""
+    if request.headers.get(BY_HAND) == "true":
+        return True
     if request.headers.get("HX-Request") == "true":
-        return request.headers.get(BY_HAND) == "true"
+        return False
     mode = request.headers.get("Sec-Fetch-Mode", "")  # over plain HTTP browsers do not say
     return mode == "navigate" if mode else "text/html" in request.headers.get("Accept", "")
 
@@ -67,8 +72,7 @@ def ended_words(why: str) -> str:
 
 
 def _latest(session: SessionStore) -> datetime:
-    entered = datetime.fromtimestamp(session[ENTERED_AT], UTC)
-    return entered + timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    return age_ends(session[ENTERED_AT])
 
 
 def _due(session: SessionStore, now: datetime) -> bool:

@@ -226,9 +226,7 @@ CELERY_TASK_ROUTES = {
     f"trading.tasks.{name}": {"queue": BROKERS_QUEUE}
     for name in ("account_sync", "submission_recover", "order_look", "key_check")
 }
-CELERY_TASK_ROUTES |= {  # so does mail
-    f"accounts.tasks.{name}": {"queue": BROKERS_QUEUE} for name in ("letter_send", "letters_sweep")
-}
+CELERY_TASK_ROUTES["accounts.tasks.letters_sweep"] = {"queue": BROKERS_QUEUE}  # mail waits as well
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -4,9 +4,10 @@ One table says which acts are told. A letter is a row in the transaction of its 
 sends it afterwards: a mail server that is slow or away keeps nobody waiting and loses nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from smtplib import SMTPException
+from smtplib import SMTPException, SMTPRecipientsRefused
 
 import structlog
 from django.conf import settings
@@ -18,6 +19,7 @@ from django.urls import reverse
 from accounts.links import address_link
 from accounts.models import Letter, User
 from speedtrade.lib.later import later
+from speedtrade.lib.lease import Lease
 
 logger = structlog.get_logger(__name__)
 VERIFY, BROWSER_NEW, PROGRAM = "verify", "browser.new", "program.login"
@@ -90,14 +92,32 @@ def letter_tell(
     letter = Letter.objects.create(
         user=user, kind=kind, to=to or user.email, about=about, created_at=now, due_at=now
     )
-    transaction.on_commit(lambda: later(_wake, letter.pk), robust=True)
+    transaction.on_commit(lambda: later(_wake), robust=True)
     return letter
 
 
-def _wake(letter_id: int) -> None:
-    from accounts.tasks import letter_send
+def _wake() -> None:
+    from accounts.tasks import letters_sweep
 
-    letter_send.delay(letter_id)
+    letters_sweep.delay()
+
+
+def letters_send(*, now: Callable[[], datetime]) -> int:
+    """Send what is due, one after the other; returns how many went.
+
+    One sweep at a time in the whole house: mail shares its workers with orders, and a mail server
+    that does not answer must not keep more than one of their threads. It stops at the first letter
+    that the server could not take, for the next would wait as long.
+    """
+    sent = 0
+    with Lease("letters") as lease:
+        if not lease.take():
+            return sent
+        for letter_id in letters_due(now=now()):
+            if not letter_process(letter_id=letter_id, now=now()):
+                break
+            sent += 1
+    return sent
 
 
 def letters_due(*, now: datetime) -> list[int]:
@@ -124,15 +144,21 @@ def letter_process(*, letter_id: int, now: datetime) -> bool:
         return True
     try:
         _message(letter).send()
-    except (OSError, SMTPException) as error:  # its words may name the address
-        tried = letter.tries + 1
-        over = tried >= settings.LETTER_TRIES
+    except (OSError, SMTPException, ValueError) as error:  # its words may name the address
+        nobody = _nobody_there(error)
+        over = nobody or letter.tries + 1 >= settings.LETTER_TRIES
         logger.warning("letter_failed", letter=letter_id, error=type(error).__name__, over=over)
         if over:
             Letter.objects.filter(pk=letter_id).update(due_at=None)
-        return False
+        return nobody  # the server is well: others go
     Letter.objects.filter(pk=letter_id).update(due_at=None, sent_at=now)
     return True
+
+
+def _nobody_there(error: Exception) -> bool:
+    """Whether the server refused the address for good (RFC 5321, 4.2.1: codes from 500 on)."""
+    refused = error.recipients.values() if isinstance(error, SMTPRecipientsRefused) else ()
+    return bool(refused) and all(code >= 500 for code, _ in refused)
 
 
 def letters_expire(*, now: datetime) -> int:
@@ -160,8 +186,10 @@ def _message(letter: Letter) -> EmailMessage:
     if letter.kind == VERIFY:
         words["link"] = settings.SITE_URL + address_link(user)
     moment = letter.created_at.strftime("%d %B %Y at %H:%M UTC")
+    # Anybody may enter any address beside any name, and some mail programs make links of words.
+    hello = "Hello" if letter.kind == VERIFY else f"Hello {user.username}"
     text = (
-        f"Hello {user.username},\n\n{kind.what.format(**words)}\n\nThis was on {moment}. "
+        f"{hello},\n\n{kind.what.format(**words)}\n\nThis was on {moment}. "
         f"If it was not you: {kind.remedy.format(**words)}\n\n"
         f"SpeedTrade, {settings.SITE_URL}\nNobody reads answers to this mail.\n"
     )

@@ -407,23 +407,17 @@ def test_each_key_has_a_rate_of_its_own(alice, settings):
     assert ApiClient(user=alice).get(ACCOUNTS).status_code == 200
 
 
-def test_keys_that_nobody_has_run_out_before_anything_is_looked_up(
-    alice, settings, monkeypatch, django_assert_num_queries
-):
+def test_keys_that_nobody_has_run_out_and_shut_out_no_right_one(alice, settings):
     settings.RATE_UNKNOWN_KEYS_PER_ADDRESS = "3/minute"
     raw, guess = make_key(alice)[1], ApiClient(token="stk_aaaaaaaa" + "A" * 43)
     for _ in range(3):
         refused(guess.get(ACCOUNTS), 401, "invalid_key")
-    monkeypatch.setattr(api_keys, "key_digest", None)  # a hash would raise
-    with django_assert_num_queries(0):
-        answer = guess.get(ACCOUNTS)
+    answer = guess.get(ACCOUNTS)
     assert "Too many API keys" in refused(answer, 429, "rate_limited")
     assert 1 <= int(answer.headers["Retry-After"]) <= 60
-    refused(ApiClient(token=raw).get(ACCOUNTS), 429, "rate_limited")  # nobody knows it is right
-    monkeypatch.undo()
-    elsewhere = ApiClient(token=raw)
-    elsewhere.client.defaults["REMOTE_ADDR"] = "203.0.113.9"
-    assert elsewhere.get(ACCOUNTS).status_code == 200
+    assert ApiClient(token=raw).get(ACCOUNTS).status_code == 200
+    guess.client.defaults["REMOTE_ADDR"] = "203.0.113.9"
+    refused(guess.get(ACCOUNTS), 401, "invalid_key")
     assert ApiClient(user=alice).get(ACCOUNTS).status_code == 200  # a token is not a key
 
 

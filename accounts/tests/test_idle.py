@@ -72,6 +72,7 @@ def test_a_session_ends_after_its_idle_age_and_not_before(alice, web, clock, liv
         ({"Accept": "application/json"}, False),
         (ASKED, False),
         ({**ASKED, "Sec-Fetch-Mode": "cors", "X-By-Hand": "true"}, True),
+        ({"Accept": "application/json", "Sec-Fetch-Mode": "cors", "X-By-Hand": "true"}, True),
     ],
 )
 def test_only_what_a_person_does_is_a_sign_of_them(web, clock, headers, counts):
@@ -144,6 +145,33 @@ def test_a_form_that_came_too_late_leads_back_to_its_page(web, clock):
 def test_nobody_puts_words_on_the_log_in_page(db, given):
     page = Client().get(f"/login?next=/orders&{given}").content.decode()
     assert "That page is for people who are logged in" in page and "<b>x" not in page
+
+
+def test_a_session_of_before_begins_with_its_first_sign_and_is_told_no_reason(alice, web, clock):
+    """Fails where one without a log-in time could never move its end, or is said to be idle."""
+    store = web.session
+    del store["entered_at"]
+    store.save()
+    Session.objects.update(expire_date=timezone.now() + HOUR)
+    assert web.get("/settings", headers=PAGE).status_code == 200
+    assert web.session["entered_at"] == pytest.approx(timezone.now().timestamp())
+    assert web.get("/settings", headers=PAGE).status_code == 200
+    assert ends_in() == 12 * HOUR
+    store = web.session
+    del store["entered_at"]
+    store.save()
+    clock.shift(13 * HOUR)
+    assert "without a sign" not in web.get("/settings", headers=PAGE, follow=True).content.decode()
+
+
+def test_saving_a_session_leaves_an_end_that_moved_meanwhile(web):
+    """Fails where the end is written as it was read."""
+    store = web.session
+    assert store["entered_at"]
+    Session.objects.update(expire_date=timezone.now() + HOUR)
+    store["choice"] = 1
+    store.save()
+    assert ends_in() == HOUR and web.session["choice"] == 1
 
 
 def test_who_logged_out_by_hand_is_not_told_of_an_end(web):

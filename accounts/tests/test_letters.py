@@ -2,10 +2,12 @@
 
 import re
 from datetime import timedelta
+from smtplib import SMTPRecipientsRefused
 from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.mail import EmailMessage
 from django.core.mail.backends.locmem import EmailBackend
 from django.db import transaction
 from django.test import Client
@@ -29,6 +31,7 @@ from accounts.services.resets import factor_reset_approve, factor_reset_ask
 from accounts.services.users import user_profile_change, user_register
 from accounts.tasks import letters_sweep
 from speedtrade.lib.errors import Conflict, InvalidInput
+from speedtrade.lib.lease import Lease
 from speedtrade.lib.ratelimit import RateLimited
 from speedtrade.testing.cast import PASSWORD, ApiClient, app_code, give_app, page_client
 
@@ -343,11 +346,36 @@ def test_letters_are_deleted_when_they_are_long_over(letter: Letter, settings: A
     assert Letter.objects.get() == waiting
 
 
-def test_a_wake_up_names_a_letter_and_nothing_else(told: Any, monkeypatch: Any, settings: Any):
-    from accounts.tasks import letter_send
-
+def test_a_wake_up_says_nothing_of_a_letter(told: Any, monkeypatch: Any, settings: Any):
     asked: list[Any] = []
-    monkeypatch.setattr(letter_send, "delay", lambda *given: asked.append(given))
+    monkeypatch.setattr(letters_sweep, "delay", lambda *given: asked.append(given))
     monkeypatch.setattr(transaction, "on_commit", lambda act, **_: act())
-    letter = letter_tell(user=told, kind="key.create", now=timezone.now())
-    assert letter and asked == [(letter.pk,)]
+    assert letter_tell(user=told, kind="key.create", now=timezone.now())
+    assert asked == [()]
+
+
+def test_one_sweep_sends_at_a_time(letter: Letter):
+    """Fails where each wake-up waits for a mail server in a thread that orders need."""
+    with Lease("letters") as lease:
+        assert lease.take()
+        assert letters_sweep() == 0 and not mail.outbox
+    assert letters_sweep() == 1
+
+
+@pytest.mark.parametrize(("code", "sent"), [(550, 1), (450, 0)])
+def test_an_address_that_is_refused_for_good_keeps_no_other_waiting(
+    told: Any, letter: Letter, monkeypatch: Any, code: int, sent: int
+):
+    letter_tell(user=told, kind="key.create", now=timezone.now())
+    send, refused = EmailMessage.send, SMTPRecipientsRefused({told.email: (code, b"no")})
+
+    def first_fails(message: Any, *given: Any) -> int:
+        if f"letter-{letter.pk}@" in message.extra_headers["Message-ID"]:
+            raise refused
+        return send(message, *given)
+
+    monkeypatch.setattr(EmailMessage, "send", first_fails)
+    letters_sweep()
+    letter.refresh_from_db()
+    assert (len(mail.outbox), letter.due_at is None) == (sent, code == 550)
+    assert letter.sent_at is None

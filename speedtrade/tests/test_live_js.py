@@ -235,6 +235,18 @@ def test_a_logged_out_page_says_so_and_stops_asking(page: Page, server: Server) 
     assert len(server.sockets) == 1
 
 
+def test_a_session_that_ended_while_the_line_was_down_is_said_too(
+    page: Page, server: Server
+) -> None:
+    """A handshake that fails tells a browser no code: the page asks where it would lead."""
+    opened(page, server)
+    page.unroute_all()
+    page.route_web_socket("**/ws", lambda socket: socket.close(code=1011))
+    page.route("**/*", lambda route: route.fulfill(status=302, headers={"Location": "/login"}))
+    server.hang_up()
+    expect(page.locator("#connection")).to_contain_text("You are logged out", timeout=8_000)
+
+
 def test_nothing_breaks_the_policy_and_nothing_leaves_the_host(page: Page, server: Server) -> None:
     said: list[str] = []
     asked: list[str] = []

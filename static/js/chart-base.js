@@ -75,7 +75,9 @@ export async function load(box, url, signal, retry) {
   box.setAttribute("aria-busy", "true");
   let id = null;
   try {
-    const response = await fetch(url, { signal, headers: { Accept: "application/json" } });
+    const headers = { Accept: "application/json" };
+    if (navigator.userActivation?.isActive) headers["X-By-Hand"] = "true"; // keeps the session, as in ui.js
+    const response = await fetch(url, { signal, headers });
     id = response.headers.get("X-Request-Id");
     if (!response.ok) throw new Error(String(response.status));
     const data = await response.json();

@@ -10,6 +10,7 @@ const WAIT_MOST = 15_000;
 const NOTICE_AFTER = 3_000;
 const LOGGED_OUT = 4401;
 const FINAL = new Set([LOGGED_OUT, 4403]);
+const LOG_IN = "You are logged out. Reload the page to log in.";
 const TOO_MANY = 4429; // come back, but slowly: as after PATIENT failures
 const PATIENT = 5;
 
@@ -81,7 +82,7 @@ function lost(event) {
   shine("off", "Not live");
   if (FINAL.has(event.code)) {
     onLost();
-    return gone(event.code === LOGGED_OUT ? "You are logged out. Reload the page to log in." : "Live prices are off.");
+    return gone(event.code === LOGGED_OUT ? LOG_IN : "Live prices are off.");
   }
   if (failures === 0) {
     timers.notice = setTimeout(() => {
@@ -93,6 +94,17 @@ function lost(event) {
   const wait = Math.min(WAIT_MOST, WAIT_FIRST * 2 ** failures) * (0.5 + Math.random() / 2);
   failures += 1;
   timers.retry = setTimeout(open, wait);
+  if (failures > 1) ask();
+}
+
+// A handshake that fails tells no reason. A session that ended while the machine slept leads elsewhere.
+async function ask() {
+  const answer = await fetch(location.href, { method: "HEAD", redirect: "manual" }).catch(() => null);
+  if (answer?.type !== "opaqueredirect" || isOpen()) return;
+  leaving = true;
+  clear("retry", "notice");
+  onLost();
+  gone(LOG_IN);
 }
 
 function open() {
