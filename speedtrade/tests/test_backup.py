@@ -252,16 +252,19 @@ def test_the_role_of_the_processes_gets_its_rows_back_and_not_the_right_to_chang
     made: Path, elsewhere: str, settings: Any
 ) -> None:
     settings.DATABASE_APP_ROLE = "rows_back_of_test"
-    with psycopg.connect(elsewhere, user="postgres", autocommit=True) as connection:
+    with pytest.raises(BackupError, match="does not exist"):  # asked before anything is done
+        restore(file=made, into=elsewhere)
+    with psycopg.connect(elsewhere, user="postgres") as connection:
         connection.execute("CREATE ROLE rows_back_of_test")
-        try:
-            restore(file=made, into=elsewhere)
+    try:
+        restore(file=made, into=elsewhere)
+        with psycopg.connect(elsewhere, user="postgres", autocommit=True) as connection:
             connection.execute("SET ROLE rows_back_of_test")
             connection.execute("UPDATE trading_order SET updated_at = updated_at")
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute("DELETE FROM portfolio_transfer")
-        finally:
-            connection.execute("RESET ROLE")
+    finally:
+        with psycopg.connect(elsewhere, user="postgres") as connection:
             connection.execute("DROP OWNED BY rows_back_of_test")
             connection.execute("DROP ROLE rows_back_of_test")
 
