@@ -32,6 +32,7 @@ from tests.chaos.traffic import HOUSE, NO_ANSWER, Balanced, Trader, Traffic, cal
 pytestmark = pytest.mark.chaos
 
 BACK = 60  # seconds in which what was restarted has caught up
+SLOWEST = 10  # orders a second that a busy machine sends on
 UNAVAILABLE = {NO_ANSWER, 503}
 REDIS_GIVEN_UP = 5  # seconds that an order may wait for a Redis that is silent
 RECONNECTS = int(os.environ.get("RECONNECTS", "10"))
@@ -70,7 +71,7 @@ def settled(house: Running, trader: Trader) -> None:
     began = time.monotonic()
     wait_until(
         lambda: at_the_venue() == (expected, expected),
-        BACK,
+        BACK + expected / SLOWEST,
         lambda: f"{expected} orders at the venue: {at_the_venue()}\n{told(house, trader)}",
     )
     print(f"{expected} orders were at the venue after {time.monotonic() - began:.1f} s")

@@ -62,7 +62,10 @@ def test_threads_that_share_a_key_take_turns(hand: Hand) -> None:
 def test_without_the_lease_the_vendor_refuses_their_nonces(
     hand: Hand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the lease is for: the same crowd without it is out of turn."""
+    """What the lease is for: the same crowd without it is out of turn.
+
+    On a busy machine some of the crowd get no answer in time; those are not what this is about.
+    """
 
     @contextlib.contextmanager
     def free(digest: str) -> Iterator[Turn]:
@@ -72,7 +75,8 @@ def test_without_the_lease_the_vendor_refuses_their_nonces(
     monkeypatch.setattr(client, "key_turn", free)
     failed: list[BrokerError] = []
     for _ in range(20):
-        failed += _crowd(hand, threads=8, each=8)
+        crowd = _crowd(hand, threads=8, each=8)
+        failed += [error for error in crowd if not isinstance(error, OutcomeUnknown)]
         if failed:
             break
     assert failed and hand.vendor.keys[API_KEY].refused
