@@ -36,15 +36,13 @@ run: $(RUN_STAMP)
 	@exec $(PY) manage.py up
 
 # Lives by dice come without coverage, which makes them a third slower. The browser tests come last,
-# in processes of their own: Playwright leaves an event loop running. Two at a time, each with a
-# product of its own; what measures the machine has it for itself.
+# in a process of their own: Playwright leaves an event loop running.
 test: lint $(SPECS_STAMP) $(CHROMIUM)
 	@rm -f .coverage .coverage.*
 	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not lives" --cov --cov-report=term:skip-covered \
 		--cov-fail-under=$(COVERAGE_LEAST)
 	$(PY) -m pytest -n 2 --dist loadgroup -q -m lives
-	$(PY) -m pytest -n 2 --dist loadgroup -q -m "e2e and not quiet"
-	$(PY) -m pytest -q -m quiet
+	$(PY) -m pytest -q -m e2e
 
 # Half an hour or more: `make test` runs a tenth of it.
 chaos: export CHAOS := 1

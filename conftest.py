@@ -21,7 +21,7 @@ from speedtrade.embedded import embedded_servers
 
 pytest_plugins = ["speedtrade.testing.fixtures"]  # the cast, and cleaning past triggers
 CHROMIUM = "/usr/bin/chromium"
-ALONE = ("serial", "chaos")  # marks of tests that share one worker, one after the other
+ALONE = ("serial", "e2e", "chaos")  # marks of tests that share one worker, one after the other
 #: Marks of tests that wait for another process, and so for the machine. What touches money, locks
 #: and orders is not among them: a race there must be seen the first time.
 RETRIED = ("e2e", "real_time")
@@ -50,8 +50,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line(
             "markers", f"{mark}: runs one at a time with its like, on one worker"
         )
-    config.addinivalue_line("markers", "e2e: a browser on the real product")
-    config.addinivalue_line("markers", "quiet: measures the machine, so nothing runs beside it")
     config.addinivalue_line(
         "markers", "lives: lived through by dice; `make test` measures no lines"
     )
@@ -100,8 +98,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.get_closest_marker(mark) for mark in ALONE):
             item.add_marker(pytest.mark.xdist_group("alone"))
-        elif item.get_closest_marker("e2e") and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
         if any(item.get_closest_marker(mark) for mark in RETRIED):
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=3))
 

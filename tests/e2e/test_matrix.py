@@ -221,7 +221,6 @@ def test_every_page_fits_and_keeps_the_rules_of_access(
     assert not found, "\n".join(found)
 
 
-@pytest.mark.xdist_group("states")  # this file is the longest: its halves may run side by side
 @pytest.mark.parametrize(
     ("state", "visit"),
     [(state, visit) for state, visits in VISITS.items() for visit in visits],
