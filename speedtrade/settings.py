@@ -322,7 +322,7 @@ RATE_CONNECT_PER_USER = env_str("RATE_CONNECT_PER_USER", "20/minute;120/hour")
 RATE_API_PER_KEY = env_str("RATE_API_PER_KEY", "300/minute;50/second")
 RATE_VERIFY_PER_USER = "1/minute;10/day"  # links to an address that is to be verified
 RATE_LOGIN_FAILURES_NOTED = "1/10minute"  # of one user, in the audit, each kind for itself
-# API keys that nobody has; when they run out no key of the address is looked at.
+# API keys that nobody has. Right ones from the same address work on.
 RATE_UNKNOWN_KEYS_PER_ADDRESS = env_str("RATE_UNKNOWN_KEYS_PER_ADDRESS", "30/minute")
 RATE_KEY_REFUSALS_NOTED = "1/10minute"  # of one key, in the audit
 RATE_FALLBACK_SHARE = Decimal("0.5")  # of each rate, counted per process, while Redis is away
