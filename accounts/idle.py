@@ -32,9 +32,11 @@ class SeenMiddleware:
         # One that nobody asked for is not read for this; one without an end was just made or ended.
         if isinstance(session, SessionStore) and session.accessed and session.ends_at is not None:
             now = timezone.now()
-            if SESSION_KEY in session:  # one of before sessions had such an end begins now
-                session.setdefault(ENTERED_AT, now.timestamp())
-            if ENTERED_AT in session and by_hand(request) and _due(session, now):
+            if not by_hand(request) or SESSION_KEY not in session:
+                return response
+            if ENTERED_AT not in session:
+                later(session_begin, session.session_key, now)
+            elif _due(session, now):
                 later(session_seen, session.session_key, request.user.pk, _latest(session), now)
         return response
 
@@ -47,6 +49,14 @@ def by_hand(request: HttpRequest) -> bool:
         return False
     mode = request.headers.get("Sec-Fetch-Mode", "")  # over plain HTTP browsers do not say
     return mode == "navigate" if mode else "text/html" in request.headers.get("Accept", "")
+
+
+def session_begin(key: str, now: datetime) -> None:
+    """Let a session of before there was such an end begin now; its first sign moves that."""
+    session = SessionStore(key)
+    if SESSION_KEY in session and ENTERED_AT not in session:
+        session[ENTERED_AT] = now.timestamp()
+        session.save()
 
 
 def session_seen(key: str, user_id: int, latest: datetime, now: datetime) -> None:
