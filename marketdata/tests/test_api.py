@@ -121,6 +121,9 @@ def test_an_unknown_symbol_is_404(api, priced, path):
         ("market/search", "q"),
         ("market/search?q=" + "a" * 61, "q"),
         ("market/movers?direction=sideways", "direction"),
+        ("market/movers?direction=", "direction"),
+        ("alerts?limit=many", "limit"),
+        ("alerts?limit=0", "limit"),
         ("market/movers?asset_type=bond", "asset_type"),
     ],
 )
