@@ -70,12 +70,11 @@ def key_authenticate(*, raw: str, address: str, guess: bool = True, now: datetim
     of the key, if it has one. Who holds the whole key is told why it does not work; anybody else
     learns nothing.
     """
-    who = f"address:{address_counted(address)}"
-    rate = settings.RATE_UNKNOWN_KEYS_PER_ADDRESS
     key = key_find(raw)
     if key is None:
         if guess:
-            rate_take(name=UNKNOWN, who=who, rate=rate, detail=TOO_MANY)
+            who, rate = address_counted(address), settings.RATE_UNKNOWN_KEYS_PER_ADDRESS
+            rate_take(name=UNKNOWN, who=f"address:{who}", rate=rate, detail=TOO_MANY)
         raise InvalidKey("There is no such API key. Make one in the settings, under Developers.")
     if why := _why_not(key, address, now):
         key_refused(key, why, address, now)

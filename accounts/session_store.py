@@ -50,8 +50,9 @@ class SessionStore(db.SessionStore):
         """What is in it, and its end only where one was given: others may have moved it."""
         if must_create or self.session_key is None or self.ends_at != self._found:
             super().save(must_create)
+            self._found = self.ends_at
             return
-        data = self.encode(self._get_session(no_load=must_create))  # type: ignore[attr-defined]
+        data = self.encode(self._get_session())  # type: ignore[attr-defined]
         rows = Session.objects.filter(session_key=self.session_key)
         if not rows.update(session_data=data):
             raise UpdateError

@@ -89,26 +89,17 @@ def rate_take(*, name: str, who: str, rate: str, detail: str = "") -> None:
 
     What is refused is not counted, so a limit ends by itself even for who does not stop asking.
     """
-    _ask(_hit, name, who, rate, detail)
-
-
-def rate_check(*, name: str, who: str, rate: str, detail: str = "") -> None:
-    """Raise RateLimited where nothing is left, as `rate_take` does, and count nothing."""
-    _ask(_look, name, who, rate, detail)
-
-
-def _ask(ask: Callable[..., int], name: str, who: str, rate: str, detail: str) -> None:
     key = _hash(who)
     if not redis_resting():
         try:
-            wait = ask(_shared(), _parse(rate), name, key)
+            wait = _hit(_shared(), _parse(rate), name, key)
         except RedisError:
             _redis_failed(name)
         else:
             _refuse(wait, detail)
             return
     with _local_lock:
-        wait = ask(_local(), _parse(rate, settings.RATE_FALLBACK_SHARE), name, key)
+        wait = _hit(_local(), _parse(rate, settings.RATE_FALLBACK_SHARE), name, key)
     _refuse(wait, detail)
 
 
@@ -128,23 +119,9 @@ def _hit(
     """0 where all rates had room, else the seconds until the first that had none has."""
     for item in items:
         if not limiter.hit(item, name, key):
-            return _wait(limiter, item, name, key)
+            reset = limiter.get_window_stats(item, name, key).reset_time
+            return max(1, math.ceil(reset - time.time()))
     return 0
-
-
-def _look(
-    limiter: MovingWindowRateLimiter, items: tuple[RateLimitItem, ...], name: str, key: str
-) -> int:
-    """As `_hit`, and nothing is counted."""
-    for item in items:
-        if not limiter.test(item, name, key):
-            return _wait(limiter, item, name, key)
-    return 0
-
-
-def _wait(limiter: MovingWindowRateLimiter, item: RateLimitItem, name: str, key: str) -> int:
-    reset = limiter.get_window_stats(item, name, key).reset_time
-    return max(1, math.ceil(reset - time.time()))
 
 
 def rate_clear(*, name: str, who: str, rate: str) -> None:

@@ -206,6 +206,8 @@ def fills_make_up(*, account_id: int, report: BrokerOrder, now: datetime) -> boo
 
 def _price_before(order: Order, report: BrokerOrder) -> Decimal:
     """At what the part of an order filled that was seen when the books began, as far as told."""
+    if not order.cum_base:
+        return ZERO
     link = BrokerLink.objects.filter(brokerage_account=order.brokerage_account_id).first()
     seen = seen_read(link, report) if link else None
     known = seen is not None and seen.qty == order.cum_base

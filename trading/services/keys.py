@@ -77,13 +77,10 @@ def clock_due(link: BrokerLink, now: datetime) -> bool:
 
 
 def key_use(*, account_id: int, broker: Broker) -> KeyFacts:
-    """The facts of a key that may be used; raises AuthFailed with words for its owner.
-
-    Not where the broker's clock is too far off: orders are listed and told apart by its stamps.
-    """
+    """The facts of a key that may trade; raises AuthFailed with words for its owner."""
     facts = facts_read(account_id=account_id, broker=broker)
-    if words := (clock_words(facts) if facts.may_trade else facts.words):
-        raise AuthFailed(words)
+    if not facts.may_trade:
+        raise AuthFailed(facts.words)
     return facts
 
 

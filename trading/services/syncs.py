@@ -136,6 +136,8 @@ def _silent(account: BrokerageAccount, link: BrokerLink, now: datetime) -> None:
 def _open(account: BrokerageAccount, broker: Broker, now: datetime) -> None:
     """Take what is there into the books, at a moment at which nothing moved."""
     facts = key_use(account_id=account.pk, broker=broker)
+    if off := clock_words(facts):  # orders are listed and told apart by its stamps
+        raise AuthFailed(off)
     if facts.clock_doubt is None:
         raise OutcomeUnknown("The broker does not tell its time.")
     _only_here(account, facts)
@@ -236,9 +238,7 @@ def _follow(account: BrokerageAccount, link: BrokerLink, broker: Broker, now: da
     """
     off = ""
     if account.status != AccountStatus.ACTIVE:
-        facts = facts_read(account_id=account.pk, broker=broker)
-        if not facts.may_trade:
-            raise AuthFailed(facts.words)
+        facts = key_use(account_id=account.pk, broker=broker)
         if link.number and facts.number and facts.number != link.number:
             raise AuthFailed(ANOTHER)
         off = clock_words(facts)
@@ -258,7 +258,7 @@ def _follow(account: BrokerageAccount, link: BrokerLink, broker: Broker, now: da
         if agreed is not None:
             BrokerLink.objects.filter(pk=link.pk).update(holdings_at=now)
             account_synced(account_id=account.pk, now=now)
-        if clock_due(link, now):
+        if account.status == AccountStatus.ACTIVE and clock_due(link, now):
             facts_read(account_id=account.pk, broker=broker)
     if off:
         raise AuthFailed(off)
