@@ -59,21 +59,34 @@ class OpenLot:
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """Several lots as one sum: units, and what they cost."""
+
+    qty: Decimal = ZERO
+    cost: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
 class Holding:
-    """Lots in order, what was realised and paid on the way, and since when it is not flat."""
+    """Lots in order, what was realised and paid on the way, and since when it is not flat.
+
+    `rest` is what the lots come to that were not read, since the fill to come does not reach them.
+    They are younger than all of `lots`, so a holding with a rest is good for that one fill.
+    """
 
     lots: tuple[OpenLot, ...] = ()
     realized_pl: Decimal = ZERO
     fees: Decimal = ZERO
     opened_at: datetime | None = None
+    rest: Rest = Rest()
 
     @property
     def qty(self) -> Decimal:
-        return sum((lot.remaining for lot in self.lots), ZERO)
+        return sum((lot.remaining for lot in self.lots), self.rest.qty)
 
     @property
     def cost_basis(self) -> Decimal:
-        return sum((lot.cost for lot in self.lots), ZERO)
+        return sum((lot.cost for lot in self.lots), self.rest.cost)
 
 
 def apply(holding: Holding, fill: FillFact) -> Holding:
@@ -83,10 +96,15 @@ def apply(holding: Holding, fill: FillFact) -> Holding:
     fees = holding.fees + fill.fee
     if fill.side == "buy":
         opened_at = holding.opened_at or fill.executed_at
-        return Holding((*holding.lots, lot_of(fill)), holding.realized_pl, fees, opened_at)
+        return replace(holding, lots=(*holding.lots, lot_of(fill)), fees=fees, opened_at=opened_at)
     lots, cost = _consume(holding.lots, fill.qty)
-    realized = holding.realized_pl + fill.notional - cost
-    return Holding(lots, realized, fees, holding.opened_at if lots else None)
+    return replace(
+        holding,
+        lots=lots,
+        realized_pl=holding.realized_pl + fill.notional - cost,
+        fees=fees,
+        opened_at=holding.opened_at if lots or holding.rest.qty else None,
+    )
 
 
 def lot_of(fill: FillFact) -> OpenLot:

@@ -85,7 +85,7 @@ def cost_of(
     position = Position.objects.filter(brokerage_account=account, instrument=instrument).first()
     if position is None:
         raise SoldTooMuch(f"{qty} {instrument.symbol} would go, none is held")
-    before = holding_of(position)
+    before = holding_of(position, qty)
     probe = FillFact("probe", None, "sell", qty, Decimal(1), ZERO, ZERO, now)
     return before.cost_basis - apply(before, probe).cost_basis
 

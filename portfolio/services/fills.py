@@ -2,12 +2,13 @@
 
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from django.db.models import BigIntegerField
 
 from accounts.models import BrokerageAccount
 from marketdata.models import Instrument
-from portfolio.domain.lots import FillFact, Holding, OpenLot, apply, replay
+from portfolio.domain.lots import FillFact, Holding, OpenLot, Rest, apply, replay
 from portfolio.models import EntryKind, JournalEntry, LedgerKind, Lot, Position
 from portfolio.services.books import Books
 from portfolio.services.holds import hold_change
@@ -21,11 +22,17 @@ _POSITION = Compiled(
         instrument=Given("instrument_id", BigIntegerField()),
     )
 )
-_OPEN_LOTS = Compiled(
-    lambda: Lot.objects.filter(
-        position=Given("position_id", BigIntegerField()), remaining__gt=0
-    ).order_by("opened_at", "reference")
-)
+LOTS_AT_ONCE = 32  # most sales take one lot or a few: so many are read first
+
+
+@lru_cache(maxsize=16)
+def _oldest(count: int) -> Compiled[Lot]:
+    """The first `count` open lots of a position."""
+    return Compiled(
+        lambda: Lot.objects.filter(
+            position=Given("position_id", BigIntegerField()), remaining__gt=0
+        ).order_by("opened_at", "reference")[:count]
+    )
 
 
 def fill_book(
@@ -92,19 +99,25 @@ def position_add(
         )
     if position.last_fill_at and fact.key < (position.last_fill_at, position.last_fill_reference):
         return position_rebuild(position=position, now=now)
-    before = holding_of(position)
+    before = holding_of(position, fact.qty if fact.side == "sell" else ZERO)
     _write_lots(position, before, after := apply(before, fact))
     _write_position(position, after, fact, now)
     return position
 
 
-def holding_of(position: Position) -> Holding:
-    """A position as the rules of lots see it."""
+def holding_of(position: Position, qty: Decimal) -> Holding:
+    """A position as the rules of lots see it, with as many of its oldest lots as `qty` units take.
+
+    What a fill costs must not grow with the lots that it leaves alone; their sum is known.
+    """
+    lots = tuple(_oldest_lots(position, qty)) if qty else ()
+    read, cost = sum((lot.remaining for lot in lots), ZERO), sum((lot.cost for lot in lots), ZERO)
     return Holding(
-        tuple(_open_lots(position)),
+        lots,
         realized_pl=position.realized_pl,
         fees=position.fees,
         opened_at=position.opened_at,
+        rest=Rest(position.qty - read, position.cost_basis - cost),
     )
 
 
@@ -149,8 +162,13 @@ def fact_of(row: JournalEntry) -> FillFact:
     )
 
 
-def _open_lots(position: Position) -> list[OpenLot]:
-    rows = _OPEN_LOTS.rows(position_id=position.pk)
+def _oldest_lots(position: Position, qty: Decimal) -> list[OpenLot]:
+    """The oldest open lots, until there are `qty` units of them or no more lots."""
+    count = LOTS_AT_ONCE
+    rows = _oldest(count).rows(position_id=position.pk)
+    while len(rows) == count and sum((row.remaining for row in rows), ZERO) < qty:
+        count *= 2
+        rows = _oldest(count).rows(position_id=position.pk)
     return [
         OpenLot(
             row.reference, row.order_ref, row.opened_at, row.qty, row.price, row.remaining, row.cost
