@@ -79,10 +79,10 @@ def match() -> None:
     from marketdata.hours import market_hours
     from trading.brokers.paper.venue import PaperVenue
 
-    venue, now = PaperVenue(market_hours()), timezone.now()
-    _apply(venue.load(now))
+    venue = PaperVenue(market_hours())
+    _apply(venue.load(timezone.now()))
     symbols = list(venue.symbols())
-    _apply(venue.tick(symbols, quote_store.quotes_get(symbols), now))
+    _apply(venue.tick(symbols, quote_store.quotes_get(symbols), timezone.now))
 
 
 def poll() -> None:

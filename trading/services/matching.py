@@ -58,16 +58,15 @@ class VenueRunner:
     def step(self) -> Iterator[BrokerReport]:
         """Handle the news of the next moment, and the reminders that are due."""
         wakes, moved = self._news()
-        now = timezone.now()
         for order_id in wakes:
-            yield from self.venue.look(order_id, now)
+            yield from self.venue.look(order_id, timezone.now())
         if moved:
             quotes = quote_store.quotes_get(moved)
-            yield from self.venue.tick(moved, quotes, now)
+            yield from self.venue.tick(moved, quotes, timezone.now)
         if self.due("poll"):
-            yield from self.venue.poll(now)
+            yield from self.venue.poll(timezone.now)
         if self.due("watch"):
-            quote_store.watched_touch(self.venue.symbols(), now)
+            quote_store.watched_touch(self.venue.symbols(), timezone.now())
 
     def _news(self) -> tuple[list[int], list[str]]:
         """(orders to look at, symbols whose new prices reach a resting order)."""

@@ -210,11 +210,11 @@ class World:
     def _match(self, symbol: str) -> None:
         if self.venue is not None:
             quotes = quote_store.quotes_get([symbol])
-            self._venue_does(self.venue.tick([symbol], quotes, self.now))
+            self._venue_does(self.venue.tick([symbol], quotes, lambda: self.now))
 
     def _venue_poll(self) -> None:
         if self.venue is not None:
-            self._venue_does(self.venue.poll(self.now))
+            self._venue_does(self.venue.poll(lambda: self.now))
 
     def _venue_starts(self) -> None:
         self.venue = PaperVenue(self.hours)

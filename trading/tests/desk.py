@@ -76,7 +76,7 @@ class Desk:
     def market(self, bid: str, ask: str, *sizes: str, symbol: str = "AAPL", **more: Any) -> None:
         """A new price, and what the venue's resting orders make of it."""
         made = self.quote(bid, ask, *sizes, symbol=symbol, **more)
-        self.apply(self.venue.tick([symbol], {symbol: made}, self.now))
+        self.apply(self.venue.tick([symbol], {symbol: made}, lambda: self.now))
 
     # ── an order's life ──────────────────────────────────────────────────────
     def intent(
@@ -165,7 +165,7 @@ class Desk:
         return orders_poll(now=self.now)
 
     def expire(self) -> None:
-        self.apply(self.venue.poll(self.now))
+        self.apply(self.venue.poll(lambda: self.now))
 
     # ── what is there ────────────────────────────────────────────────────────
     def fresh(self, order: Order) -> Order:

@@ -525,7 +525,7 @@ def test_a_stale_price_fills_nothing(desk: Desk, settings):
     order = desk.trade("buy", "10", limit="95.00")
     old = desk.quote("94.00", "94.50")
     desk.wait(settings.QUOTE_STALE_AFTER.total_seconds() + 0.001)
-    desk.apply(desk.venue.tick(["AAPL"], {"AAPL": old}, desk.now))
+    desk.apply(desk.venue.tick(["AAPL"], {"AAPL": old}, lambda: desk.now))
     assert desk.fresh(order).state == "new"
     with pytest.raises(DomainError) as refusal:
         desk.place("buy", "10")
@@ -544,6 +544,48 @@ def test_a_closed_market_fills_nothing_and_keeps_the_order(desk: Desk, settings)
     desk.market("100.99", "101.00")
     order = desk.fresh(order)
     assert (order.state, order.filled_notional) == ("filled", D("1010"))
+
+
+def test_each_match_of_a_price_has_its_own_time(desk: Desk):
+    """A long row of orders takes a while: what fills at its end did not fill at its beginning."""
+    orders = [desk.trade("buy", "10", limit="95.00") for _ in range(3)]
+    made, began = desk.quote("94.00", "94.50"), desk.now
+
+    def clock() -> datetime:
+        return desk.wait(1)
+
+    desk.apply(desk.venue.tick(["AAPL"], {"AAPL": made}, clock))
+    at = [PaperFill.objects.get(order=desk.paper(order)).executed_at for order in orders]
+    assert at == [began + timedelta(seconds=n) for n in (1, 2, 3)]
+
+
+@pytest.mark.fault("F21")
+def test_a_price_that_grows_old_on_the_way_fills_no_more(desk: Desk, settings):
+    first, second = (desk.trade("buy", "10", limit="95.00") for _ in range(2))
+    made = desk.quote("94.00", "94.50")
+
+    def clock() -> datetime:
+        return desk.wait(settings.QUOTE_STALE_AFTER.total_seconds() * 2 / 3)
+
+    desk.apply(desk.venue.tick(["AAPL"], {"AAPL": made}, clock))
+    assert (desk.fresh(first).state, desk.fresh(second).state) == ("filled", "new")
+
+
+@pytest.mark.parametrize("side, limit", [("buy", "100.00"), ("sell", "99.99")])
+def test_nobody_is_asked_for_a_price_that_is_sold_out(desk: Desk, monkeypatch, side, limit):
+    desk.trade("buy", "100")  # something to sell
+    desk.quote("90.00", "110.00")
+    waiting = [desk.trade(side, "30", limit=limit) for _ in range(3)]
+    tried: list[int] = []
+    real = PaperVenue._try
+    monkeypatch.setattr(
+        PaperVenue, "_try", lambda venue, pk, *more: (tried.append(pk), real(venue, pk, *more))[1]
+    )
+    desk.market("99.99", "100.00", "30")
+    assert tried == [desk.paper(waiting[0]).pk]
+    assert [desk.fresh(order).state for order in waiting] == ["filled", "new", "new"]
+    desk.market("99.99", "100.00", "60")
+    assert [desk.fresh(order).state for order in waiting] == ["filled"] * 3
 
 
 # ── the venue's memory ───────────────────────────────────────────────────────
@@ -565,6 +607,16 @@ def test_a_new_venue_process_sells_no_displayed_size_twice(desk: Desk):
     assert (second.state, second.filled_qty) == ("partially_filled", D(40))
     desk.quote("99.99", "100.00")
     assert desk.look(second).state == "filled", "a new quote shows new size"
+
+
+def test_a_new_venue_process_tells_the_last_news_as_they_happened(desk: Desk):
+    """The other way round each fill would be a late one, for which the books are rebuilt."""
+    for _ in range(3):
+        desk.trade("buy", "1")
+        desk.wait(1)
+    told = [news.order.fills[0].executed_at for news in PaperVenue(market_hours()).load(desk.now)]
+    assert len(told) == 3
+    assert told == sorted(told)
 
 
 def test_what_the_last_venue_process_matched_but_never_told_is_told(desk: Desk):

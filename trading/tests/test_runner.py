@@ -119,7 +119,7 @@ def test_without_redis_the_table_reminds(desk: Desk, monkeypatch: pytest.MonkeyP
     nobody.close()
     runner = VenueRunner()
     monkeypatch.setattr("speedtrade.lib.redis._rest_until", 0.0)  # Redis is back, and asked again
-    apply(runner.venue.poll(desk.now))
+    apply(runner.venue.poll(lambda: desk.now))
     assert desk.fresh(order).state == "filled"
 
 

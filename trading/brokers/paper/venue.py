@@ -6,7 +6,7 @@ cancel or a twin that came in between finds the truth. Each fill keeps the evide
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -29,6 +29,7 @@ from trading.domain.orders import OrderState, Side, TimeInForce
 from trading.models import PaperFill, PaperOrder
 
 logger = logging.getLogger(__name__)
+Clock = Callable[[], datetime]
 RULE = "displayed-depth-1"  # the version of the matching rules, kept with each fill
 EXPIRY_BATCH = 200
 RETOLD = timedelta(minutes=1)  # what changed so lately is reported again after a start
@@ -59,6 +60,13 @@ class _SymbolBook:
     def side(self, side: str) -> PriceIndex:
         return self.bids if side == Side.BUY.value else self.asks
 
+    def sold_out(self, side: str, quote: Quote) -> bool:
+        """Whether all that this very quote shows to this side has been taken."""
+        levels = quote.asks if side == Side.BUY.value else quote.bids
+        return self.seq == quote.seq and all(
+            level.size <= self.taken.get((side, level.price), ZERO) for level in levels
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class BrokerReport:
@@ -69,7 +77,12 @@ class BrokerReport:
 
 
 class PaperVenue:
-    """Matching for all accounts. Methods yield reports; the caller applies them to our books."""
+    """Matching for all accounts. Methods yield reports; the caller applies them to our books.
+
+    What tries many orders takes a clock instead of the time: each match has its own. One time for a
+    long row of them would be false, would take a price that has grown old for fresh, and equal
+    times put fills into the order of their names, which the books then rebuild for.
+    """
 
     def __init__(self, hours: MarketHours) -> None:
         self._hours = hours
@@ -87,7 +100,8 @@ class PaperVenue:
             self._rest(row)
         self._remember_taken(now)
         recent = PaperOrder.objects.filter(updated_at__gte=now - RETOLD).prefetch_related("fills")
-        for row in recent.order_by("-updated_at", "-id")[:RETOLD_LIMIT]:
+        # The oldest first, as they happened: the books take a fill that comes late by rebuilding.
+        for row in reversed(list(recent.order_by("-updated_at", "-id")[:RETOLD_LIMIT])):
             yield BrokerReport(row.account_ref, broker_order(row, row.fills.all()))
         self._seen_until = now - timedelta(seconds=5)
 
@@ -102,15 +116,16 @@ class PaperVenue:
             key = (fill.order.side, fill.price)
             book.taken[key] = book.taken.get(key, ZERO) + fill.qty
 
-    def poll(self, now: datetime) -> Iterator[BrokerReport]:
+    def poll(self, clock: Clock) -> Iterator[BrokerReport]:
         """Orders that came in unannounced (a lost wake-up), and those whose time has run out."""
+        now = clock()
         since = (self._seen_until or now) - timedelta(seconds=5)
         fresh = PaperOrder.objects.filter(updated_at__gte=since, status__in=OPEN).order_by("id")
         for pk in list(fresh.values_list("pk", flat=True)):
             if not self._knows(pk):
-                yield from self.look(pk, now)
+                yield from self.look(pk, clock())
         self._seen_until = now
-        yield from self._expire(now)
+        yield from self._expire(clock())
 
     def look(self, order_id: int, now: datetime) -> Iterator[BrokerReport]:
         """Take in an order that is new (or gone), and try to fill it against the newest quote."""
@@ -126,15 +141,18 @@ class PaperVenue:
             yield from self._try(row.pk, quote, now)
 
     def tick(
-        self, symbols: Iterable[str], quotes: Mapping[str, Quote], now: datetime
+        self, symbols: Iterable[str], quotes: Mapping[str, Quote], clock: Clock
     ) -> Iterator[BrokerReport]:
         """New prices: try the orders that they reach. `quotes` carry the depth."""
         for symbol in symbols:
             book, quote = self._books.get(symbol), quotes.get(symbol)
             if book is None or quote is None:
                 continue
-            for order_id in [*book.bids.crossing(quote.ask), *book.asks.crossing(quote.bid)]:
-                yield from self._try(order_id, quote, now)
+            for side, price in ((Side.BUY, quote.ask), (Side.SELL, quote.bid)):
+                for order_id in book.side(side).crossing(price):
+                    if book.sold_out(side, quote):
+                        break  # a thousand that wait behind are not asked for nothing
+                    yield from self._try(order_id, quote, clock())
 
     def reached(self, symbol: str, bid: Decimal, ask: Decimal) -> bool:
         """Whether any resting order of the symbol accepts these prices."""
