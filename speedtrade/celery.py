@@ -9,10 +9,29 @@ from celery.signals import setup_logging, task_prerun, worker_ready
 from django.conf import settings
 from django.db import close_old_connections
 from django_structlog.celery.steps import DjangoStructLogInitStep
+from kombu.transport.redis import Channel, Transport
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from speedtrade.metrics import tasks as measured_tasks
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "speedtrade.settings")
+
+
+class HouseChannel(Channel):
+    """A channel that outlives its connection says so as any lost connection does.
+
+    Celery 5.7 closes a lost connection twice: the second time a task that was on its way is to be
+    put back, or acknowledged, over what is gone. That came as an AttributeError, which nobody takes
+    for a lost connection, so that each restart of Redis ended the workers that were at work.
+    """
+
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        if self.connection.client is None:
+            raise RedisConnectionError("the connection of this channel has been closed")
+        return super()._connparams(asynchronous=asynchronous)  # type: ignore[misc]
+
+
+Transport.Channel = HouseChannel
 
 
 class HouseTask(Task):

@@ -1,10 +1,13 @@
 """What every task of a worker finds when it begins."""
 
+import logging
+
 import psycopg
 import pytest
 from celery.signals import task_prerun
 from django.conf import settings
 from django.db import connection
+from kombu import Queue
 
 from speedtrade.celery import app
 from speedtrade.lib.redis import redis_client
@@ -56,3 +59,20 @@ def test_a_task_that_is_called_as_a_function_is_not_counted(
     redis_client().set(f"{PREFIX}{submission_send.name}:[7]", settings.TASK_STARTS)
     submission_send(7)
     assert redis_client().get(f"{PREFIX}{submission_send.name}:[7]") == str(settings.TASK_STARTS)
+
+
+@pytest.mark.fault("F9")
+def test_a_task_on_its_way_does_not_end_the_worker_whose_redis_is_lost() -> None:
+    """Celery collects the lost connection, then closes it; then the task comes to its end."""
+    with app.connection_for_write() as sender:
+        sender.SimpleQueue("on-its-way").put({"work": 1})
+    worker = app.connection_for_read()
+    channel = worker.default_channel
+    done, waiting = (Queue("on-its-way")(channel).get() for _ in range(2))
+    assert done and not waiting
+    channel._disconnect_pools()
+    worker.transport.client = None
+    done.ack_log_error(logging.getLogger(__name__), worker.connection_errors)
+    assert not done.acknowledged, "nobody was told, so it comes back"
+    worker.maybe_close_channel(channel)
+    assert channel.closed
