@@ -43,6 +43,25 @@ def with_trust(response: Response, value: str) -> Response:
     return response
 
 
+def with_reset(response: Response, token: str) -> Response:
+    """This browser followed a link that sets a new password."""
+    response.set_cookie(
+        settings.RESET_COOKIE_NAME,
+        token,
+        max_age=settings.RESET_LINK_AGE,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def without_reset(response: Response) -> Response:
+    """That link is used, or was none."""
+    response.delete_cookie(settings.RESET_COOKIE_NAME, samesite="Lax")
+    return response
+
+
 def browser_known(request: HttpRequest, user: User) -> bool:
     """Whether this user has logged in with this browser before. It opens nothing."""
     return str(user.pk) in _seen(request)

@@ -90,7 +90,7 @@ def _failed(known: User | None, action: str, tried: str, door: str, now: datetim
 
 def login_finish(*, user: User, door: str, factor: str = "", now: datetime) -> User:
     """Write down that somebody is in, and by which second factor; excuses wrong passwords."""
-    _password_right(user)
+    passwords_excuse(user)
     data = {"door": door, **({"factor": factor} if factor else {})}
     audit_record(actor=user, action="user.login", target=f"user:{user.pk}", data=data, now=now)
     return user
@@ -128,7 +128,7 @@ def factor_count(user: User) -> None:
 
 def factor_right(user: User) -> None:
     """The right factor excuses what was wrong before it; the password alone no wrong code."""
-    _password_right(user)
+    passwords_excuse(user)
     rate_clear(name=CODES, who=_who(user), rate=settings.RATE_WRONG_PASSWORD)
 
 
@@ -165,7 +165,7 @@ def password_check(*, user: User, password: str) -> bool:
     """
     right = _counted(_who(user), user.username, password) is not None
     if right:
-        _password_right(user)
+        passwords_excuse(user)
     return right
 
 
@@ -190,7 +190,8 @@ def _counted(who: str, username: str, password: str) -> User | None:
     return user if isinstance(user, User) else None
 
 
-def _password_right(user: User) -> None:
+def passwords_excuse(user: User) -> None:
+    """Forget this user's wrong passwords: somebody has shown who they are."""
     rate_clear(name=COUNTER, who=_who(user), rate=settings.RATE_WRONG_PASSWORD)
 
 

@@ -19,7 +19,7 @@ from accounts.services.addresses import address_ask
 from accounts.services.api_keys import keys_revoke_all
 from accounts.services.audit import audit_record
 from accounts.services.devices import trust_end
-from accounts.services.letters import letter_tell, mail_on
+from accounts.services.letters import RESET, letter_tell, letters_withdraw, mail_on
 from accounts.services.logins import password_demand
 from accounts.tokens import tokens_revoke_all
 from speedtrade.lib.errors import Conflict, FieldError, InvalidInput
@@ -111,15 +111,32 @@ def user_password_change(
     wrong ones: a stolen session is no place to guess the password.
     """
     password_demand(user=user, password=current_password, field="current_password")
-    if errors := _problems("new_password", lambda: _password_valid(new_password, user)):
+    password_put(
+        user=user,
+        password=new_password,
+        field="new_password",
+        action="user.password_change",
+        now=now,
+    )
+    return user
+
+
+def password_put(
+    *, user: User, password: str, field: str = "password", action: str, now: datetime
+) -> None:
+    """Set a password and end all that the one before opened, for who may; `action` is the audit's.
+
+    Raises InvalidInput at `field` for a weak one.
+    """
+    if errors := _problems(field, lambda: _password_valid(password, user)):
         raise _invalid(errors)
     with transaction.atomic():
-        user.set_password(new_password)
+        user.set_password(password)
         user.save(update_fields=["password"])
         tokens_revoke_all(user=user, now=now, reason="password")
-        _audit(user, user, "user.password_change", now=now)
+        letters_withdraw(user=user, kind=RESET)  # its link would be made for the new one
+        _audit(user, user, action, now=now)
         live_publish(user_id=user.pk, kind="logout", thing_id=user.pk)
-    return user
 
 
 @transaction.atomic
