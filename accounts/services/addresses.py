@@ -41,8 +41,8 @@ def address_confirm(*, user: User, token: str, now: datetime) -> User:
         if not address_link_fits(user, token):
             raise InvalidInput(_OLD)
         if user.email_verified_at is None:
-            user.email_verified_at = now
-            user.save(update_fields=["email_verified_at"])
+            user.email_verified_at, user.email_former = now, ""
+            user.save(update_fields=["email_verified_at", "email_former"])
             target = f"user:{user.pk}"
             audit_record(actor=user, action="user.email_verify", target=target, now=now)
     return user

@@ -59,7 +59,8 @@ KINDS = {
     PROGRAM: Kind("A program logged in", "A program logged in with your password.", _PASSWORD),
     "user.email_change": Kind(
         "A new e-mail address",
-        "Your account has a new e-mail address, and mail no longer comes here.",
+        "Your account has a new e-mail address. Until that is verified you are told here, then\n"
+        "no longer.",
         _ASK,
     ),
     "user.password_change": Kind("Your password was changed", "Your password was changed.", _ASK),
@@ -104,12 +105,14 @@ def letter_tell(
 ) -> Letter | None:
     """Tell a user by mail, after the commit of the running transaction; None where nobody is told.
 
-    Only an address that is verified is told; `to` names another one, such as a former one.
+    Only an address that is verified is told. While a new one is not, the one before it is, or who
+    changes it by a stolen session would have silence for all else. `to` names another one.
     """
-    if not mail_on() or not (to or user.email_verified_at):
+    to = to or (user.email if user.email_verified_at else user.email_former)
+    if not mail_on() or not to:
         return None
     letter = Letter.objects.create(
-        user=user, kind=kind, to=to or user.email, about=about, created_at=now, due_at=now
+        user=user, kind=kind, to=to, about=about, created_at=now, due_at=now
     )
     transaction.on_commit(lambda: later(_wake), robust=True)
     return letter

@@ -19,7 +19,7 @@ from accounts.services.addresses import address_ask
 from accounts.services.api_keys import keys_revoke_all
 from accounts.services.audit import audit_record
 from accounts.services.devices import trust_end
-from accounts.services.letters import RESET, letter_tell, letters_withdraw, mail_on
+from accounts.services.letters import RESET, letters_withdraw, mail_on
 from accounts.services.logins import password_demand
 from accounts.tokens import tokens_revoke_all
 from speedtrade.lib.errors import Conflict, FieldError, InvalidInput
@@ -84,19 +84,18 @@ def user_profile_change(*, user: User, email: str, now: datetime) -> User:
             if email != old:
                 _email_put(user, email, now)
     except IntegrityError as error:
-        user.refresh_from_db(fields=["email", "email_verified_at", "email_round"])
+        user.refresh_from_db(fields=["email", "email_former", "email_verified_at", "email_round"])
         raise _twin(error) from error
     return user
 
 
 def _email_put(user: User, email: str, now: datetime) -> None:
     """The new address is not verified, and links to the old one are void; the old one is told."""
-    old, verified = user.email, user.email_verified_at
+    if user.email_verified_at:
+        user.email_former = user.email
     user.email, user.email_verified_at, user.email_round = email, None, user.email_round + 1
-    user.save(update_fields=["email", "email_verified_at", "email_round"])
-    _audit(user, user, "user.email_change", now=now)
-    if verified:
-        letter_tell(user=user, kind="user.email_change", to=old, now=now)
+    user.save(update_fields=["email", "email_former", "email_verified_at", "email_round"])
+    _audit(user, user, "user.email_change", now=now)  # which tells the former one
     if mail_on():
         with suppress(RateLimited):  # they can ask for it in a minute
             address_ask(user=user, now=now)

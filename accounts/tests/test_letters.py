@@ -145,10 +145,31 @@ def test_a_new_address_begins_anew_and_the_old_one_is_told(told: Any):
     assert web.post("/settings/profile", {"email": "new@example.com"}).status_code == 302
     told.refresh_from_db()
     assert told.email_verified_at is None
-    sent = [(one.kind, one.to) for one in Letter.objects.order_by("pk")]
-    assert sent == [("user.email_change", "alice@example.com"), (VERIFY, "new@example.com")]
+    assert sent() == [("user.email_change", "alice@example.com"), (VERIFY, "new@example.com")]
+
+
+def sent() -> list[tuple[str, str]]:
+    return [(one.kind, one.to) for one in Letter.objects.order_by("pk")]
+
+
+def test_the_old_address_is_told_of_everything_until_the_new_one_is_verified(told: Any):
+    """Fails where a thief changes the address first, and then all else in silence."""
+    web, given = page_client(told), {"current_password": PASSWORD, "new_password": NEW}
+    web.post("/settings/profile", {"email": "new@example.com"})
+    assert "Until then alice@example.com is told." in web.get("/settings").content.decode()
+    Letter.objects.all().delete()
+    web.post("/settings/password", given)
     web.post("/settings/profile", {"email": "third@example.com"})
-    assert len(kinds(told)) == 2, "an address that nobody verified is told of nothing"
+    told.refresh_from_db()
+    acts = [one for one in sent() if one[0] != VERIFY]
+    assert acts == [
+        ("user.password_change", "alice@example.com"),
+        ("user.email_change", "alice@example.com"),
+    ], "and an address that nobody verified is told of nothing"
+    token = address_link(told).rpartition("/")[2]
+    user = address_confirm(user=told, token=token, now=timezone.now())
+    letter = letter_tell(user=user, kind="key.create", now=timezone.now())
+    assert letter and letter.to == "third@example.com" and user.email_former == ""
 
 
 # ── what is told ────────────────────────────────────────────────────────────
