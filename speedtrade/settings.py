@@ -322,7 +322,8 @@ RATE_CONNECT_PER_USER = env_str("RATE_CONNECT_PER_USER", "20/minute;120/hour")
 RATE_API_PER_KEY = env_str("RATE_API_PER_KEY", "300/minute;50/second")
 RATE_RESET_PER_ADDRESS = env_str("RATE_RESET_PER_ADDRESS", "30/10minute")
 RATE_RESET_PER_USER = "1/minute;5/day"  # links that set a new password
-RATE_VERIFY_PER_USER = "1/minute;10/day"  # links to an address that is to be verified
+RATE_VERIFY_PER_ADDRESS = "1/minute"  # links to one that is to be verified, of one user
+RATE_VERIFY_PER_USER = "10/day"  # the same to all that they give
 RATE_LOGIN_FAILURES_NOTED = "1/10minute"  # of one user, in the audit, each kind for itself
 # API keys that nobody has. Right ones from the same address work on.
 RATE_UNKNOWN_KEYS_PER_ADDRESS = env_str("RATE_UNKNOWN_KEYS_PER_ADDRESS", "30/minute")

@@ -97,7 +97,7 @@ def _email_put(user: User, email: str, now: datetime) -> None:
     user.save(update_fields=["email", "email_former", "email_verified_at", "email_round"])
     _audit(user, user, "user.email_change", now=now)  # which tells the former one
     if mail_on():
-        with suppress(RateLimited):  # they can ask for it in a minute
+        with suppress(RateLimited):  # who asks on the page is told so
             address_ask(user=user, now=now)
 
 

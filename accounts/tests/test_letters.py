@@ -135,6 +135,29 @@ def test_a_form_that_was_sent_twice_is_one_letter(alice: Any, post: None):
         address_ask(user=alice, now=timezone.now())
 
 
+def test_a_second_new_address_within_a_minute_gets_its_link_and_the_page_says_so(alice, post):
+    """Fails where the rate of the first one keeps it back and the page says that it is coming."""
+    web = page_client(alice)
+    for address in ("second@example.com", "third@example.com"):
+        web.post("/settings/profile", {"email": address})
+    assert sent() == [(VERIFY, "second@example.com"), (VERIFY, "third@example.com")]
+    web.post("/settings/address")
+    assert "A link is on its way already." in web.get("/settings").content.decode()
+    assert len(sent()) == 2
+
+
+def test_a_page_says_that_no_link_was_sent_where_none_was(alice, post, settings):
+    settings.RATE_VERIFY_PER_USER = "1/day"
+    web = page_client(alice)
+    for address in ("second@example.com", "third@example.com"):
+        web.post("/settings/profile", {"email": address})
+    for _ in range(2):
+        web.post("/settings/address")
+        page = web.get("/settings").content.decode()
+        assert "No link was sent" in page and "on its way" not in page
+    assert sent() == [(VERIFY, "second@example.com")]
+
+
 def test_a_verified_address_is_not_asked_again(told: Any):
     with pytest.raises(Conflict, match="already"):
         address_ask(user=told, now=timezone.now())
