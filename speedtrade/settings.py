@@ -285,7 +285,7 @@ PASSKEYS_MAX = 10  # of one user
 # Real money takes a second factor; where one person runs it for themselves they decide.
 LIVE_SECOND_FACTOR = env_bool("LIVE_SECOND_FACTOR", ENVIRONMENT != "development")
 SECOND_STEP_WAIT = timedelta(minutes=5)  # from the password to the code, then both again
-BROWSER_SEEN_FOR = timedelta(days=365)  # a log-in there is told by mail no more
+BROWSER_SEEN_FOR = timedelta(days=90)  # from its last log-in on the next is told by no mail
 BROWSER_SEEN_USERS = 5  # whom one browser remembers
 BROWSER_TRUSTED_FOR = timedelta(days=30)  # a log-in there takes the password alone
 FACTOR_RESET_WAIT = timedelta(days=1)  # from one of the staff asking to another approving
