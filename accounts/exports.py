@@ -40,6 +40,7 @@ def profile(user: User) -> Iterator[dict[str, Any]]:
         "id": user.pk,
         "username": user.username,
         "email": user.email,
+        "email_former": user.email_former,
         "email_verified_at": rfc3339(user.email_verified_at) if user.email_verified_at else None,
         "created_at": rfc3339(user.date_joined),
         "preferences": {

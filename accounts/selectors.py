@@ -92,6 +92,8 @@ _ACTS = {
     "user.email_change": "E-mail address changed",
     "user.email_verify": "E-mail address verified",
     "user.password_change": "Password changed",
+    "user.password_link": "A link for a new password made",
+    "user.password_reset": "Password set anew by a link",
     "user.sessions_end": "Other sessions logged out",
     "key.create": "API key made",
     "key.revoke": "API key revoked",

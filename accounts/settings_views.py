@@ -12,7 +12,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.cookies import with_look
+from accounts.cookies import with_browser, with_look
 from accounts.forms import (
     AppearanceForm,
     CloseForm,
@@ -166,9 +166,10 @@ def password_change(request: HttpRequest) -> HttpResponseBase:
         except InvalidInput as error:
             form.with_error(error)
         else:
-            session_keep(request, user)
+            known = session_keep(request, user)
             messages.success(request, "Your password is changed. Other devices are logged out.")
-            return redirect("accounts:security")
+            response = redirect("accounts:security")
+            return with_browser(response, request, user) if known else response
     return _security(request, form, status=422 if posted else 200)
 
 
@@ -176,9 +177,10 @@ def password_change(request: HttpRequest) -> HttpResponseBase:
 def sessions_end(request: HttpRequest) -> HttpResponseBase:
     """Every other session and every API token of this user ends; this session stays."""
     user = user_sessions_end(user=user_of(request), now=timezone.now())
-    session_keep(request, user)
+    known = session_keep(request, user)
     messages.success(request, "Every other browser and every API token is logged out.")
-    return see_other(request, "accounts:security")
+    response = see_other(request, "accounts:security")
+    return with_browser(response, request, user) if known else response
 
 
 @require_safe

@@ -9,6 +9,7 @@ from accounts import (
     device_views,
     factor_views,
     passkey_views,
+    password_views,
     settings_views,
     views,
 )
@@ -18,6 +19,9 @@ urlpatterns = [
     path("login", views.login_page, name="login"),
     path("login/code", views.login_code, name="login_code"),
     path("login/passkey", passkey_views.ask_step, name="login_passkey"),
+    path("login/forgotten", password_views.forgotten, name="forgotten"),
+    path("login/reset", password_views.reset, name="reset"),
+    path("login/reset/<str:token>", password_views.reset_link, name="reset_link"),
     path("register", views.register_page, name="register"),
     path("register/check", views.register_check, name="register_check"),
     path("logout", views.logout_page, name="logout"),

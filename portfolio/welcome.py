@@ -12,7 +12,7 @@ from portfolio.panels import fact_holds
 
 #: Preferences that only a person changes, never the house on the way.
 PERSONAL = ("theme", "palette", "density", "flashes", "paused", "shortcuts")
-SECURED = ("user.password_change", "user.email_change")
+SECURED = ("user.password_change", "user.password_reset", "user.email_change")
 
 
 @dataclass(frozen=True, slots=True)

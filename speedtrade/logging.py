@@ -22,11 +22,13 @@ _traceback = structlog.processors.ExceptionRenderer(
 
 #: An API key, wherever it stands in a line that is ready: its beginning is enough to find it.
 _KEY = re.compile(r"(stk_[a-z0-9]{8})[A-Za-z0-9_-]{8,}")
+#: The address of a link that sets a new password is the secret itself, and requests are logged.
+_RESET = re.compile(r"(/login/reset/)[^\s\"'?]+")
 
 
 def redact(logger: Any, name: str, line: str) -> str:
     """The last step of every line: nobody puts a key into a log, so whoever does is corrected."""
-    return _KEY.sub(r"\1…", line)
+    return _RESET.sub(r"\1…", _KEY.sub(r"\1…", line))
 
 
 def configure_logging(*, json_lines: bool, level: str) -> dict[str, Any]:

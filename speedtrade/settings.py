@@ -285,7 +285,7 @@ PASSKEYS_MAX = 10  # of one user
 # Real money takes a second factor; where one person runs it for themselves they decide.
 LIVE_SECOND_FACTOR = env_bool("LIVE_SECOND_FACTOR", ENVIRONMENT != "development")
 SECOND_STEP_WAIT = timedelta(minutes=5)  # from the password to the code, then both again
-BROWSER_SEEN_FOR = timedelta(days=365)  # a log-in there is told by mail no more
+BROWSER_SEEN_FOR = timedelta(days=90)  # from its last log-in on the next is told by no mail
 BROWSER_SEEN_USERS = 5  # whom one browser remembers
 BROWSER_TRUSTED_FOR = timedelta(days=30)  # a log-in there takes the password alone
 FACTOR_RESET_WAIT = timedelta(days=1)  # from one of the staff asking to another approving
@@ -320,7 +320,10 @@ RATE_API_PER_USER = env_str("RATE_API_PER_USER", "600/minute;100/second")
 RATE_ORDERS_PER_USER = env_str("RATE_ORDERS_PER_USER", "300/minute;100/second")
 RATE_CONNECT_PER_USER = env_str("RATE_CONNECT_PER_USER", "20/minute;120/hour")
 RATE_API_PER_KEY = env_str("RATE_API_PER_KEY", "300/minute;50/second")
-RATE_VERIFY_PER_USER = "1/minute;10/day"  # links to an address that is to be verified
+RATE_RESET_PER_ADDRESS = env_str("RATE_RESET_PER_ADDRESS", "30/10minute")
+RATE_RESET_PER_USER = "1/minute;5/day"  # links that set a new password
+RATE_VERIFY_PER_ADDRESS = "1/minute"  # links to one that is to be verified, of one user
+RATE_VERIFY_PER_USER = "10/day"  # the same to all that they give
 RATE_LOGIN_FAILURES_NOTED = "1/10minute"  # of one user, in the audit, each kind for itself
 # API keys that nobody has. Right ones from the same address work on.
 RATE_UNKNOWN_KEYS_PER_ADDRESS = env_str("RATE_UNKNOWN_KEYS_PER_ADDRESS", "30/minute")
@@ -339,6 +342,7 @@ SESSION_SEEN_NOTED = timedelta(minutes=1)  # so often, at most, such a sign is w
 CSRF_COOKIE_SAMESITE = "Lax"
 TRUST_COOKIE_NAME = "trusted"
 SEEN_COOKIE_NAME = "browser"
+RESET_COOKIE_NAME = "reset"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "speedtrade.views.csrf_failure"
 # Forms come from our own pages alone; ALLOWED_ORIGINS is for the API.
@@ -353,6 +357,7 @@ if PRODUCTION:
     CSRF_COOKIE_NAME = "__Host-csrftoken"
     TRUST_COOKIE_NAME = "__Host-trusted"
     SEEN_COOKIE_NAME = "__Host-browser"
+    RESET_COOKIE_NAME = "__Host-reset"
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SECURE_SSL_REDIRECT = env_bool("SECURE_SSL_REDIRECT", True)
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
@@ -407,6 +412,7 @@ if EMAIL_USE_SSL and EMAIL_USE_TLS:
 if EMAIL_HOST and not DEFAULT_FROM_EMAIL:
     raise BadSetting("EMAIL_FROM must name the address that mail of this house comes from.")
 VERIFY_LINK_AGE = timedelta(hours=24)
+RESET_LINK_AGE = timedelta(hours=1)
 LETTERS_PERIOD = timedelta(minutes=1)  # so often it is looked what was not sent
 LETTERS_BATCH = 20  # of one look
 LETTER_RETRY = timedelta(minutes=1)  # after a failure, and twice as long after each more

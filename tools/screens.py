@@ -45,6 +45,8 @@ FILL = 20_000  # milliseconds that a market order may take
 PAGES = {
     "landing": "/",
     "login": "/login",
+    "login-forgotten": "/login/forgotten",
+    "login-reset": "/login/reset",
     "register": "/register",
     "dashboard": "/dashboard",
     "markets": "/markets",
@@ -152,7 +154,15 @@ LEVERS = ("", "trading_halted", *HOURS)
 TALLEST = 4_000  # of a picture: a list of hundreds is a list after the first screens of it
 #: What is done on the page before the picture is taken, by the end of its address.
 REVIEW, REFUSED, DISCONNECTED = "#review", "#refused", "#disconnected"
-STRANGERS = {"landing", "login", "register", "problem", "problems"}
+STRANGERS = {
+    "landing",
+    "login",
+    "login-forgotten",
+    "login-reset",
+    "register",
+    "problem",
+    "problems",
+}
 TRADES = [
     ("AAPL", {"amount": "12"}),
     ("NVDA", {"amount": "20"}),

@@ -58,6 +58,10 @@ class User(AbstractUser):
     email = models.EmailField("e-mail", max_length=254)
     # When its owner followed a link that was sent there; a new address begins anew.
     email_verified_at = models.DateTimeField("e-mail verified", null=True, editable=False)
+    # The last one that was verified, while `email` is not: it is told of what happens meanwhile.
+    email_former = models.EmailField(
+        "former e-mail", max_length=254, blank=True, default="", db_default="", editable=False
+    )
     email_round = models.PositiveIntegerField(
         default=0, db_default=0, editable=False, help_text="Counts up to void links to an address."
     )

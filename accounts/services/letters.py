@@ -16,13 +16,13 @@ from django.db import transaction
 from django.db.models import F
 from django.urls import reverse
 
-from accounts.links import address_link
+from accounts.links import address_link, reset_link
 from accounts.models import Letter, User
 from speedtrade.lib.later import later
 from speedtrade.lib.lease import Lease
 
 logger = structlog.get_logger(__name__)
-VERIFY, BROWSER_NEW, PROGRAM = "verify", "browser.new", "program.login"
+VERIFY, RESET, BROWSER_NEW, PROGRAM = "verify", "reset", "browser.new", "program.login"
 PLACES = ("security", "developers", "brokers")  # pages that a letter names
 
 
@@ -40,7 +40,7 @@ _ASK = "ask whoever runs this house to close your account at once: you may be lo
 _KEY = "revoke it at {developers}, then change your password at {security}."
 _BROKER = "delete the key at the broker, disconnect it at {brokers}, then change your password."
 
-#: What is told, by the name that the act has in the audit; the first three have none there.
+#: What is told, by the name that the act has in the audit; the first four have none there.
 KINDS = {
     VERIFY: Kind(
         "Is this your address?",
@@ -48,14 +48,32 @@ KINDS = {
         "\n{link}\n\nand log in. The link works for {hours} hours.",
         "do nothing: without the link this address gets no more mail from us.",
     ),
+    RESET: Kind(
+        "A new password",
+        "Somebody, we hope you, forgot the password of your account. To set a new one, open\n"
+        "\n{link}\n\nThe link works once, within {minutes} minutes of this mail.",
+        "do nothing: without the link your password stays as it is. It opens your account to\n"
+        "whoever has it, so show it to nobody.",
+    ),
     BROWSER_NEW: Kind("A new browser", "A new browser logged in: {about}.", _PASSWORD),
     PROGRAM: Kind("A program logged in", "A program logged in with your password.", _PASSWORD),
     "user.email_change": Kind(
         "A new e-mail address",
-        "Your account has a new e-mail address, and mail no longer comes here.",
+        "Your account has a new e-mail address. Until that is verified you are told here, then\n"
+        "no longer.",
         _ASK,
     ),
     "user.password_change": Kind("Your password was changed", "Your password was changed.", _ASK),
+    "user.password_link": Kind(
+        "A link for a new password",
+        "Whoever runs this house made a link that sets a new password, to give it to you.",
+        "tell them at once: somebody says to be you.",
+    ),
+    "user.password_reset": Kind(
+        "Your password was set anew",
+        "A link that was made for you set a new password. Everything was logged out.",
+        _ASK,
+    ),
     "user.factor_add": Kind("A new second factor", "A second factor was set up.", _ASK),
     "user.factor_remove": Kind("One factor less", "A second factor was removed.", _PASSWORD),
     "user.factor_reset_ask": Kind(
@@ -73,6 +91,8 @@ KINDS = {
     "account.connect": Kind("An account was connected", "A broker account was connected.", _BROKER),
     "account.rekey": Kind("A new key of a broker", "A broker account has a new key.", _BROKER),
 }
+#: Made as the letter is sent, so that none of them rests anywhere.
+_LINKS = {VERIFY: address_link, RESET: reset_link}
 
 
 def mail_on() -> bool:
@@ -85,12 +105,14 @@ def letter_tell(
 ) -> Letter | None:
     """Tell a user by mail, after the commit of the running transaction; None where nobody is told.
 
-    Only an address that is verified is told; `to` names another one, such as a former one.
+    Only an address that is verified is told. While a new one is not, the one before it is, or who
+    changes it by a stolen session would have silence for all else. `to` names another one.
     """
-    if not mail_on() or not (to or user.email_verified_at):
+    to = to or (user.email if user.email_verified_at else user.email_former)
+    if not mail_on() or not to:
         return None
     letter = Letter.objects.create(
-        user=user, kind=kind, to=to or user.email, about=about, created_at=now, due_at=now
+        user=user, kind=kind, to=to, about=about, created_at=now, due_at=now
     )
     transaction.on_commit(lambda: later(_wake), robust=True)
     return letter
@@ -139,7 +161,7 @@ def letter_process(*, letter_id: int, now: datetime) -> bool:
     taken = Letter.objects.filter(pk=letter_id, due_at__lte=now, tries=letter.tries)
     if not taken.update(due_at=again, tries=F("tries") + 1):
         return True
-    if not _wanted(letter):
+    if not _wanted(letter, now):
         Letter.objects.filter(pk=letter_id).update(due_at=None)
         return True
     try:
@@ -167,13 +189,22 @@ def letters_expire(*, now: datetime) -> int:
     return over.delete()[0]
 
 
-def _wanted(letter: Letter) -> bool:
-    """Whether it is still true: who was closed is told, but asked for no address any more."""
-    if letter.kind not in KINDS:
+def letters_withdraw(*, user: User, kind: str) -> None:
+    """Send none of this kind that waits: what it is about is over."""
+    Letter.objects.filter(user=user, kind=kind).exclude(due_at=None).update(due_at=None)
+
+
+def _wanted(letter: Letter, now: datetime) -> bool:
+    """Whether it is still true: who was closed is told, but no link of theirs is sent any more."""
+    user, kind = letter.user, letter.kind
+    if kind not in (VERIFY, RESET):
+        return kind in KINDS
+    if not user.is_active or user.email != letter.to:
         return False
-    user = letter.user
-    asked = user.is_active and user.email == letter.to and user.email_verified_at is None
-    return letter.kind != VERIFY or asked
+    if kind == VERIFY:
+        return user.email_verified_at is None
+    in_time = letter.created_at > now - settings.RESET_LINK_AGE
+    return user.email_verified_at is not None and in_time
 
 
 def _message(letter: Letter) -> EmailMessage:
@@ -181,10 +212,11 @@ def _message(letter: Letter) -> EmailMessage:
     words: dict[str, object] = {
         "about": letter.about,
         "hours": settings.VERIFY_LINK_AGE // timedelta(hours=1),
+        "minutes": settings.RESET_LINK_AGE // timedelta(minutes=1),
         **{name: settings.SITE_URL + reverse(f"accounts:{name}") for name in PLACES},
     }
-    if letter.kind == VERIFY:
-        words["link"] = settings.SITE_URL + address_link(user)
+    if letter.kind in _LINKS:
+        words["link"] = settings.SITE_URL + _LINKS[letter.kind](user)
     moment = letter.created_at.strftime("%d %B %Y at %H:%M UTC")
     # Anybody may enter any address beside any name, and some mail programs make links of words.
     hello = "Hello" if letter.kind == VERIFY else f"Hello {user.username}"

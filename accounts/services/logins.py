@@ -14,6 +14,7 @@ from accounts.services.audit import audit_record
 from accounts.services.letters import PROGRAM, letter_tell, mail_on
 from speedtrade.lib.crypto import Unreadable
 from speedtrade.lib.errors import DomainError, InvalidInput, Unavailable
+from speedtrade.lib.later import later
 from speedtrade.lib.ratelimit import RateLimited, rate_clear, rate_take
 
 COUNTER = "wrong_password"
@@ -61,10 +62,10 @@ def login_begin(*, username: str, password: str, door: str, now: datetime) -> Us
     try:
         user = _counted(who, username, password)
     except RateLimited:
-        _failed(known, "user.login_locked", username, door, now)
+        later(_failed, known, "user.login_locked", username, door, now)
         raise
     if user is None:
-        _failed(known, "user.login_failed", username, door, now)
+        later(_failed, known, "user.login_failed", username, door, now)
         raise InvalidCredentials
     return user
 
@@ -74,7 +75,9 @@ def _failed(known: User | None, action: str, tried: str, door: str, now: datetim
 
     The audit is for ever, and who fails is a stranger who need not stop: of each user there is one
     row of either kind within RATE_LOGIN_FAILURES_NOTED, so guessing fills nothing; the log has all
-    that is refused for the rate. A name that nobody has is not kept: it may be a password that
+    that is refused for the rate. It is written after the answer, by who is known and who is not
+    alike, or the time of an answer would say who exists; what a process that dies just then has not
+    written is lost. A name that nobody has is not kept: it may be a password that
     slipped into the wrong field, and there is no end of such names. The actor is nobody, because
     nobody knows who it was.
     """
@@ -90,7 +93,7 @@ def _failed(known: User | None, action: str, tried: str, door: str, now: datetim
 
 def login_finish(*, user: User, door: str, factor: str = "", now: datetime) -> User:
     """Write down that somebody is in, and by which second factor; excuses wrong passwords."""
-    _password_right(user)
+    passwords_excuse(user)
     data = {"door": door, **({"factor": factor} if factor else {})}
     audit_record(actor=user, action="user.login", target=f"user:{user.pk}", data=data, now=now)
     return user
@@ -128,7 +131,7 @@ def factor_count(user: User) -> None:
 
 def factor_right(user: User) -> None:
     """The right factor excuses what was wrong before it; the password alone no wrong code."""
-    _password_right(user)
+    passwords_excuse(user)
     rate_clear(name=CODES, who=_who(user), rate=settings.RATE_WRONG_PASSWORD)
 
 
@@ -165,7 +168,7 @@ def password_check(*, user: User, password: str) -> bool:
     """
     right = _counted(_who(user), user.username, password) is not None
     if right:
-        _password_right(user)
+        passwords_excuse(user)
     return right
 
 
@@ -190,7 +193,8 @@ def _counted(who: str, username: str, password: str) -> User | None:
     return user if isinstance(user, User) else None
 
 
-def _password_right(user: User) -> None:
+def passwords_excuse(user: User) -> None:
+    """Forget this user's wrong passwords: somebody has shown who they are."""
     rate_clear(name=COUNTER, who=_who(user), rate=settings.RATE_WRONG_PASSWORD)
 
 

@@ -19,7 +19,7 @@ from accounts.services.addresses import address_ask
 from accounts.services.api_keys import keys_revoke_all
 from accounts.services.audit import audit_record
 from accounts.services.devices import trust_end
-from accounts.services.letters import letter_tell, mail_on
+from accounts.services.letters import RESET, letters_withdraw, mail_on
 from accounts.services.logins import password_demand
 from accounts.tokens import tokens_revoke_all
 from speedtrade.lib.errors import Conflict, FieldError, InvalidInput
@@ -84,21 +84,20 @@ def user_profile_change(*, user: User, email: str, now: datetime) -> User:
             if email != old:
                 _email_put(user, email, now)
     except IntegrityError as error:
-        user.refresh_from_db(fields=["email", "email_verified_at", "email_round"])
+        user.refresh_from_db(fields=["email", "email_former", "email_verified_at", "email_round"])
         raise _twin(error) from error
     return user
 
 
 def _email_put(user: User, email: str, now: datetime) -> None:
     """The new address is not verified, and links to the old one are void; the old one is told."""
-    old, verified = user.email, user.email_verified_at
+    if user.email_verified_at:
+        user.email_former = user.email
     user.email, user.email_verified_at, user.email_round = email, None, user.email_round + 1
-    user.save(update_fields=["email", "email_verified_at", "email_round"])
-    _audit(user, user, "user.email_change", now=now)
-    if verified:
-        letter_tell(user=user, kind="user.email_change", to=old, now=now)
+    user.save(update_fields=["email", "email_former", "email_verified_at", "email_round"])
+    _audit(user, user, "user.email_change", now=now)  # which tells the former one
     if mail_on():
-        with suppress(RateLimited):  # they can ask for it in a minute
+        with suppress(RateLimited):  # who asks on the page is told so
             address_ask(user=user, now=now)
 
 
@@ -111,15 +110,32 @@ def user_password_change(
     wrong ones: a stolen session is no place to guess the password.
     """
     password_demand(user=user, password=current_password, field="current_password")
-    if errors := _problems("new_password", lambda: _password_valid(new_password, user)):
+    password_put(
+        user=user,
+        password=new_password,
+        field="new_password",
+        action="user.password_change",
+        now=now,
+    )
+    return user
+
+
+def password_put(
+    *, user: User, password: str, field: str = "password", action: str, now: datetime
+) -> None:
+    """Set a password and end all that the one before opened, for who may; `action` is the audit's.
+
+    Raises InvalidInput at `field` for a weak one.
+    """
+    if errors := _problems(field, lambda: _password_valid(password, user)):
         raise _invalid(errors)
     with transaction.atomic():
-        user.set_password(new_password)
+        user.set_password(password)
         user.save(update_fields=["password"])
         tokens_revoke_all(user=user, now=now, reason="password")
-        _audit(user, user, "user.password_change", now=now)
+        letters_withdraw(user=user, kind=RESET)  # its link would be made for the new one
+        _audit(user, user, action, now=now)
         live_publish(user_id=user.pk, kind="logout", thing_id=user.pk)
-    return user
 
 
 @transaction.atomic

@@ -9,6 +9,7 @@ import pytest
 from django.core import mail
 from django.core.mail import EmailMessage
 from django.core.mail.backends.locmem import EmailBackend
+from django.core.signing import Signer
 from django.db import transaction
 from django.test import Client
 from django.utils import timezone
@@ -135,6 +136,29 @@ def test_a_form_that_was_sent_twice_is_one_letter(alice: Any, post: None):
         address_ask(user=alice, now=timezone.now())
 
 
+def test_a_second_new_address_within_a_minute_gets_its_link_and_the_page_says_so(alice, post):
+    """Fails where the rate of the first one keeps it back and the page says that it is coming."""
+    web = page_client(alice)
+    for address in ("second@example.com", "third@example.com"):
+        web.post("/settings/profile", {"email": address})
+    assert sent() == [(VERIFY, "second@example.com"), (VERIFY, "third@example.com")]
+    web.post("/settings/address")
+    assert "A link is on its way already." in web.get("/settings").content.decode()
+    assert len(sent()) == 2
+
+
+def test_a_page_says_that_no_link_was_sent_where_none_was(alice, post, settings):
+    settings.RATE_VERIFY_PER_USER = "1/day"
+    web = page_client(alice)
+    for address in ("second@example.com", "third@example.com"):
+        web.post("/settings/profile", {"email": address})
+    for _ in range(2):
+        web.post("/settings/address")
+        page = web.get("/settings").content.decode()
+        assert "No link was sent" in page and "on its way" not in page
+    assert sent() == [(VERIFY, "second@example.com")]
+
+
 def test_a_verified_address_is_not_asked_again(told: Any):
     with pytest.raises(Conflict, match="already"):
         address_ask(user=told, now=timezone.now())
@@ -145,10 +169,31 @@ def test_a_new_address_begins_anew_and_the_old_one_is_told(told: Any):
     assert web.post("/settings/profile", {"email": "new@example.com"}).status_code == 302
     told.refresh_from_db()
     assert told.email_verified_at is None
-    sent = [(one.kind, one.to) for one in Letter.objects.order_by("pk")]
-    assert sent == [("user.email_change", "alice@example.com"), (VERIFY, "new@example.com")]
+    assert sent() == [("user.email_change", "alice@example.com"), (VERIFY, "new@example.com")]
+
+
+def sent() -> list[tuple[str, str]]:
+    return [(one.kind, one.to) for one in Letter.objects.order_by("pk")]
+
+
+def test_the_old_address_is_told_of_everything_until_the_new_one_is_verified(told: Any):
+    """Fails where a thief changes the address first, and then all else in silence."""
+    web, given = page_client(told), {"current_password": PASSWORD, "new_password": NEW}
+    web.post("/settings/profile", {"email": "new@example.com"})
+    assert "Until then alice@example.com is told." in web.get("/settings").content.decode()
+    Letter.objects.all().delete()
+    web.post("/settings/password", given)
     web.post("/settings/profile", {"email": "third@example.com"})
-    assert len(kinds(told)) == 2, "an address that nobody verified is told of nothing"
+    told.refresh_from_db()
+    acts = [one for one in sent() if one[0] != VERIFY]
+    assert acts == [
+        ("user.password_change", "alice@example.com"),
+        ("user.email_change", "alice@example.com"),
+    ], "and an address that nobody verified is told of nothing"
+    token = address_link(told).rpartition("/")[2]
+    user = address_confirm(user=told, token=token, now=timezone.now())
+    letter = letter_tell(user=user, kind="key.create", now=timezone.now())
+    assert letter and letter.to == "third@example.com" and user.email_former == ""
 
 
 # ── what is told ────────────────────────────────────────────────────────────
@@ -165,14 +210,81 @@ def test_a_new_browser_is_told_of_once(told: Any):
     assert kinds(told) == ["browser.new"] * 2
 
 
-@pytest.mark.parametrize("value", ["", "1", "forged:x", "another's"])
+@pytest.fixture
+def seen(told: Any) -> Client:
+    """A browser of Alice's that has logged out since."""
+    web = Client()
+    login(web)
+    web.post("/logout")
+    Letter.objects.all().delete()
+    return web
+
+
+@pytest.mark.parametrize(("days", "letters"), [(89, []), (91, ["browser.new"])])
+def test_a_browser_is_forgotten_after_ninety_days(told, seen, time_machine, days, letters):
+    time_machine.move_to(timezone.now() + timedelta(days=days))
+    login(seen)
+    assert kinds(told) == letters
+
+
+def test_each_log_in_begins_the_ninety_days_anew(told, seen, time_machine):
+    for _ in range(2):
+        time_machine.move_to(timezone.now() + timedelta(days=60))
+        login(seen)
+        seen.post("/logout")
+    assert kinds(told) == []
+
+
+@pytest.mark.parametrize("how", ["password", "everywhere"])
+def test_what_ends_all_sessions_ends_what_browsers_are_known_but_the_one_that_does_it(
+    told: Any, seen: Client, how: str
+):
+    here, new = Client(), NEW if how == "password" else PASSWORD
+    login(here)
+    if how == "password":
+        here.post("/settings/password", {"current_password": PASSWORD, "new_password": NEW})
+    else:
+        here.post("/settings/sessions")
+    here.post("/logout")
+    Letter.objects.all().delete()
+    here.post("/login", {"username": "alice", "password": new})
+    assert kinds(told) == []
+    seen.post("/login", {"username": "alice", "password": new})
+    assert kinds(told) == ["browser.new"]
+
+
+def test_a_session_in_a_browser_that_is_not_known_makes_none_known(told: Any):
+    """Fails where whoever stole a session makes the browser known to which it was taken."""
+    web = page_client(told)
+    web.post("/settings/sessions")
+    assert "browser" not in web.cookies
+
+
+def test_a_browser_of_several_people_is_known_to_each(told: Any, charlie: Any, seen: Client):
+    User.objects.filter(pk=charlie.pk).update(email_verified_at=timezone.now())
+    for name in ("charlie", "alice", "charlie", "alice"):
+        login(seen, name)
+        seen.post("/logout")
+    assert kinds(told) == [] and kinds(charlie) == ["browser.new"]
+
+
+def test_a_browser_stays_known_while_the_key_of_signatures_turns(told, seen, settings):
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another-key-of-the-house-" * 3
+    login(seen)
+    assert kinds(told) == []
+
+
+@pytest.mark.parametrize("value", ["", "1", "forged:x", "another's", "old", "1:a:b.1:a:b"])
 def test_a_cookie_that_is_not_the_users_makes_no_browser_known(told, charlie, value):
     web = Client()
     if value == "another's":
         login(web, "charlie")
         web.post("/logout")
+    elif value == "old":  # of a release before: signed, without an end, and of no password
+        web.cookies["browser"] = Signer(salt="speedtrade.seen-browser").sign(str(told.pk))
     else:
-        web.cookies["browser"] = value
+        web.cookies["browser"] = value.replace("1", str(told.pk))
     login(web)
     assert kinds(told) == ["browser.new"]
     web.post("/logout")

@@ -10,6 +10,7 @@ import pytest
 from django.contrib.auth.hashers import make_password
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import AuditEvent, User
@@ -189,6 +190,28 @@ def test_an_unknown_name_takes_as_long_as_a_wrong_password(alice, settings):
     rounds = [(seconds("alice"), seconds("nobody")) for _ in range(15)]
     known, unknown = (median(column) for column in zip(*rounds, strict=True))
     assert 0.7 < unknown / known < 1.4
+
+
+@pytest.mark.parametrize("door", [page_login, api_login])
+def test_a_known_name_costs_no_statement_more_than_an_unknown_one(alice, monkeypatch, door):
+    """Before the answer, and shut out as well; what is written down comes after it."""
+    jobs = []
+    monkeypatch.setattr(logins, "later", lambda *job: jobs.append(job))
+
+    def statements(name: str) -> list[int]:
+        counts = []
+        for _ in range(6):  # the sixth is refused for the rate
+            with CaptureQueriesContext(connection) as queries:
+                door(name)
+            counts.append(len(queries))
+        return counts
+
+    known, unknown = statements("alice"), statements("nobody")
+    assert known == unknown and known[-1] < known[0]
+    assert not failures() and len(jobs) == 12
+    for job, *given in jobs:
+        job(*given)
+    assert [row[0] for row in failures()] == ["user.login_failed", "user.login_locked"]
 
 
 @pytest.mark.parametrize("door", ["login", "register"])

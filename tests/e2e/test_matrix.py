@@ -27,6 +27,8 @@ People = Callable[..., Person]
 PAGES = [
     ("nobody", "/"),
     ("nobody", "/login"),
+    ("nobody", "/login/forgotten"),
+    ("nobody", "/login/reset"),
     ("nobody", "/register"),
     ("nobody", "/problems"),
     ("nobody", "/problems/market-closed"),
