@@ -154,7 +154,7 @@ def instruments_listed(asset_type: str = "") -> QuerySet[Instrument]:
 def instrument_search(q: str, limit: int) -> list[Instrument]:
     """Symbols that begin with `q`, then names with a word that does, then names that hold it."""
     words = " ".join(q.split())[:60]
-    if not words:
+    if not words or "\x00" in words:  # no name holds what PostgreSQL cannot store
         return []
     begins = Q(symbol__in=symbol_candidates(words)) | Q(symbol__startswith=words.upper())
     rank = Case(

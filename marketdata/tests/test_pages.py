@@ -161,6 +161,13 @@ def test_what_was_searched_is_escaped(reader: Client) -> None:
     assert "<script>x" not in text_of(reader.get("/search", {"q": "<script>x"}))
 
 
+@pytest.mark.parametrize("more", [{}, {"as": "options"}])
+def test_what_no_name_can_hold_finds_nothing(reader: Client, market: None, more: Any) -> None:
+    """PostgreSQL stores no NUL, and refuses a statement that asks for one."""
+    answer = reader.get("/search", {"q": "aap\x00", **more})
+    assert answer.status_code == 200 and "AAPL" not in text_of(answer)
+
+
 def test_a_symbol_has_one_address(reader: Client, market: None) -> None:
     assert reader.get("/markets/btcusd").headers["Location"] == "/markets/BTC-USD"
     text = text_of(reader.get("/markets/BTC-USD"))

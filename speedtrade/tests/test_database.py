@@ -1,5 +1,8 @@
 """A connection that is kept between requests is found out when it died, and not asked each time."""
 
+import os
+import select
+import socket
 import time
 from collections.abc import Iterator
 
@@ -67,9 +70,60 @@ def test_one_that_met_an_error_is_asked(kept: BaseDatabaseWrapper, asked: list[b
     assert asked == [True]
 
 
+def test_one_whose_line_was_cut_is_made_anew(kept: BaseDatabaseWrapper, asked: list[bool]) -> None:
+    before = _request(kept)
+    line = socket.socket(fileno=os.dup(kept.connection.fileno()))
+    line.shutdown(socket.SHUT_RDWR)
+    line.close()
+    assert _request(kept) != before
+    assert asked == [False]
+
+
+def test_one_that_is_closed_already_is_made_anew(
+    kept: BaseDatabaseWrapper, asked: list[bool]
+) -> None:
+    before = _request(kept)
+    kept.connection.close()
+    assert _request(kept) != before
+    assert asked == [False]
+
+
+def test_one_with_words_that_nobody_read_is_asked(
+    kept: BaseDatabaseWrapper, asked: list[bool]
+) -> None:
+    with kept.cursor() as cursor:
+        cursor.execute("LISTEN of_test")
+    before = _request(kept)
+    with connection.copy().cursor() as other:  # in no transaction: it is told at once
+        other.execute("NOTIFY of_test")
+        other.db.close()
+    told, _, _ = select.select([kept.connection.fileno()], [], [], 10)
+    assert told
+    assert _request(kept) == before
+    assert asked == [True]
+
+
+def test_one_that_dies_in_a_transaction_is_not_made_anew_within_it(
+    kept: BaseDatabaseWrapper, asked: list[bool]
+) -> None:
+    """Fails where the second half of a transaction runs by itself on another connection."""
+    kept.set_autocommit(False)
+    before = _session(kept)
+    _end(before)
+    for _ in range(2):
+        with pytest.raises(OperationalError):
+            _session(kept)
+    assert asked == []
+    assert _request(kept) != before
+
+
 def _request(kept: BaseDatabaseWrapper) -> int:
     """What Django does about a request that asks the database once; the session that answered."""
     kept.close_if_unusable_or_obsolete()
+    return _session(kept)
+
+
+def _session(kept: BaseDatabaseWrapper) -> int:
     with kept.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         return int(cursor.fetchone()[0])

@@ -54,5 +54,10 @@ def test_the_proxies_set_what_the_house_believes_of_them() -> None:
     ):
         assert line in nginx
     assert nginx.count("{") == nginx.count("}")
+    assert nginx.count("server_tokens off;") == nginx.count("server {")
+    ciphers = re.findall(r"^ +ssl_ciphers (\S+);", nginx, re.MULTILINE)
+    assert len(ciphers) == 1
+    for cipher in ciphers[0].split(":"):  # forward secrecy, and no CBC
+        assert re.fullmatch(r"ECDHE-(ECDSA|RSA)-(AES\d+-GCM-SHA\d+|CHACHA20-POLY1305)", cipher)
     caddy = (DEPLOY / "caddy" / "Caddyfile").read_text()
     assert "health_uri /health/ready" in caddy and caddy.count("{") == caddy.count("}")

@@ -1,0 +1,106 @@
+"""What a restore does when it loses its hold on the target, and what stops it before it begins."""
+
+import json
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from speedtrade.backups import restoring
+from speedtrade.backups.making import backup_make
+from speedtrade.backups.programs import ASIDE, BackupError
+from speedtrade.backups.restoring import restore
+from speedtrade.embedded import EmbeddedPostgres
+
+pytestmark = [pytest.mark.serial, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("held"), durable=False)
+    server.start()
+    yield server.url()
+    server.stop()
+
+
+@pytest.fixture
+def target(cluster: str) -> str:
+    """The address of an empty database."""
+    with psycopg.connect(cluster) as connection:
+        connection.execute(f"DROP SCHEMA IF EXISTS {ASIDE} CASCADE")
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    return cluster
+
+
+@pytest.fixture
+def made(transactional_db: None, tmp_path: Path) -> Path:
+    return backup_make(folder=tmp_path / "kept", now=timezone.now()).path
+
+
+@pytest.fixture
+def hold_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server ends the session that keeps the house out, when all but the proof is done."""
+
+    def cut(into: str) -> None:
+        with psycopg.connect(into, user="postgres") as connection:
+            ended = connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " AND usesysid IS NOT NULL"
+            ).fetchall()
+        assert ended == [(True,)]
+
+    monkeypatch.setattr(restoring, "_prove", cut)
+
+
+def tables(address: str, schema: str) -> list[str]:
+    with psycopg.connect(address) as connection:
+        query = "SELECT tablename FROM pg_tables WHERE schemaname = %s"
+        return [name for (name,) in connection.execute(query, [schema]).fetchall()]
+
+
+def test_a_restore_that_lost_its_hold_is_not_called_done(
+    made: Path, target: str, hold_lost: None
+) -> None:
+    with pytest.raises(BackupError, match="does not do what it is told"):
+        restore(file=made, into=target)
+
+
+def test_where_the_hold_was_lost_nothing_is_dropped(
+    made: Path, target: str, hold_lost: None
+) -> None:
+    """Fails where what stands there is dropped, though somebody may have written into it."""
+    with psycopg.connect(target) as connection:
+        connection.execute("CREATE TABLE former (id int)")
+    with pytest.raises(BackupError, match="--put-back"):
+        restore(file=made, into=target, replace=True)
+    assert tables(target, ASIDE) == ["former"]
+    assert "trading_order" in tables(target, "public")
+
+
+def test_a_server_that_is_older_than_the_backup_is_left_alone(made: Path, target: str) -> None:
+    path = made.with_suffix(".json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "postgres": 99}))
+    with pytest.raises(BackupError, match="The backup is of PostgreSQL 99, the target is 18"):
+        restore(file=made, into=target)
+    assert tables(target, "public") == []
+
+
+def test_prepare_asks_for_the_role_before_it_migrates(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails where it asks afterwards: the release of before would stand on tables of this one."""
+    from speedtrade.management.commands import prepare
+
+    called: list[str] = []
+    monkeypatch.setattr(prepare, "call_command", lambda name, **_: called.append(name))
+    settings.DATABASE_APP_ROLE = "nobody_of_test"
+    with pytest.raises(CommandError, match="must be there"):
+        call_command("prepare", verbosity=0, stdout=StringIO())
+    assert called == []
