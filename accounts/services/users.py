@@ -71,6 +71,9 @@ def name_problem(*, username: str) -> str:
     return errors[0].detail if errors else ""
 
 
+_EMAIL_FIELDS = ["email", "email_former", "email_verified_at", "email_round"]
+
+
 def user_profile_change(*, user: User, email: str, now: datetime) -> User:
     """A new e-mail address, which is verified anew; raises InvalidInput where wrong or taken."""
     email, old = _email(email), user.email
@@ -81,10 +84,15 @@ def user_profile_change(*, user: User, email: str, now: datetime) -> User:
         raise _invalid(errors)
     try:
         with transaction.atomic():
-            if email != old:
+            # Of two changes at once each must begin where the other ended, or both give the same
+            # round, and the link that one address was sent verifies the other.
+            user.refresh_from_db(
+                fields=_EMAIL_FIELDS, from_queryset=User.objects.select_for_update(no_key=True)
+            )
+            if email != user.email:
                 _email_put(user, email, now)
     except IntegrityError as error:
-        user.refresh_from_db(fields=["email", "email_former", "email_verified_at", "email_round"])
+        user.refresh_from_db(fields=_EMAIL_FIELDS)
         raise _twin(error) from error
     return user
 
@@ -94,7 +102,7 @@ def _email_put(user: User, email: str, now: datetime) -> None:
     if user.email_verified_at:
         user.email_former = user.email
     user.email, user.email_verified_at, user.email_round = email, None, user.email_round + 1
-    user.save(update_fields=["email", "email_former", "email_verified_at", "email_round"])
+    user.save(update_fields=_EMAIL_FIELDS)
     _audit(user, user, "user.email_change", now=now)  # which tells the former one
     if mail_on():
         with suppress(RateLimited):  # who asks on the page is told so

@@ -61,6 +61,20 @@ def test_a_link_that_is_followed_while_the_address_changes_verifies_no_other_one
     assert (said, alice.email_verified_at) == (["refused"], None)
 
 
+@pytest.mark.django_db
+def test_of_two_changes_of_an_address_each_has_links_of_its_own(alice: User) -> None:
+    """Fails where a change goes on from what it read before: both make the same round of links."""
+    first, second = (User.objects.get(pk=alice.pk) for _ in range(2))
+    user_profile_change(user=first, email="b@example.com", now=timezone.now())
+    token = address_link(first).rpartition("/")[2]
+    user_profile_change(user=second, email="c@example.com", now=timezone.now())
+    with pytest.raises(InvalidInput):
+        address_confirm(user=alice, token=token, now=timezone.now())
+    assert second.email == "c@example.com"
+    second.refresh_from_db()
+    assert second.email_verified_at is None
+
+
 @pytest.mark.parametrize("how", ["closed", "verified meanwhile"])
 def test_a_link_that_nobody_needs_any_more_is_not_sent(alice: User, settings: Any, how: str):
     settings.EMAIL_HOST, settings.SITE_URL = "mail.example.com", "https://trade.example.com"
