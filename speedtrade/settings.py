@@ -184,6 +184,11 @@ DATABASES["default"].setdefault("OPTIONS", {})
 PREPARE_AFTER = 3  # runs on one connection, after which PostgreSQL keeps the plan (lib/prepared.py)
 DATABASES["default"]["OPTIONS"] |= {
     "connect_timeout": 5,
+    # A line that dies in silence (a cable, a firewall) is given up, not waited for by a thread.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds for what was said and not heard
     "prepare_threshold": PREPARE_AFTER,
     "options": (
         f"-c lock_timeout={LOCK_TIMEOUT // timedelta(milliseconds=1)}"
