@@ -54,7 +54,9 @@ class Memory:
     def _alive(self) -> Iterator[tuple[str, list[psutil.Process]]]:
         for kind, pid in self.kept.items():
             with suppress(psutil.Error):
-                yield kind, tree(pid)
+                processes = tree(pid)
+                if processes[0].status() != psutil.STATUS_ZOMBIE:  # it died: that is told below
+                    yield kind, processes
         for process in of_folder(self.folder):
             with suppress(psutil.Error):
                 words = " ".join(process.cmdline())

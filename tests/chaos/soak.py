@@ -301,11 +301,13 @@ def _old(house: Running) -> Iterator[Goal]:
 
 def _queued(house: Running) -> int:
     import redis
+    from django.conf import settings
 
     from speedtrade.env import read_json
 
     client = redis.Redis.from_url(read_json(house.folder / "runtime.json")["REDIS_URL"])
-    return sum(int(client.llen(f"st:celery:{name}")) for name in ("celery", "brokers"))  # type: ignore[arg-type]
+    names = (settings.CELERY_TASK_DEFAULT_QUEUE, settings.BROKERS_QUEUE)
+    return sum(int(client.llen(f"{settings.QUEUE_PREFIX}{name}")) for name in names)  # type: ignore[arg-type]
 
 
 def _ledger(house: Running) -> Goal:
@@ -326,6 +328,7 @@ def _ledger(house: Running) -> Goal:
 
 
 def main() -> int:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "speedtrade.settings")  # for the names of queues
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=FULL)
     parser.add_argument("--seed", type=int, default=None, help="of the kills")
