@@ -328,7 +328,7 @@ def _ledger(house: Running) -> Goal:
 
 
 def main() -> int:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "speedtrade.settings")  # for the names of queues
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "speedtrade.settings")  # names of queues
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=FULL)
     parser.add_argument("--seed", type=int, default=None, help="of the kills")
