@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import django
@@ -20,7 +21,7 @@ from tests.bench.context import Bench
 from tests.bench.stack import Stack
 from tests.bench.table import number, section_write
 
-BASE_ORDERS, BASE_BARS, BASE_RESTING = 1_000, 5_000, 10
+BASE_ORDERS, BASE_BARS, BASE_RESTING, BASE_LOTS = 1_000, 5_000, 10, 10
 STEPS, STEPS_QUICK = (1, 10, 100, 1000), (1, 10)
 TIMES = 30
 MINE = 100  # of so many orders one is the measured user's
@@ -59,8 +60,64 @@ def grown(bench: Bench, step: int, before: int) -> None:
     symbol = bench.world.stocks[70]
     resting = min(RESTING_MOST, step * BASE_RESTING)
     rest_add(symbol, min(RESTING_MOST, before * BASE_RESTING), resting)
+    lots_add(bench, before * BASE_LOTS, step * BASE_LOTS)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
+
+
+def lots_add(bench: Bench, before: int, after: int) -> None:
+    """Let the measured user hold the last instrument in so many lots of one unit."""
+    from django.db.models import F
+
+    from marketdata.models import Instrument
+    from portfolio.models import Lot, Position
+
+    position, _ = Position.objects.get_or_create(
+        brokerage_account=bench.world.traders[0].account,
+        instrument=Instrument.objects.order_by("-id")[0],
+        defaults={"updated_at": _now()},
+    )
+    began = _now() - timedelta(days=30)
+    Lot.objects.bulk_create(
+        Lot(
+            position=position,
+            reference=f"lot-{number:07d}",
+            opened_at=began + timedelta(seconds=number),
+            qty=1,
+            price=10,
+            remaining=1,
+            cost=10,
+        )
+        for number in range(before, after)
+    )
+    new = after - before
+    Position.objects.filter(pk=position.pk).update(
+        qty=F("qty") + new, cost_basis=F("cost_basis") + 10 * new
+    )
+
+
+def fills_book(bench: Bench) -> Callable[[], object]:
+    """A purchase of one unit and the sale of one, booked together."""
+    from django.db import transaction
+
+    from marketdata.models import Instrument
+    from portfolio.domain.lots import FillFact
+    from portfolio.services.books import account_lock
+    from portfolio.services.fills import fill_book
+
+    held = Instrument.objects.order_by("-id")[0]
+    one, ten, none = Decimal(1), Decimal(10), Decimal(0)
+
+    def book() -> None:
+        with transaction.atomic():
+            account = account_lock(bench.world.traders[0].account.pk)
+            for side in ("buy", "sell"):
+                now = _now()
+                name = f"growth-{time.time_ns()}"
+                fact = FillFact(name, None, side, one, ten, ten, none, now)
+                fill_book(account=account, instrument=held, fact=fact, hold_left=none, now=now)
+
+    return book
 
 
 def works(bench: Bench) -> dict[str, Callable[[], object]]:
@@ -91,6 +148,7 @@ def works(bench: Bench) -> dict[str, Callable[[], object]]:
         "place an order": place,
         "page of orders": lambda: ask(page, "/orders?status=all"),
         "portfolio": lambda: summary_get(account=trader.account, now=_now()),
+        "book two fills": fills_book(bench),
         "search": lambda: ask(api, "/api/v1/market/search?q=a"),
         "last 390 bars": lambda: bars_read(
             first, "1m", start=None, end=_now(), limit=390, now=_now(), wait=False
@@ -153,6 +211,7 @@ def main() -> int:
             from tests.bench.machine import machine_lines
 
             base = f"{BASE_ORDERS:,} orders, {BASE_BARS:,} bars, {BASE_RESTING} resting orders"
+            base += f", {BASE_LOTS} lots"
             section_write("Growth", f"{machine_lines()}\n- 1× is {base}\n\n{table}")
     return 0
 
