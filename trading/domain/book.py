@@ -44,6 +44,11 @@ class PriceIndex:
         end = bisect_right(self._keys, self._rank(price), key=lambda key: key[0])
         return [key[2] for key in self._keys[:end]]
 
+    def accepts(self, order_id: int, price: Decimal) -> bool:
+        """Whether this order rests here and accepts `price`; if not, nobody behind it does."""
+        key = self._by_id.get(order_id)
+        return key is not None and key[0] <= self._rank(price)
+
     def _rank(self, price: Decimal) -> Decimal:
         """Smaller is better: a buyer's high price, a seller's low one."""
         return -price if self.side == Side.BUY else price

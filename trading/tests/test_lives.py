@@ -571,8 +571,10 @@ def test_a_price_that_grows_old_on_the_way_fills_no_more(desk: Desk, settings):
     assert (desk.fresh(first).state, desk.fresh(second).state) == ("filled", "new")
 
 
+@pytest.mark.parametrize("sizes", [["30"], ["30", "500"]], ids=["all", "all they accept"])
 @pytest.mark.parametrize("side, limit", [("buy", "100.00"), ("sell", "99.99")])
-def test_nobody_is_asked_for_a_price_that_is_sold_out(desk: Desk, monkeypatch, side, limit):
+def test_nobody_is_asked_for_a_price_that_is_sold_out(desk: Desk, monkeypatch, side, limit, sizes):
+    """The second level, where there is one, is beyond what those that wait accept."""
     desk.trade("buy", "100")  # something to sell
     desk.quote("90.00", "110.00")
     waiting = [desk.trade(side, "30", limit=limit) for _ in range(3)]
@@ -581,7 +583,7 @@ def test_nobody_is_asked_for_a_price_that_is_sold_out(desk: Desk, monkeypatch, s
     monkeypatch.setattr(
         PaperVenue, "_try", lambda venue, pk, *more: (tried.append(pk), real(venue, pk, *more))[1]
     )
-    desk.market("99.99", "100.00", "30")
+    desk.market("99.99", "100.00", *sizes)
     assert tried == [desk.paper(waiting[0]).pk]
     assert [desk.fresh(order).state for order in waiting] == ["filled", "new", "new"]
     desk.market("99.99", "100.00", "60")

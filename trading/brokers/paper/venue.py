@@ -60,11 +60,12 @@ class _SymbolBook:
     def side(self, side: str) -> PriceIndex:
         return self.bids if side == Side.BUY.value else self.asks
 
-    def sold_out(self, side: str, quote: Quote) -> bool:
-        """Whether all that this very quote shows to this side has been taken."""
+    def best_left(self, side: str, quote: Quote) -> Decimal | None:
+        """The best price at which this very quote still shows something to this side."""
         levels = quote.asks if side == Side.BUY.value else quote.bids
-        return self.seq == quote.seq and all(
-            level.size <= self.taken.get((side, level.price), ZERO) for level in levels
+        taken = self.taken if self.seq == quote.seq else {}
+        return next(
+            (one.price for one in levels if one.size > taken.get((side, one.price), ZERO)), None
         )
 
 
@@ -149,8 +150,10 @@ class PaperVenue:
             if book is None or quote is None:
                 continue
             for side, price in ((Side.BUY, quote.ask), (Side.SELL, quote.bid)):
-                for order_id in book.side(side).crossing(price):
-                    if book.sold_out(side, quote):
+                index = book.side(side)
+                for order_id in index.crossing(price):
+                    left = book.best_left(side, quote)
+                    if left is None or not index.accepts(order_id, left):
                         break  # a thousand that wait behind are not asked for nothing
                     yield from self._try(order_id, quote, clock())
 
