@@ -33,6 +33,9 @@ _UNIQUE = {
 _UNIQUE["accounts_user_username_key"] = _UNIQUE["user_name_unique"]
 
 
+_EMAIL_FIELDS = ["email", "email_former", "email_verified_at", "email_round"]
+
+
 def user_register(*, username: str, email: str, password: str, now: datetime) -> User:
     """A new user with a funded paper account, all or nothing.
 
@@ -69,9 +72,6 @@ def name_problem(*, username: str) -> str:
     user = User(username=User.normalize_username(username.strip()))
     errors = _problems("username", lambda: _name_valid(user.username)) or _taken(user, {"username"})
     return errors[0].detail if errors else ""
-
-
-_EMAIL_FIELDS = ["email", "email_former", "email_verified_at", "email_round"]
 
 
 def user_profile_change(*, user: User, email: str, now: datetime) -> User:

@@ -39,18 +39,11 @@ from speedtrade.testing.cast import (
     make_user,
     page_client,
 )
+from speedtrade.testing.races import race
 
 ASK, SET = "/login/forgotten", "/login/reset"
 NEW = "another-horse-7-battery"
 LINK = re.compile(r"https://trade\.example\.com(/login/reset/\S+)")
-
-
-@pytest.fixture
-def post(settings: Any) -> None:
-    """A house with a mail server."""
-    settings.EMAIL_HOST = "mail.example.com"
-    settings.DEFAULT_FROM_EMAIL = "SpeedTrade <no-reply@example.com>"
-    settings.SITE_URL = "https://trade.example.com"
 
 
 @pytest.fixture
@@ -294,13 +287,8 @@ def test_of_two_that_use_a_link_at_once_one_is_too_late(monkeypatch, guarded, wi
         with suppress(InvalidInput):
             password_reset(token=token, password=NEW, now=timezone.now())
             won.append(1)
-        connection.close()
 
-    threads = [threading.Thread(target=use) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    race([use] * 2)
     assert len(won) == winners
 
 

@@ -5,12 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-import time_machine
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.models import Session
 from django.core import mail
 from django.db import connection, transaction
-from django.test import Client
 from django.utils import timezone
 
 from accounts.idle import session_begin, session_seen
@@ -22,7 +20,7 @@ from accounts.services.users import user_profile_change
 from accounts.session_store import SessionStore
 from accounts.tasks import letters_sweep
 from speedtrade.lib.errors import InvalidInput
-from speedtrade.testing.cast import PASSWORD, make_user
+from speedtrade.testing.cast import make_user
 from speedtrade.testing.races import race
 from speedtrade.testing.waiting import wait_until
 
@@ -76,8 +74,7 @@ def test_of_two_changes_of_an_address_each_has_links_of_its_own(alice: User) -> 
 
 
 @pytest.mark.parametrize("how", ["closed", "verified meanwhile"])
-def test_a_link_that_nobody_needs_any_more_is_not_sent(alice: User, settings: Any, how: str):
-    settings.EMAIL_HOST, settings.SITE_URL = "mail.example.com", "https://trade.example.com"
+def test_a_link_that_nobody_needs_any_more_is_not_sent(alice: User, post: None, how: str):
     address_ask(user=alice, now=timezone.now())
     User.objects.update(
         **{"is_active": False} if how == "closed" else {"email_verified_at": timezone.now()}
@@ -87,7 +84,7 @@ def test_a_link_that_nobody_needs_any_more_is_not_sent(alice: User, settings: An
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_twins_that_read_a_letter_at_one_moment_one_sends_it(settings: Any) -> None:
+def test_of_twins_that_read_a_letter_at_one_moment_one_sends_it(post: None, settings: Any) -> None:
     """Fails where whoever comes second does not look whether the first has it."""
     line = threading.Barrier(2, timeout=10)
 
@@ -98,7 +95,6 @@ def test_of_twins_that_read_a_letter_at_one_moment_one_sends_it(settings: Any) -
             line.wait()
             return HOUR
 
-    settings.EMAIL_HOST, settings.SITE_URL = "mail.example.com", "https://trade.example.com"
     now = timezone.now()
     letter = letter_tell(user=make_user("alice"), kind="key.create", to="a@example.com", now=now)
     assert letter
@@ -109,8 +105,7 @@ def test_of_twins_that_read_a_letter_at_one_moment_one_sends_it(settings: Any) -
     assert (letter.tries, letter.due_at) == (1, None)
 
 
-def test_a_link_greets_nobody_by_a_name_that_a_stranger_chose(alice: User, settings: Any):
-    settings.EMAIL_HOST, settings.SITE_URL = "mail.example.com", "https://trade.example.com"
+def test_a_link_greets_nobody_by_a_name_that_a_stranger_chose(alice: User, post: None):
     User.objects.update(username="www.evil.example")
     address_ask(user=alice, now=timezone.now())
     letters_sweep()
@@ -118,19 +113,6 @@ def test_a_link_greets_nobody_by_a_name_that_a_stranger_chose(alice: User, setti
 
 
 # ── sessions ────────────────────────────────────────────────────────────────
-@pytest.fixture
-def clock() -> Any:
-    with time_machine.travel(timezone.now(), tick=False) as moved:
-        yield moved
-
-
-@pytest.fixture
-def web(alice: User, clock: Any) -> Client:
-    web = Client()
-    web.post("/login", {"username": "alice", "password": PASSWORD})
-    return web
-
-
 def end() -> datetime:
     return Session.objects.get().expire_date
 

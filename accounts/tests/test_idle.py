@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import time_machine
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
@@ -22,19 +21,6 @@ from speedtrade.testing.cast import PASSWORD
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 PAGE = {"Accept": "text/html"}
 ASKED = {**PAGE, "HX-Request": "true", "HX-Current-URL": "http://testserver/orders?page=2"}
-
-
-@pytest.fixture
-def clock() -> Any:
-    with time_machine.travel(timezone.now(), tick=False) as moved:
-        yield moved
-
-
-@pytest.fixture
-def web(alice: Any, clock: Any) -> Client:
-    web = Client()
-    web.post("/login", {"username": "alice", "password": PASSWORD})
-    return web
 
 
 def go_live(user: Any) -> None:

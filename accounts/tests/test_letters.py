@@ -43,14 +43,6 @@ LINK = re.compile(r"https://trade\.example\.com(/settings/address/\S+)")
 
 
 @pytest.fixture
-def post(settings: Any) -> None:
-    """A house with a mail server."""
-    settings.EMAIL_HOST = "mail.example.com"
-    settings.DEFAULT_FROM_EMAIL = "SpeedTrade <no-reply@example.com>"
-    settings.SITE_URL = "https://trade.example.com"
-
-
-@pytest.fixture
 def told(alice: Any, post: None) -> Any:
     """Alice, whose address is verified."""
     User.objects.filter(pk=alice.pk).update(email_verified_at=timezone.now())
