@@ -1,11 +1,17 @@
 """The Celery application and its beat: every periodic duty of the house in one table."""
 
+import gc
 import logging.config
 import os
 from typing import Any
 
 from celery import Celery, Task
-from celery.signals import setup_logging, task_prerun, worker_ready
+from celery.signals import (
+    setup_logging,
+    task_prerun,
+    worker_before_create_process,
+    worker_ready,
+)
 from django.conf import settings
 from django.db import close_old_connections
 from django_structlog.celery.steps import DjangoStructLogInitStep
@@ -61,6 +67,17 @@ app.steps["worker"].add(DjangoStructLogInitStep)
 def use_house_logging(**_: object) -> None:
     """Celery must not put its own format over ours."""
     logging.config.dictConfig(settings.LOGGING)
+
+
+@worker_before_create_process.connect
+def pages_share(**_: object) -> None:
+    """Let a worker and its pool share what they have in common for good.
+
+    A collection of garbage writes into every object that it looks at, and so copies the pages that
+    a fork shares: the first large one made each process of the pool more than twice as heavy.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @task_prerun.connect

@@ -3,7 +3,8 @@
 What was started lately is smaller than what has worked for a while, so only what has lived for WARM
 counts; of the kinds that are killed to the end there is one more each, which nobody kills, and only
 that one is measured, with its pool. The median of the first third is compared with that of the last
-one, in private memory (USS): pages that processes share are nobody's growth.
+one, in memory that no file stands behind. A page that a fork shares counts in each that has it, so
+that one which it shares no longer is no growth.
 """
 
 import statistics
@@ -23,6 +24,17 @@ WARM = 90.0  # seconds; a sixth of a short run
 EVERY = 3.0  # seconds between two looks
 GROWTH = 1.05
 LEAST = 5  # samples, without which a kind says nothing
+
+
+def anonymous(process: psutil.Process) -> int:
+    """Bytes of a process that no file stands behind, shared or not; raises psutil.NoSuchProcess."""
+    try:
+        text = Path(f"/proc/{process.pid}/status").read_text()
+    except OSError as error:  # it ended, before the file was opened or after
+        raise psutil.NoSuchProcess(process.pid) from error
+    return next(
+        (int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("RssAnon:")), 0
+    )
 
 
 def tree(pid: int) -> list[psutil.Process]:
@@ -48,7 +60,7 @@ class Memory:
             for kind, processes in self._alive():
                 with suppress(psutil.Error):
                     if time.time() - processes[0].create_time() >= self.warm:
-                        size = sum(one.memory_full_info().uss for one in processes)
+                        size = sum(anonymous(one) for one in processes)
                         self._samples[kind].append((at, size))
 
     def _alive(self) -> Iterator[tuple[str, list[psutil.Process]]]:
