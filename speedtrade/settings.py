@@ -1,5 +1,6 @@
 """One file, driven by the environment. Every variable is explained in `.env.example`."""
 
+import logging
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -732,6 +733,7 @@ SENTRY_DSN = env_str("SENTRY_DSN", "")
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # the floor chose or checked it
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # addresses are personal data
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request, when it has ended
 
 if SENTRY_DSN:
     from speedtrade.reports import reports_begin

@@ -6,16 +6,16 @@ written as a queryset, with a `Given` in the place of each value that changes.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, cast
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Expression, Field, Model, QuerySet
 from django.db.models.query import get_related_populators
 from psycopg.sql import Literal
 
-from speedtrade.lib.prepared import prepared_cursor
+from speedtrade.lib.prepared import connection_here, prepared_cursor
 
 M = TypeVar("M", bound=Model)
 _populators: Final[Any] = get_related_populators  # its types are those of a later Django
@@ -47,11 +47,15 @@ def attach(instance: Model, name: str, rows: list[Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """The SQL of a queryset on one connection, its arguments, and how rows become instances."""
+    """The SQL of a queryset on one connection, its arguments, and how rows become instances.
+
+    `converters` are Django's: {column: what its values pass through}.
+    """
 
     sql: str
     arguments: tuple[Given, ...]
     compiler: Any
+    converters: dict[int, Any]
     model: type[Model] | None = None
     start: int = 0
     end: int = 0
@@ -73,15 +77,16 @@ class Compiled(Generic[M]):
     def rows(self, **values: Any) -> list[M]:
         """Instances, with what `select_related` and `annotate` add to them."""
         written = self._written()
+        beside = written.compiler.annotation_col_map.items()
         found = []
         for row in self._run(written, values):
             # What django.db.models.query.ModelIterable does with a row.
             instance: Any = written.model.from_db(  # type: ignore[union-attr]
-                connection.alias, written.names, row[written.start : written.end]
+                DEFAULT_DB_ALIAS, written.names, row[written.start : written.end]
             )
             for populator in written.populators:
                 populator.populate(row, instance)
-            for name, place in written.compiler.annotation_col_map.items():
+            for name, place in beside:
                 setattr(instance, name, row[place])
             found.append(instance)
         return found
@@ -95,42 +100,47 @@ class Compiled(Generic[M]):
         """Rows of a `values_list`."""
         return [tuple(row) for row in self._run(self._written(), values)]
 
-    def _run(self, written: _Written, values: dict[str, Any]) -> Iterator[Any]:
+    def _run(self, written: _Written, values: dict[str, Any]) -> Iterable[Any]:
         arguments = [values[one.name] for one in written.arguments]
         with prepared_cursor() as cursor:
             cursor.execute(written.sql, arguments)
-            rows = cursor.fetchall()
-        return iter(written.compiler.results_iter([rows]))
+            rows: list[Any] = cursor.fetchall()
+        if not written.converters:
+            return rows
+        return written.compiler.apply_converters(rows, written.converters)  # type: ignore[no-any-return]
 
     def _written(self) -> _Written:
-        written: _Written | None = getattr(self._here, connection.alias, None)
+        written: _Written | None = getattr(self._here, "written", None)
         if written is None:
-            written = _write(self._make())
-            setattr(self._here, connection.alias, written)
+            written = self._here.written = _write(self._make())
         return written
 
 
 def _write(queryset: QuerySet[Any, Any]) -> _Written:
-    compiler = queryset.query.get_compiler(using=connection.alias)
+    compiler = queryset.query.get_compiler(using=DEFAULT_DB_ALIAS)
     sql, arguments = _filled(*compiler.as_sql())
+    columns = [column[0] for column in compiler.select[: compiler.col_count]]
+    converters = compiler.get_converters(columns)
     if not compiler.klass_info:
-        return _Written(sql, arguments, compiler)
+        return _Written(sql, arguments, compiler, converters)
     chosen = compiler.klass_info["select_fields"]
     start, end = chosen[0], chosen[-1] + 1
     return _Written(
         sql,
         arguments,
         compiler,
+        converters,
         compiler.klass_info["model"],
         start,
         end,
         tuple(column[0].target.attname for column in compiler.select[start:end]),
-        tuple(_populators(compiler.klass_info, compiler.select, connection.alias)),
+        tuple(_populators(compiler.klass_info, compiler.select, DEFAULT_DB_ALIAS)),
     )
 
 
 def _filled(sql: str, arguments: Any) -> tuple[str, tuple[Given, ...]]:
     """The SQL with what never changes written out: only then does a plan see which index fits."""
+    here = connection_here()
     first, *rest = sql.split("%s")
     text, left = first, []
     for one, after in zip(arguments, rest, strict=True):
@@ -138,5 +148,5 @@ def _filled(sql: str, arguments: Any) -> tuple[str, tuple[Given, ...]]:
             left.append(one)
             text += "%s" + after
         else:
-            text += Literal(one).as_string(connection.connection).replace("%", "%%") + after
+            text += Literal(one).as_string(here.connection).replace("%", "%%") + after
     return text, tuple(left)

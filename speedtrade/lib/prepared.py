@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import Cursor
 
 
@@ -20,7 +20,12 @@ def prepared_cursor() -> Iterator[Any]:
 
     That is so wherever it is compared with a column or written into one; elsewhere add a cast.
     """
-    connection.ensure_connection()
-    raw = Cursor(connection.connection)
-    with connection._prepare_cursor(raw) as cursor:  # type: ignore[attr-defined] # logs and errors
+    here = connection_here()
+    here.ensure_connection()
+    with here._prepare_cursor(Cursor(here.connection)) as cursor:  # it logs, and says errors
         yield cursor
+
+
+def connection_here() -> Any:
+    """This thread's connection itself: `django.db.connection` looks for it at each attribute."""
+    return connections[DEFAULT_DB_ALIAS]

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import Field, Model
 
-from speedtrade.lib.prepared import prepared_cursor
+from speedtrade.lib.prepared import connection_here, prepared_cursor
 
 #: A row and the name of its field that is the key of the first row.
 Follower = tuple[Model, str]
@@ -39,7 +39,7 @@ def rows_write(
         cursor.execute(sql, values)
         keys = cursor.fetchone()
     for row, key in zip([first, *(row for row, _ in followers)], keys, strict=True):
-        row.pk, row._state.adding, row._state.db = key, False, connection.alias
+        row.pk, row._state.adding, row._state.db = key, False, DEFAULT_DB_ALIAS
     for row, link in followers:
         for field in _fields(type(row), [link]):
             setattr(row, field.attname, first.pk)
@@ -86,7 +86,8 @@ def _fields(model: type[Model], names: Sequence[str]) -> list[Any]:
 
 
 def _values(row: Model, fields: Sequence[Any]) -> list[Any]:
-    return [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
+    here = connection_here()
+    return [field.get_db_prep_save(getattr(row, field.attname), here) for field in fields]
 
 
 def _told(row: Model, link: str = "") -> tuple[tuple["Field[Any, Any]", ...], list[Any]]:
@@ -95,10 +96,11 @@ def _told(row: Model, link: str = "") -> tuple[tuple["Field[Any, Any]", ...], li
     Nothing is what the database writes where nothing is said. Half of an order's columns hold
     nothing yet, and psycopg reads a statement of more than 50 values anew each time.
     """
+    here = connection_here()
     pairs = [
         (field, value)
         for field in _columns(type(row), link)
-        if (value := field.get_db_prep_save(getattr(row, field.attname), connection)) is not None
+        if (value := field.get_db_prep_save(getattr(row, field.attname), here)) is not None
         or field.has_db_default()
     ]
     return tuple(field for field, _ in pairs), [value for _, value in pairs]
