@@ -32,9 +32,8 @@ def anonymous(process: psutil.Process) -> int:
         text = Path(f"/proc/{process.pid}/status").read_text()
     except OSError as error:  # it ended, before the file was opened or after
         raise psutil.NoSuchProcess(process.pid) from error
-    return next(
-        (int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("RssAnon:")), 0
-    )
+    lines = (line.split() for line in text.splitlines())
+    return next((int(words[1]) * 1024 for words in lines if words[0] == "RssAnon:"), 0)
 
 
 def tree(pid: int) -> list[psutil.Process]:
