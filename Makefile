@@ -14,7 +14,7 @@ PORT ?= 8000
 export PORT
 VENDORS_PORT ?= 8701
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell sh tools/python.sh)
 BIN := .venv/bin
 PY := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check
@@ -107,6 +107,9 @@ lint-django: $(DEV_STAMP)
 
 random = $(shell $(PYTHON) -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom($(1))).decode())')
 
+environment = $(PYTHON) -m venv $(1) > /dev/null \
+	|| ( $(PYTHON) -m venv --clear --without-pip $(1) && pip --python $(1)/bin/python install --quiet pip )
+
 fmt: $(DEV_STAMP)
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
@@ -136,7 +139,7 @@ clean:
 
 $(PY):
 	$(PYTHON) -c 'import sys; sys.exit("SpeedTrade needs Python 3.11 or newer." if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv .venv
+	$(call environment,.venv)
 
 $(RUN_STAMP): requirements.txt constraints.txt | $(PY)
 	$(PIP) install --quiet -r requirements.txt -c constraints.txt
@@ -147,7 +150,7 @@ $(DEV_STAMP): requirements.txt requirements-dev.txt constraints.txt | $(PY)
 	@touch $@ $(RUN_STAMP)
 
 $(MUTANTS_STAMP): requirements-dev.txt requirements-mutants.txt constraints.txt | $(PY)
-	$(PYTHON) -m venv $(MUTANTS)
+	$(call environment,$(MUTANTS))
 	$(MUTANTS)/bin/python -m pip --disable-pip-version-check install --quiet \
 		-r requirements-dev.txt -r requirements-mutants.txt -c constraints.txt
 	@touch $@

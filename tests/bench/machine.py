@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 import sysconfig
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,8 @@ from speedtrade.lib.redis import redis_client
 def machine_lines() -> str:
     """A list in Markdown: processor, Python and how it was built, servers, date, load."""
     build = sysconfig.get_config_var("CONFIG_ARGS") or ""
-    optimised = "with" if "--enable-optimizations" in build else "without"
+    debian = sys.base_prefix == "/usr"  # which does so by rules of its own
+    optimised = "with" if debian or "--enable-optimizations" in build else "without"
     info = redis_client().info("server")
     server = (
         f"{info.get('server_name', 'redis')} {info.get('valkey_version', info['redis_version'])}"
