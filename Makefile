@@ -1,5 +1,6 @@
 # make run [PORT=8000]   the whole of SpeedTrade on this machine, Ctrl-C ends it
 # make test              what CI runs: lint, then every test
+# make coverage          which lines the tests run, and whether they are enough
 # make vendors           brokers on this machine to trade against, Ctrl-C ends them
 # make chaos             every fault by dice: ten times the lives, twenty times the kills of make test
 # make bench [ONLY=row] [QUICK=1]   every figure about speed beside its floor, ten minutes
@@ -29,20 +30,22 @@ PGBENCH_PACKAGES := postgresql-15 libpq5
 COVERAGE_LEAST := 85
 PRODUCT := speedtrade accounts marketdata portfolio trading
 
-.PHONY: openapi run test chaos soak fuzz mutants bench load growth vendors lint lint-code lint-django fmt screens constraints clean
+.PHONY: openapi run test coverage chaos soak fuzz mutants bench load growth vendors lint lint-code lint-django fmt screens constraints clean
 .DEFAULT_GOAL := run
 
 run: $(RUN_STAMP)
 	@exec $(PY) manage.py up
 
-# Lives by dice come without coverage, which makes them a third slower. The browser tests come last,
-# in a process of their own: Playwright leaves an event loop running.
+# The browser tests come last, in a process of their own: Playwright leaves an event loop running.
 test: lint $(SPECS_STAMP) $(CHROMIUM)
+	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e"
+	$(PY) -m pytest -q -m e2e
+
+# Measuring makes the tests half as fast again; lives by dice and browsers would add no line.
+coverage: $(SPECS_STAMP)
 	@rm -f .coverage .coverage.*
 	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not lives" --cov --cov-report=term:skip-covered \
 		--cov-fail-under=$(COVERAGE_LEAST)
-	$(PY) -m pytest -n 2 --dist loadgroup -q -m lives
-	$(PY) -m pytest -q -m e2e
 
 # Half an hour or more: `make test` runs a tenth of it.
 chaos: export CHAOS := 1

@@ -1,9 +1,7 @@
 """One walk through the settings and the books, and what these pages look like."""
 
 from collections.abc import Callable
-from typing import Any
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.conftest import PASSWORD, Person
@@ -40,14 +38,8 @@ def test_a_look_shows_at_once_and_a_wrong_password_gets_the_focus(people: People
     expect(page.get_by_label("Current password")).to_be_focused()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light"), (320, "light")])
-def test_settings_and_books_fit_and_keep_the_rules_of_access(
-    people: People, width: int, scheme: Any
-) -> None:
-    person = people(
-        viewport={"width": width, "height": 844}, color_scheme=scheme, reduced_motion="reduce"
-    )
-    person.register()
+def test_settings_and_books_of_a_new_user_fit_and_keep_the_rules_of_access(people: People) -> None:
+    person = people(viewport={"width": 390, "height": 844}, reduced_motion="reduce").register()
     for side in ("buy", "sell"):
         page = person.go(f"/markets/BTC-USD/ticket?amount=0.01&side={side}")
         page.get_by_role("button", name="Review order").last.click()
