@@ -11,7 +11,6 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.cookies import with_browser
 from accounts.forms import CodeForm, ConfirmForm
 from accounts.models import User
 from accounts.requests import credential_of, user_of
@@ -82,14 +81,11 @@ def app(request: HttpRequest) -> HttpResponseBase:
 def factor_ready(request: HttpRequest, user: User, codes: list[str]) -> HttpResponseBase:
     """After a new factor: this session has shown it; the first one's recovery codes, this once."""
     user.refresh_from_db()
-    known = session_keep(request, user)
     confirmed_now(request, factor=True, now=timezone.now())
     if codes:
-        response = _codes(request, codes)
-    else:
-        messages.success(request, "Your second factor is set up.")
-        response = see_other(request, HOME)
-    return with_browser(response, request, user) if known else response
+        return session_keep(request, user, _codes(request, codes))
+    messages.success(request, "Your second factor is set up.")
+    return session_keep(request, user, see_other(request, HOME))
 
 
 @require_POST
@@ -110,10 +106,8 @@ def remove(request: HttpRequest, factor_id: int) -> HttpResponseBase:
         return see_other(request, HOME)
     if not has_factor(user):
         request.session.pop(FACTOR_AT, None)  # the next one was not shown yet
-    known = session_keep(request, user)
     messages.success(request, "It is removed, and opens nothing any more.")
-    response = see_other(request, HOME)
-    return with_browser(response, request, user) if known else response
+    return session_keep(request, user, see_other(request, HOME))
 
 
 def _codes(request: HttpRequest, codes: list[str]) -> HttpResponseBase:
