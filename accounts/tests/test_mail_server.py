@@ -133,8 +133,8 @@ def test_its_head_says_who_it_is_from_and_nothing_that_is_not_needed(told, opera
     ]
     assert (head["From"], head["To"]) == (SENDER, told.email)
     assert head["Subject"] == "SpeedTrade: Your password was changed"
-    # A port has no place in it: RFC 5322, 3.6.4.
-    assert head["Message-ID"] == f"<letter-{letter.pk}@trade.example.com>"
+    # A port has no place in it (RFC 5322, 3.6.4); a parser would leave it out by itself.
+    assert dict(head.raw_items())["Message-ID"] == f"<letter-{letter.pk}@trade.example.com>"
     assert "https://trade.example.com:8443" in head.get_content()
 
 
@@ -230,5 +230,6 @@ def test_a_link_for_a_new_password_is_in_the_letter_and_nowhere_else(told, opera
     with connection.cursor() as cursor:
         cursor.execute("SELECT row_to_json(accounts_letter)::text FROM accounts_letter")
         rows = [row for (row,) in cursor.fetchall()]
-    assert rows and not any(token in row for row in rows)
+    begins = token[:40]  # of what is signed: alike in every link to her, whenever it was made
+    assert rows and not any(begins in row for row in rows)
     assert Client().get(found[1]).status_code == 303  # it is the one that opens
