@@ -97,7 +97,7 @@ class LoginView(_Public):
         """
         limit_address(request._request, "login", settings.RATE_LOGIN_PER_ADDRESS)
         given, now = _valid(LoginSerializer, request.data), timezone.now()
-        user = login_check(**given, door="api", now=now)
+        user = login_check(**given, door="api", request=request._request, now=now)
         return _tokens(tokens_issue(user=user, now=now))
 
 

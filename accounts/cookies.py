@@ -67,17 +67,20 @@ def without_reset(response: Response) -> Response:
 
 
 def browser_known(request: HttpRequest, user: User, auth_hash: str = "") -> bool:
-    """Whether this user logged in with this browser lately, and by today's password. It opens
-    nothing.
+    """Whether this user logged in with this browser lately, and by today's password.
+
+    It opens nothing: such a browser is told by no mail, and strangers cannot shut it out.
 
     `auth_hash` is one of the user's former hashes, for who has just changed it.
     """
+    mine = [mark for mark in _seen(request) if _of(mark, user)]
+    if not mine:
+        return False
     hashes = (
         [auth_hash]
         if auth_hash
         else [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
     )
-    mine = [mark for mark in _seen(request) if _of(mark, user)]
     return any(_holds(mark, one) for mark in mine for one in hashes)
 
 

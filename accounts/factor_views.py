@@ -11,13 +11,13 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.cookies import with_browser
 from accounts.forms import CodeForm, ConfirmForm
 from accounts.models import User
 from accounts.requests import credential_of, user_of
 from accounts.second_factor import app_offer, has_factor, has_passkey
 from accounts.services.factors import app_enable, factor_remove, recovery_renew
 from accounts.services.logins import InvalidCredentials, passkey_check, person_check
+from accounts.services.tries import KNOWN
 from accounts.sessions import FACTOR_AT, confirmed_first, confirmed_now, session_keep
 from speedtrade.lib.crypto import Unreadable
 from speedtrade.lib.errors import Conflict, InvalidInput
@@ -36,7 +36,8 @@ def confirm(request: HttpRequest) -> HttpResponseBase:
         try:
             if request.POST.get("credential"):
                 answer = credential_of(request)
-                factor = bool(passkey_check(user=user, credential=answer, request=request, now=now))
+                passkey_check(user=user, credential=answer, request=request, place=KNOWN, now=now)
+                factor = True
             else:
                 factor = person_check(user=user, **form.cleaned_data, now=now)
         except (InvalidInput, InvalidCredentials) as error:
@@ -80,14 +81,11 @@ def app(request: HttpRequest) -> HttpResponseBase:
 def factor_ready(request: HttpRequest, user: User, codes: list[str]) -> HttpResponseBase:
     """After a new factor: this session has shown it; the first one's recovery codes, this once."""
     user.refresh_from_db()
-    known = session_keep(request, user)
     confirmed_now(request, factor=True, now=timezone.now())
     if codes:
-        response = _codes(request, codes)
-    else:
-        messages.success(request, "Your second factor is set up.")
-        response = see_other(request, HOME)
-    return with_browser(response, request, user) if known else response
+        return session_keep(request, user, _codes(request, codes))
+    messages.success(request, "Your second factor is set up.")
+    return session_keep(request, user, see_other(request, HOME))
 
 
 @require_POST
@@ -108,10 +106,8 @@ def remove(request: HttpRequest, factor_id: int) -> HttpResponseBase:
         return see_other(request, HOME)
     if not has_factor(user):
         request.session.pop(FACTOR_AT, None)  # the next one was not shown yet
-    known = session_keep(request, user)
     messages.success(request, "It is removed, and opens nothing any more.")
-    response = see_other(request, HOME)
-    return with_browser(response, request, user) if known else response
+    return session_keep(request, user, see_other(request, HOME))
 
 
 def _codes(request: HttpRequest, codes: list[str]) -> HttpResponseBase:

@@ -23,7 +23,7 @@ from django.shortcuts import resolve_url
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from accounts.cookies import browser_known
+from accounts.cookies import Response, browser_known, with_browser
 from accounts.idle import session_ends
 from accounts.models import BrokerageAccount, User
 from accounts.requests import user_of
@@ -89,17 +89,17 @@ def session_enter(
     session_record(user=user, key=request.session.session_key or "", agent=agent, now=now)
 
 
-def session_keep(request: HttpRequest, user: User) -> bool:
-    """This session outlives what has just ended all others of the user.
+def session_keep(request: HttpRequest, user: User, response: Response) -> Response:
+    """Answer so that this session outlives what has just ended all others of the user.
 
-    Whether its browser was a known one; then the answer makes it one again, `with_browser`.
+    A browser that was known by the user's former hash is known by the new one.
     """
     known = browser_known(request, user, request.session.get(HASH_SESSION_KEY, ""))
     old = request.session.session_key or ""
     update_session_auth_hash(request, user)
     request.session.save()
     session_follow(user=user, old=old, new=request.session.session_key or "")
-    return known
+    return with_browser(response, request, user) if known else response
 
 
 def confirmed_now(request: HttpRequest, *, factor: bool, now: datetime) -> None:

@@ -12,7 +12,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.cookies import with_browser, with_look
+from accounts.cookies import with_look
 from accounts.forms import (
     AppearanceForm,
     CloseForm,
@@ -166,10 +166,8 @@ def password_change(request: HttpRequest) -> HttpResponseBase:
         except InvalidInput as error:
             form.with_error(error)
         else:
-            known = session_keep(request, user)
             messages.success(request, "Your password is changed. Other devices are logged out.")
-            response = redirect("accounts:security")
-            return with_browser(response, request, user) if known else response
+            return session_keep(request, user, redirect("accounts:security"))
     return _security(request, form, status=422 if posted else 200)
 
 
@@ -177,10 +175,8 @@ def password_change(request: HttpRequest) -> HttpResponseBase:
 def sessions_end(request: HttpRequest) -> HttpResponseBase:
     """Every other session and every API token of this user ends; this session stays."""
     user = user_sessions_end(user=user_of(request), now=timezone.now())
-    known = session_keep(request, user)
     messages.success(request, "Every other browser and every API token is logged out.")
-    response = see_other(request, "accounts:security")
-    return with_browser(response, request, user) if known else response
+    return session_keep(request, user, see_other(request, "accounts:security"))
 
 
 @require_safe

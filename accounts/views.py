@@ -30,6 +30,7 @@ from accounts.services.logins import (
     passkey_check,
 )
 from accounts.services.passwords import password_rules
+from accounts.services.tries import place_of
 from accounts.services.users import name_problem, user_register
 from accounts.sessions import session_enter, step_begin, step_user
 from speedtrade.lib.errors import InvalidInput
@@ -50,7 +51,8 @@ def login_page(request: HttpRequest) -> HttpResponseBase:
         _limit(request, "login", settings.RATE_LOGIN_PER_ADDRESS)
         if form.is_valid():
             given, now = form.cleaned_data, timezone.now()
-            return _password_right(request, login_begin(**given, door="page", now=now))
+            user = login_begin(**given, door="page", request=request, now=now)
+            return _password_right(request, user)
     except InvalidCredentials as error:
         form.with_error(error)
     except RateLimited as error:
@@ -67,15 +69,17 @@ def login_code(request: HttpRequest) -> HttpResponseBase:
     user = step_user(request, now)
     if user is None:
         return redirect(f"{resolve_url('accounts:login')}?{_next_query(request)}")
-    form = StepForm(request.POST or None)
+    form, place = StepForm(request.POST or None), place_of(request, user)
     try:
         _limit(request, "login", settings.RATE_LOGIN_PER_ADDRESS)
         if request.POST.get("credential"):
             answer = credential_of(request)
-            factor = passkey_check(user=user, credential=answer, request=request, now=now)
+            factor = passkey_check(
+                user=user, credential=answer, request=request, place=place, now=now
+            )
             return _second_right(request, user, factor, now)
         if form.is_valid():
-            factor = code_check(user=user, code=form.cleaned_data["code"], now=now)
+            factor = code_check(user=user, code=form.cleaned_data["code"], place=place, now=now)
             return _second_right(request, user, factor, now)
     except InvalidCredentials as error:
         form.with_error(error)
@@ -181,13 +185,15 @@ def _password_right(request: HttpRequest, user: User) -> HttpResponseBase:
         step_begin(request, user, now)
         return redirect(f"{resolve_url('accounts:login_code')}?{_next_query(request)}")
     factor = "trusted browser" if trusted else ""
-    login_finish(user=user, door="page", factor=factor, now=now)
+    login_finish(user=user, door="page", place=place_of(request, user), factor=factor, now=now)
     return _enter(request, user, factor=False, trusted=trusted)
 
 
 def _second_right(request: HttpRequest, user: User, factor: str, now: datetime) -> HttpResponseBase:
     """In, and asked less next time where that was ticked."""
-    response = _enter(request, login_finish(user=user, door="page", factor=factor, now=now))
+    place = place_of(request, user)
+    login_finish(user=user, door="page", place=place, factor=factor, now=now)
+    response = _enter(request, user)
     if request.POST.get("trust") == "on":
         agent = request.headers.get("User-Agent", "")
         with_trust(response, browser_trust(user=user, agent=agent, now=now))

@@ -49,8 +49,8 @@ def history_changeable(cursor: Any) -> list[str]:
     """Tables of APPEND_ONLY where nothing but the trigger refuses the current role a change."""
     cursor.execute(
         "SELECT relname FROM pg_class WHERE relname = ANY(%s) AND relkind = 'r'"
-        " AND pg_table_is_visible(oid) AND has_table_privilege(oid, 'UPDATE, DELETE, TRUNCATE')"
-        " ORDER BY relname",
+        " AND pg_table_is_visible(oid) AND (has_table_privilege(oid, 'UPDATE, DELETE, TRUNCATE')"
+        " OR has_any_column_privilege(oid, 'UPDATE')) ORDER BY relname",
         [list(APPEND_ONLY)],
     )
     return [name for (name,) in cursor.fetchall()]

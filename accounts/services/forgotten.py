@@ -11,7 +11,6 @@ from accounts.selectors import user_by_login
 from accounts.services.accounts import reason_required
 from accounts.services.audit import audit_record
 from accounts.services.letters import RESET, letter_tell
-from accounts.services.logins import passwords_excuse
 from accounts.services.users import password_put
 from speedtrade.lib.errors import Conflict, InvalidInput
 from speedtrade.lib.later import later
@@ -66,5 +65,4 @@ def password_reset(*, token: str, password: str, now: datetime) -> User:
         if user is None:
             raise InvalidInput(_OLD)
         password_put(user=user, password=password, action="user.password_reset", now=now)
-    passwords_excuse(user)  # or the new one waits for the end of the old one's wrong tries
     return user

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from smtplib import SMTPException, SMTPRecipientsRefused
+from urllib.parse import urlsplit
 
 import structlog
 from django.conf import settings
@@ -225,6 +226,6 @@ def _message(letter: Letter) -> EmailMessage:
         f"If it was not you: {kind.remedy.format(**words)}\n\n"
         f"SpeedTrade, {settings.SITE_URL}\nNobody reads answers to this mail.\n"
     )
-    host = settings.SITE_URL.partition("://")[2]
+    host = urlsplit(settings.SITE_URL).hostname  # RFC 5322, 3.6.4: a port has no place in an id
     headers = {"Message-ID": f"<letter-{letter.pk}@{host}>", "Auto-Submitted": "auto-generated"}
     return EmailMessage(f"SpeedTrade: {kind.subject}", text, to=[letter.to], headers=headers)

@@ -1,4 +1,4 @@
-"""Checking who somebody is: one counter for every door that asks for a password or a code."""
+"""Checking who somebody is: every door that asks for a password or a code counts in `tries`."""
 
 from datetime import datetime
 from typing import Any
@@ -12,14 +12,19 @@ from accounts.second_factor import code_use, has_factor, passkey_use
 from accounts.selectors import user_by_login
 from accounts.services.audit import audit_record
 from accounts.services.letters import PROGRAM, letter_tell, mail_on
+from accounts.services.tries import (
+    KNOWN,
+    code_count,
+    codes_excuse,
+    password_count,
+    passwords_excuse,
+    place_of,
+)
 from speedtrade.lib.crypto import Unreadable
 from speedtrade.lib.errors import DomainError, InvalidInput, Unavailable
 from speedtrade.lib.later import later
-from speedtrade.lib.ratelimit import RateLimited, rate_clear, rate_take
+from speedtrade.lib.ratelimit import RateLimited, rate_take
 
-COUNTER = "wrong_password"
-CODES = "wrong_code"  # of its own: a right password excuses wrong passwords, and no wrong code
-TOO_MANY = "Too many wrong passwords. Wait a few minutes, then try again."
 WRONG_CODE = "This code is wrong, or it was used before. An app shows a new one every 30 seconds."
 
 WRONG_PASSKEY = "This passkey does not open this account."
@@ -37,33 +42,43 @@ class MfaRequired(DomainError):
     code, status = "mfa_required", 401
 
 
-def login_check(*, username: str, password: str, otp: str = "", door: str, now: datetime) -> User:
+def login_check(
+    *,
+    username: str,
+    password: str,
+    otp: str = "",
+    door: str,
+    request: HttpRequest,
+    now: datetime,
+) -> User:
     """The user with this name (or e-mail address), password and, with a second factor, code.
 
     Raises InvalidCredentials, MfaRequired without a code where one is needed, and RateLimited after
-    too many wrong passwords and codes, for names that nobody has as well. The counter belongs to
-    the user, so a name and an e-mail address do not give twice as many tries.
+    too many wrong passwords and codes, for names that nobody has as well.
     """
-    user = login_begin(username=username, password=password, door=door, now=now)
-    factor = ""
+    user = login_begin(username=username, password=password, door=door, request=request, now=now)
+    factor, place = "", place_of(request, user)
     if has_factor(user):
         if not otp:
             raise MfaRequired
-        factor = _code_used(user, otp, now)
+        factor = code_check(user=user, code=otp, place=place, now=now)
     if mail_on() and not _program_known(user, now):
         letter_tell(user=user, kind=PROGRAM, now=now)
-    return login_finish(user=user, door=door, factor=factor, now=now)
+    return login_finish(user=user, door=door, place=place, factor=factor, now=now)
 
 
-def login_begin(*, username: str, password: str, door: str, now: datetime) -> User:
+def login_begin(
+    *, username: str, password: str, door: str, request: HttpRequest, now: datetime
+) -> User:
     """Whose password this is: the first step of a log-in. Raises as `login_check`."""
     known = user_by_login(username)
-    who = _who(known) if known else f"name:{username.strip().casefold()}"
     try:
-        user = _counted(who, username, password)
+        password_count(known, username, place_of(request, known))
     except RateLimited:
         later(_failed, known, "user.login_locked", username, door, now)
         raise
+    # Excused by who is in, and not here: where a code follows, the password is half of it.
+    user = _authenticated(username, password)
     if user is None:
         later(_failed, known, "user.login_failed", username, door, now)
         raise InvalidCredentials
@@ -84,16 +99,16 @@ def _failed(known: User | None, action: str, tried: str, door: str, now: datetim
     if known is None:
         return
     try:
-        rate_take(name=action, who=_who(known), rate=settings.RATE_LOGIN_FAILURES_NOTED)
+        rate_take(name=action, who=f"user:{known.pk}", rate=settings.RATE_LOGIN_FAILURES_NOTED)
     except RateLimited:
         return
     data = {"door": door, "tried": tried.strip()}
     audit_record(actor=None, action=action, target=f"user:{known.pk}", data=data, now=now)
 
 
-def login_finish(*, user: User, door: str, factor: str = "", now: datetime) -> User:
+def login_finish(*, user: User, door: str, place: str, factor: str = "", now: datetime) -> User:
     """Write down that somebody is in, and by which second factor; excuses wrong passwords."""
-    passwords_excuse(user)
+    passwords_excuse(user, place)
     data = {"door": door, **({"factor": factor} if factor else {})}
     audit_record(actor=user, action="user.login", target=f"user:{user.pk}", data=data, now=now)
     return user
@@ -105,34 +120,33 @@ def _program_known(user: User, now: datetime) -> bool:
     return logins.filter(at__gt=now - settings.BROWSER_SEEN_FOR, data__door="api").exists()
 
 
-def code_check(*, user: User, code: str, now: datetime) -> str:
+def code_check(*, user: User, code: str, place: str, now: datetime) -> str:
     """Use up a code of the app or a recovery code and say which it was.
 
     Counts like a password: raises InvalidCredentials for a wrong one, RateLimited after too many.
     """
-    factor_count(user)
-    return _code_used(user, code, now)
+    code_count(user, place)
+    try:
+        factor = code_use(user, code, now)
+    except Unreadable as error:
+        raise Unavailable("Your second factor cannot be read here. Ask support.") from error
+    if not factor:
+        factor_wrong(user, now)
+        raise InvalidCredentials(WRONG_CODE)
+    codes_excuse(user, place)
+    return factor
 
 
-def passkey_check(*, user: User, credential: Any, request: HttpRequest, now: datetime) -> str:
+def passkey_check(
+    *, user: User, credential: Any, request: HttpRequest, place: str, now: datetime
+) -> str:
     """A passkey's answer in place of a code: counts, and raises, as `code_check`."""
-    factor_count(user)
+    code_count(user, place)
     if not passkey_use(request, user, credential, now):
         factor_wrong(user, now)
         raise InvalidCredentials(WRONG_PASSKEY)
-    factor_right(user)
+    codes_excuse(user, place)
     return "webauthn"
-
-
-def factor_count(user: User) -> None:
-    """Count one try with a second factor; raises RateLimited."""
-    _take(_who(user))
-
-
-def factor_right(user: User) -> None:
-    """The right factor excuses what was wrong before it; the password alone no wrong code."""
-    passwords_excuse(user)
-    rate_clear(name=CODES, who=_who(user), rate=settings.RATE_WRONG_PASSWORD)
 
 
 def factor_wrong(user: User, now: datetime) -> None:
@@ -141,13 +155,13 @@ def factor_wrong(user: User, now: datetime) -> None:
 
 
 def person_check(*, user: User, password: str = "", code: str = "", now: datetime) -> bool:
-    """Whether it is this user who sits there, by password or by code; True where it was a code.
+    """Whether it is this user who is in, by password or by code; True where it was a code.
 
     Raises InvalidInput at the field that is wrong, RateLimited after too many.
     """
     if code:
         try:
-            code_check(user=user, code=code, now=now)
+            code_check(user=user, code=code, place=KNOWN, now=now)
         except InvalidCredentials as error:
             raise InvalidInput.field("code", error.detail, "wrong_code") from error
         return True
@@ -162,46 +176,17 @@ def password_demand(*, user: User, password: str, field: str = "password") -> No
 
 
 def password_check(*, user: User, password: str) -> bool:
-    """Whether this is the user's password; counts like a log-in and raises RateLimited.
+    """Whether this is the password of who is in; counts like a log-in and raises RateLimited.
 
-    Of who is in: a right one excuses the wrong ones before it.
+    A right one excuses the wrong ones before it.
     """
-    right = _counted(_who(user), user.username, password) is not None
+    password_count(user, user.username, KNOWN)
+    right = _authenticated(user.username, password) is not None
     if right:
-        passwords_excuse(user)
+        passwords_excuse(user, KNOWN)
     return right
 
 
-def _code_used(user: User, code: str, now: datetime) -> str:
-    _take(_who(user), CODES)
-    try:
-        factor = code_use(user, code, now)
-    except Unreadable as error:
-        raise Unavailable("Your second factor cannot be read here. Ask support.") from error
-    if not factor:
-        factor_wrong(user, now)
-        raise InvalidCredentials(WRONG_CODE)
-    factor_right(user)
-    return factor
-
-
-def _counted(who: str, username: str, password: str) -> User | None:
-    # Counted before the password is looked at: of many tries at once no more get through.
-    _take(who)
-    # Cleared by who is in, and not here: where a code follows, the password is half of it.
+def _authenticated(username: str, password: str) -> User | None:
     user = authenticate(username=username, password=password)
     return user if isinstance(user, User) else None
-
-
-def passwords_excuse(user: User) -> None:
-    """Forget this user's wrong passwords: somebody has shown who they are."""
-    rate_clear(name=COUNTER, who=_who(user), rate=settings.RATE_WRONG_PASSWORD)
-
-
-def _take(who: str, name: str = COUNTER) -> None:
-    # Before anything is compared: of many tries at once no more get through.
-    rate_take(name=name, who=who, rate=settings.RATE_WRONG_PASSWORD, detail=TOO_MANY)
-
-
-def _who(user: User) -> str:
-    return f"user:{user.pk}"

@@ -9,12 +9,12 @@ from time import perf_counter
 import pytest
 from django.contrib.auth.hashers import make_password
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import AuditEvent, User
-from accounts.services import logins
+from accounts.services import logins, tries
 from accounts.services.logins import InvalidCredentials, login_check
 from accounts.services.users import user_password_change
 from speedtrade.lib.errors import InvalidInput
@@ -29,6 +29,21 @@ def api_login(username: str, password: str = "wrong", **headers: str):
 
 def page_login(username: str, password: str = "wrong", client: Client | None = None):
     return (client or Client()).post("/login", {"username": username, "password": password})
+
+
+def login_from(address: str, username: str, password: str = "wrong"):
+    """By the API, from an address of its own."""
+    script = ApiClient()
+    script.client = Client(REMOTE_ADDR=address)
+    return script.post("auth/login", {"username": username, "password": password})
+
+
+def check(username: str, password: str) -> User:
+    """The service behind the doors, without the limits of addresses and of the API."""
+    request = RequestFactory().post("/api/v1/auth/login")
+    return login_check(
+        username=username, password=password, door="test", request=request, now=timezone.now()
+    )
 
 
 @pytest.mark.parametrize("name", ["alice", "ALICE", "alice@example.com"])
@@ -97,9 +112,9 @@ def test_after_five_wrong_passwords_every_door_says_wait(alice, name):
     for answer in (by_api, by_page):
         assert answer.status_code == 429
         assert 0 < int(answer.headers["Retry-After"]) <= 300
-    assert by_api.json()["detail"] == logins.TOO_MANY
+    assert by_api.json()["detail"] == tries.TOO_MANY
     page = by_page.content.decode()
-    assert logins.TOO_MANY.partition(". ")[0] in page and "Try again in 5 minutes." in page
+    assert tries.TOO_MANY.partition(". ")[0] in page and "Try again in 5 minutes." in page
 
 
 def test_a_name_and_an_address_do_not_give_twice_as_many_tries(alice):
@@ -134,16 +149,154 @@ def test_the_wait_ends_by_itself_even_for_who_keeps_asking(alice, settings):
         assert timezone.now() < end, "the limit does not end while somebody asks"
 
 
-def test_guessing_the_old_password_in_the_settings_counts_too(alice):
+def password_change(user: User, current: str) -> User:
+    return user_password_change(
+        user=user,
+        current_password=current,
+        new_password="another-horse-7-battery",
+        now=timezone.now(),
+    )
+
+
+def test_guessing_the_old_password_in_the_settings_runs_out_too(alice):
     for _ in range(5):
         with pytest.raises(InvalidInput):
-            user_password_change(
-                user=alice,
-                current_password="wrong",
-                new_password="another-horse-7-battery",
-                now=timezone.now(),
-            )
-    assert api_login("alice", PASSWORD).status_code == 429
+            password_change(alice, "wrong")
+    with pytest.raises(RateLimited):
+        password_change(alice, PASSWORD)
+
+
+# ── strangers who guess shut out themselves ─────────────────────────────────
+def known_browser(user: User, **options: str) -> Client:
+    """A browser in which this user was logged in, and is no more."""
+    web = Client(**options)
+    assert page_login(user.username, PASSWORD, web).status_code == 302
+    web.post("/logout")
+    return web
+
+
+def many_places(username: str, places: int = 4) -> list[int]:
+    """Five wrong passwords from each of so many addresses; what the last one of each met."""
+    return [
+        [login_from(f"203.0.113.{n}", username).status_code for _ in range(5)][-1]
+        for n in range(places)
+    ]
+
+
+@pytest.mark.parametrize("name", ["alice", "nobody"])
+def test_one_address_shuts_out_itself_and_no_other(alice, name):
+    """However long it goes on: what is refused there is not counted for all."""
+    answers = [login_from("203.0.113.1", name).status_code for _ in range(30)]
+    assert answers == [401] * 5 + [429] * 25
+    there = Client(REMOTE_ADDR="203.0.113.1")
+    assert page_login(name, PASSWORD, there).status_code == 429
+    by_page, by_api = page_login(name), login_from("203.0.113.2", name)
+    assert (by_page.status_code, by_api.status_code) == (422, 401)
+    if name == "alice":
+        assert page_login(name, PASSWORD).status_code == 302
+        assert login_from("203.0.113.2", name, PASSWORD).status_code == 200
+
+
+def test_right_passwords_use_nothing_up(alice):
+    for _ in range(25):
+        assert login_from("203.0.113.1", "alice", PASSWORD).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["alice", "nobody"])
+def test_all_addresses_together_have_twenty_tries(alice, name):
+    assert many_places(name, 5) == [401] * 4 + [429]
+    by_page, by_api = page_login(name, PASSWORD), login_from("198.51.100.1", name, PASSWORD)
+    assert by_page.status_code == by_api.status_code == 429
+    assert by_api.json()["detail"] == tries.TOO_MANY_ANYWHERE
+    assert 0 < int(by_api.headers["Retry-After"]) <= 300
+    assert "only browsers that you used before get in" in by_page.content.decode()
+
+
+def test_a_browser_that_its_user_had_before_gets_in_whatever_strangers_do(alice):
+    web = known_browser(alice)
+    many_places("alice")
+    for _ in range(5):
+        assert page_login("alice").status_code == 429  # from its own address too
+    assert page_login("alice", PASSWORD, web).status_code == 302
+    assert web.get("/settings").status_code == 200
+    # Who got in excuses no stranger.
+    assert login_from("198.51.100.1", "alice", PASSWORD).json()["detail"] == tries.TOO_MANY_ANYWHERE
+
+
+@pytest.mark.parametrize("whose", ["nobody", "charlie", "before", "forged"])
+def test_a_browser_of_somebody_else_or_of_an_old_password_is_a_strange_one(alice, charlie, whose):
+    web = known_browser(charlie if whose == "charlie" else alice)
+    if whose == "nobody":
+        web.cookies.clear()
+    if whose == "before":
+        password_change(alice, PASSWORD)
+    if whose == "forged":
+        web.cookies["browser"] = web.cookies["browser"].value[:-2] + "xx"
+    many_places("alice")
+    assert page_login("alice", PASSWORD, web).status_code == 429
+
+
+def test_all_browsers_that_a_user_had_before_have_five_tries_together(alice):
+    """Or who holds one would get new tries with each mark that it is given."""
+    first, second = known_browser(alice), known_browser(alice)
+    for web in (first, second, first, second, first):
+        assert page_login("alice", "wrong", web).status_code == 422
+    assert page_login("alice", PASSWORD, first).status_code == 429
+    assert page_login("alice", PASSWORD, second).status_code == 429
+    assert page_login("alice", PASSWORD).status_code == 302  # strangers are counted apart
+
+
+def test_who_is_in_shows_the_password_whatever_strangers_do(alice):
+    many_places("alice")
+    assert password_change(alice, PASSWORD) == alice
+
+
+def test_a_new_password_waits_for_no_wrong_one_of_before(alice):
+    many_places("alice")
+    password_change(alice, PASSWORD)
+    assert login_from("203.0.113.1", "alice", "another-horse-7-battery").status_code == 200
+
+
+def test_the_right_password_at_one_address_excuses_no_other(alice):
+    for _ in range(5):
+        assert login_from("203.0.113.1", "alice").status_code == 401
+    assert login_from("203.0.113.2", "alice", PASSWORD).status_code == 200
+    assert login_from("203.0.113.1", "alice").status_code == 429
+
+
+def test_a_network_of_ipv6_is_one_address(alice):
+    for n in range(5):
+        assert login_from(f"2001:db8::{n + 1}", "alice").status_code == 401
+    assert login_from("2001:db8::99", "alice").status_code == 429
+    assert login_from("2001:db8:0:1::1", "alice").status_code == 401
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("guarded", "looked_at"), [(True, 20), (False, 30)])
+def test_of_thirty_addresses_at_once_twenty_guesses_are_looked_at(monkeypatch, guarded, looked_at):
+    """The guard shown: without the count of all, each address has its own five."""
+    make_user("alice")
+    real = tries.rate_take
+    if not guarded:
+        monkeypatch.setattr(
+            tries, "rate_take", lambda **of: of["name"] == tries.ANYWHERE or real(**of)
+        )
+    looks, start = [], threading.Barrier(30)
+    monkeypatch.setattr(logins, "authenticate", lambda **given: looks.append(given))
+
+    def guess(number: int) -> None:
+        start.wait()
+        try:
+            login_from(f"203.0.113.{number}", "alice", f"guess {number}")
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=guess, args=(n,)) for n in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(looks) == looked_at
 
 
 @pytest.mark.django_db(transaction=True)
@@ -152,16 +305,14 @@ def test_of_thirty_guesses_at_once_five_are_looked_at(monkeypatch, guarded, look
     """The guard shown: without the count before the look, all thirty are."""
     make_user("alice")
     if not guarded:
-        monkeypatch.setattr(logins, "rate_take", lambda **_: None)
+        monkeypatch.setattr(tries, "rate_take", lambda **_: None)
     looks, start = [], threading.Barrier(30)
     monkeypatch.setattr(logins, "authenticate", lambda **given: looks.append(given))
 
     def guess(number: int) -> None:
         start.wait()
         try:
-            login_check(
-                username="alice", password=f"guess {number}", door="test", now=timezone.now()
-            )
+            check("alice", f"guess {number}")
         except (InvalidCredentials, RateLimited):
             pass
         finally:
@@ -184,7 +335,7 @@ def test_an_unknown_name_takes_as_long_as_a_wrong_password(alice, settings):
     def seconds(name: str) -> float:
         started = perf_counter()
         with pytest.raises(InvalidCredentials):
-            login_check(username=name, password="wrong", door="test", now=timezone.now())
+            check(name, "wrong")
         return perf_counter() - started
 
     rounds = [(seconds("alice"), seconds("nobody")) for _ in range(15)]

@@ -18,6 +18,7 @@ from accounts.models import AuditEvent, BrokerageAccount, User
 from accounts.second_factor import app_offer, code_use, codes_left, codes_renew, has_factor
 from accounts.services import logins
 from accounts.services.logins import WRONG_CODE
+from accounts.services.tries import TOO_MANY_CODES
 from accounts.sessions import CONFIRMED_AT, FACTOR_AT, STEP
 from speedtrade.lib.crypto import Unreadable
 from speedtrade.testing.cast import (
@@ -229,11 +230,60 @@ def test_both_steps_give_their_session_a_new_id(alice, secret):
 def test_pages_and_scripts_share_one_lock(alice, secret):
     web = Client()
     page_login(web)
-    for _ in range(4):
+    for _ in range(5):
         assert web.post("/login/code", {"code": "000000"}).status_code == 422
     locked = web.post("/login/code", {"code": app_code(secret)})
     assert locked.status_code == 429 and int(locked.headers["Retry-After"]) > 0
-    assert logins.TOO_MANY.partition(". ")[0] in locked.content.decode()
+    assert TOO_MANY_CODES.partition(". ")[0] in locked.content.decode()
+    assert api_login(app_code(secret)).status_code == 429
+
+
+def strangers_guess(addresses: int) -> None:
+    """Six wrong passwords for alice from each of so many addresses."""
+    for n in range(6 * addresses):
+        stranger = Client(REMOTE_ADDR=f"203.0.113.{n % addresses}")
+        stranger.post("/login", {"username": "alice", "password": "wrong"})
+
+
+@pytest.mark.parametrize("door", ["page", "api"])
+def test_wrong_passwords_at_one_address_leave_both_steps_open_at_another(alice, secret, door):
+    strangers_guess(addresses=1)
+    if door == "api":
+        assert api_login().json()["code"] == "mfa_required"
+        assert api_login(app_code(secret)).status_code == 200
+    else:
+        web = Client()
+        assert page_login(web).headers["Location"].startswith("/login/code")
+        assert web.post("/login/code", {"code": app_code(secret)}).status_code == 302
+
+
+def test_wrong_passwords_of_many_strangers_leave_the_second_step_open(alice, secret):
+    web = Client()
+    page_login(web)
+    strangers_guess(addresses=5)
+    assert page_login(Client()).status_code == 429  # the first step is shut, for strange browsers
+    assert web.post("/login/code", {"code": app_code(secret)}).status_code == 302
+
+
+def test_wrong_codes_run_out_at_all_addresses_together(alice, secret):
+    """Who shows a code knows the password: five tries, and not five at each address."""
+    for n in range(5):
+        body = {"username": "alice", "password": PASSWORD, "otp": "000000"}
+        script = ApiClient()
+        script.client = Client(REMOTE_ADDR=f"203.0.113.{n}")
+        assert script.post("auth/login", body).status_code == 401
+    assert api_login(app_code(secret)).status_code == 429
+
+
+def test_wrong_codes_of_a_thief_leave_the_browsers_of_the_user_open(alice, secret):
+    web = Client()
+    page_login(web)
+    web.post("/login/code", {"code": app_code(secret, timezone.now() - timedelta(seconds=30))})
+    assert web.post("/logout").status_code == 302
+    for _ in range(6):
+        api_login("000000")
+    page_login(web)
+    assert web.post("/login/code", {"code": app_code(secret)}).status_code == 302
     assert api_login(app_code(secret)).status_code == 429
 
 
@@ -251,7 +301,7 @@ def test_a_right_password_of_who_is_in_gives_no_more_tries_for_the_code(alice, s
         assert logins.password_check(user=alice, password=PASSWORD)
     answer = web.post("/settings/security/confirm", {"code": app_code(secret)})
     assert answer.status_code == 429
-    assert api_login(app_code(secret)).status_code == 429
+    assert api_login(app_code(secret)).status_code == 200  # log-ins have tries of their own
 
 
 # ── setting it up ───────────────────────────────────────────────────────────

@@ -91,7 +91,7 @@ CATALOGUE: dict[str, Problem] = {
     ),
     "invalid_credentials": Problem(
         "Name or password is wrong",
-        "Check both and try again. After five wrong tries the account waits five minutes.",
+        "Check both and try again. After five wrong tries wait five minutes.",
     ),
     "mfa_required": Problem(
         "This log-in takes a code as well",

@@ -62,7 +62,7 @@ def _local() -> MovingWindowRateLimiter:
 
 @lru_cache(maxsize=64)
 def _parse(rate: str, share: Decimal = Decimal(1)) -> tuple[RateLimitItem, ...]:
-    """The limits of a notation; a share of each, but at least one, where `share` is below 1."""
+    """The limits of a notation, each `share` times as high, but at least one."""
     return tuple(
         type(item)(max(1, math.floor(item.amount * share)), item.multiples)
         for item in parse_many(rate)
@@ -84,22 +84,23 @@ def _hash(who: str) -> str:
     return hashlib.sha256(who.encode()).hexdigest()[:32]
 
 
-def rate_take(*, name: str, who: str, rate: str, detail: str = "") -> None:
+def rate_take(*, name: str, who: str, rate: str, times: int = 1, detail: str = "") -> None:
     """Count one use by `who`; raises RateLimited (with `detail`) when one of the rates is used up.
 
-    What is refused is not counted, so a limit ends by itself even for who does not stop asking.
+    The rate counts `times` over. What is refused is not counted, so a limit ends by itself even for
+    who does not stop asking.
     """
     key = _hash(who)
     if not redis_resting():
         try:
-            wait = _hit(_shared(), _parse(rate), name, key)
+            wait = _hit(_shared(), _parse(rate, Decimal(times)), name, key)
         except RedisError:
             _redis_failed(name)
         else:
             _refuse(wait, detail)
             return
     with _local_lock:
-        wait = _hit(_local(), _parse(rate, settings.RATE_FALLBACK_SHARE), name, key)
+        wait = _hit(_local(), _parse(rate, settings.RATE_FALLBACK_SHARE * times), name, key)
     _refuse(wait, detail)
 
 
@@ -124,16 +125,16 @@ def _hit(
     return 0
 
 
-def rate_clear(*, name: str, who: str, rate: str) -> None:
+def rate_clear(*, name: str, who: str, rate: str, times: int = 1) -> None:
     """Forget what was counted: the right password excuses the wrong ones before it."""
     key = _hash(who)
     with _local_lock:
-        for item in _parse(rate, settings.RATE_FALLBACK_SHARE):
+        for item in _parse(rate, settings.RATE_FALLBACK_SHARE * times):
             _local().clear(item, name, key)
     if redis_resting():
         return
     try:
-        for item in _parse(rate):
+        for item in _parse(rate, Decimal(times)):
             _shared().clear(item, name, key)
     except RedisError:
         _redis_failed(name)

@@ -8,12 +8,13 @@ import psycopg
 import pytest
 from django.conf import settings as house_settings
 from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from accounts.services.audit import audit_record
 from speedtrade.doctor import servers
 from speedtrade.doctor.verdicts import Verdict
-from speedtrade.grants import history_changeable
+from speedtrade.grants import history_changeable, rows_grant
 from speedtrade.lib.triggers import APPEND_ONLY
 from speedtrade.testing import states
 
@@ -74,11 +75,57 @@ def test_it_writes_rows_adds_to_history_and_does_no_more(
         "ALTER TABLE accounts_auditevent DISABLE TRIGGER accounts_auditevent_append_only",
         "DROP TABLE accounts_auditevent",
         "TRUNCATE trading_order",
+        "INSERT INTO django_migrations (app, name, applied) VALUES ('a', 'b', now())",
+        "UPDATE django_migrations SET name = name",
         "DELETE FROM django_migrations",
+        "SELECT setval(pg_get_serial_sequence('trading_order', 'id'), 1)",
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             as_role.execute(refused)  # type: ignore[arg-type]
+    as_role.execute("SELECT nextval(pg_get_serial_sequence('trading_order', 'id'))")
     assert prepare(settings)  # and again
+
+
+@pytest.mark.parametrize("right", ["UPDATE", "UPDATE (action)", "DELETE", "TRUNCATE"])
+def test_each_right_that_changes_history_is_seen_and_taken_away(
+    as_role: "psycopg.Connection[Any]", settings: Any, right: str
+) -> None:
+    prepare(settings)
+    with as_superuser() as superuser:
+        superuser.execute(f"GRANT {right} ON accounts_auditevent TO {ROLE}")  # type: ignore[arg-type]
+    assert history_changeable(as_role.cursor()) == ["accounts_auditevent"]
+    prepare(settings)
+    assert history_changeable(as_role.cursor()) == []
+
+
+def test_it_needs_nothing_that_everybody_has(
+    as_role: "psycopg.Connection[Any]", settings: Any
+) -> None:
+    """Where the schema was shut to all others, as guides for hardening say."""
+    with as_superuser() as superuser:
+        superuser.execute("REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+        try:
+            prepare(settings)
+            as_role.execute("SELECT count(*) FROM public.trading_order")
+        finally:
+            superuser.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
+
+
+@pytest.mark.parametrize("who", ["nobody_of_test", "the owner"])
+def test_rights_are_looked_at_before_any_is_taken(who: str) -> None:
+    """Also where nobody has asked before: the owner would take their own and keep none."""
+    role = house_settings.DATABASES["default"]["USER"] if who == "the owner" else who
+    asked: list[str] = []
+
+    def note(execute: Any, statement: Any, *given: Any) -> Any:
+        asked.append(str(statement))
+        return execute(statement, *given)
+
+    refused = pytest.raises(OperationalError, match=r"owns the tables|does not exist")
+    # Where it is not refused, the transaction gives back what was taken.
+    with transaction.atomic(), connection.execute_wrapper(note), refused:
+        rows_grant(connection.cursor(), role)
+    assert len(asked) == 1 and asked[0].startswith("SELECT")
 
 
 def test_the_doctor_tells_a_role_that_triggers_alone_keep_from_changing_history(
