@@ -17,8 +17,9 @@ from django.db import connections
 from accounts.models import AuditEvent
 from accounts.services.audit import audit_record
 from speedtrade.backups.facts import Facts, facts_read
-from speedtrade.backups.programs import ASIDE, BackupError, connected, major, program, run, where_of
+from speedtrade.backups.programs import BackupError, connected, major, program, run, where_of
 from speedtrade.datafolder import project_version, write_private
+from speedtrade.lib.lease import ASIDE
 
 MADE = "backup.made"  # the action of the audit that says when the last one was
 _NAME = re.compile(r"speedtrade-\d{8}T\d{6}Z\.dump")
