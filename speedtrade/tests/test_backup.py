@@ -14,6 +14,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from accounts.models import AuditEvent
+from accounts.services.audit import audit_record
 from portfolio.models import Transfer
 from portfolio.services.rebuild import ledger_differences
 from speedtrade.backups import making, programs, restoring
@@ -123,10 +124,12 @@ def test_a_dump_whose_books_are_others_than_its_manifest_says_is_taken_back(
         restore(file=made, into=elsewhere, replace=True)
     assert tables(elsewhere) == [("former",)]
     missing = {**manifest["rows"], "trading_order": manifest["rows"]["trading_order"] + 1}
-    path.write_text(json.dumps({**manifest, "rows": missing}))
-    with pytest.raises(BackupError, match="Not every row"):
-        restore(file=made, into=elsewhere, replace=True)
-    assert tables(elsewhere) == [("former",)]
+    older = {**manifest["migrations"], "trading": "0001_initial"}
+    for others in ({"rows": missing}, {"migrations": older}):
+        path.write_text(json.dumps({**manifest, **others}))
+        with pytest.raises(BackupError, match="Not every row"):
+            restore(file=made, into=elsewhere, replace=True)
+        assert tables(elsewhere) == [("former",)]
 
 
 def broken_off(made: Path, into: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,6 +306,22 @@ def test_a_backup_of_newer_code_is_refused(made: Path, elsewhere: str) -> None:
     path.write_text(json.dumps(manifest))
     with pytest.raises(BackupError, match=r"newer code \(trading\)"):
         restore(file=made, into=elsewhere)
+
+
+def test_a_backup_is_of_one_moment(
+    books: None, tmp_path: Path, elsewhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails where the dump has a snapshot of its own: it holds what the manifest does not."""
+    run = making.run
+
+    def meanwhile(*arguments: Any) -> None:
+        audit_record(actor=None, action="meanwhile", target="", data={}, now=timezone.now())
+        run(*arguments)
+
+    monkeypatch.setattr(making, "run", meanwhile)
+    made = backup_make(folder=tmp_path / "kept", now=timezone.now())
+    assert AuditEvent.objects.filter(action="meanwhile").exists()
+    restore(file=made.path, into=elsewhere)
 
 
 def test_backups_are_private_counted_and_told(books: None, tmp_path: Path) -> None:

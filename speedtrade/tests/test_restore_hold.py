@@ -9,12 +9,13 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
+from django.db import OperationalError, connections
 from django.utils import timezone
 
 from speedtrade.backups import restoring
+from speedtrade.backups.holding import held
 from speedtrade.backups.making import backup_make
-from speedtrade.backups.programs import BackupError
+from speedtrade.backups.programs import BackupError, where_of
 from speedtrade.backups.restoring import restore
 from speedtrade.embedded import EmbeddedPostgres
 from speedtrade.lib.lease import ASIDE
@@ -148,3 +149,32 @@ def test_what_was_empty_is_empty_again_where_a_proof_fails(
         query = "SELECT nspacl::text FROM pg_namespace WHERE nspname IN ('public', %s)"
         (granted,) = connection.execute(query, [ASIDE]).fetchall()
     assert "=U/" in granted[0]
+
+
+def test_the_role_gets_its_rows_where_a_dead_restore_is_kept(
+    made: Path, target: str, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.DATABASE_APP_ROLE = "kept_of_test"
+    with psycopg.connect(target, user="postgres") as connection:
+        connection.execute("CREATE ROLE kept_of_test")
+    try:
+        with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+            dying.setattr(restoring, "_prove", died)
+            dying.setattr(restoring, "_undo", died)
+            restore(file=made, into=target)
+        restoring.kept_drop(into=target)
+        with psycopg.connect(target, user="postgres") as connection:
+            connection.execute("SET ROLE kept_of_test")
+            connection.execute("SELECT count(*) FROM trading_order")
+    finally:
+        with psycopg.connect(target, user="postgres") as connection:
+            connection.execute("DROP OWNED BY kept_of_test")
+            connection.execute("DROP ROLE kept_of_test")
+
+
+def test_no_backup_is_made_of_what_is_not_proved(transactional_db: None, tmp_path: Path) -> None:
+    """Fails where it is dumped like any other: with --keep it would push out one that is whole."""
+    where = where_of(connections["default"].get_connection_params())
+    with held(where), pytest.raises(CommandError, match="A restore works on"):
+        call_command("backup", to=tmp_path / "kept")
+    assert list((tmp_path / "kept").iterdir()) == []
