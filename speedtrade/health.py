@@ -21,8 +21,7 @@ from django.views.decorators.http import require_safe
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from speedtrade.backups.holding import HOLD
-from speedtrade.lib.lease import leases_held
+from speedtrade.lib.lease import BeingRestored, restore_refuse
 
 HEARTBEAT_WORKER = "st:heartbeat:worker"  # unix seconds, written by the sweep task
 HEARTBEAT_FEED = "st:heartbeat:feed"  # unix seconds, written by run_feed
@@ -62,10 +61,12 @@ def _database() -> str:
             ) as connection,
             connection.cursor() as cursor,
         ):
-            restoring = leases_held([HOLD], cursor)
+            restore_refuse(cursor)
+    except BeingRestored:
+        return "a restore of it is not done"
     except psycopg.Error:
         return "down"
-    return "a restore works on it" if restoring else "ok"
+    return "ok"
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from marketdata.models import Instrument
 from marketdata.services.publishing import QuotePublisher
-from speedtrade.lib.lease import LEASE_RETRY, Lease
+from speedtrade.lib.lease import LEASE_RETRY, BeingRestored, Lease
 
 logger = logging.getLogger(__name__)
 
@@ -154,10 +154,11 @@ class FeedProcess:
                     aide.start()
                 return True
             self._say_waiting("another feed runs; waiting for its lease")
-        except psycopg.Error:
+        except psycopg.Error as error:
             self._rest()
             self._lease.release()
-            self._say_waiting("the database is away; waiting for the lease")
+            away = "the database is away; waiting for the lease"
+            self._say_waiting(str(error) if isinstance(error, BeingRestored) else away)
         return False
 
     def _say_waiting(self, why: str) -> None:

@@ -21,7 +21,7 @@ from marketdata.services.feeding import FeedProcess, instruments_read
 from marketdata.services.publishing import QuotePublisher
 from marketdata.tests.factories import StillClock, make_instrument, make_quote
 from speedtrade.health import health_report
-from speedtrade.lib.lease import Lease
+from speedtrade.lib.lease import BeingRestored, Lease
 from speedtrade.lib.redis import redis_client
 from speedtrade.testing.waiting import wait_until
 
@@ -213,6 +213,14 @@ def test_it_stops_publishing_when_its_lease_is_lost_and_takes_it_again(
     assert lease.taken == 2
     assert "feed_lease_lost" in caplog.text
     assert lease.released >= 2
+
+
+def test_it_says_that_it_waits_for_a_restore(publisher, feed, table, caplog):
+    lease = FakeLease()
+    lease.error = BeingRestored("A restore works on this database")
+    run(publisher, seconds=10, table=table, lease=lease)
+    told = [record.why for record in caplog.records if record.msg == "feed_waits"]
+    assert told == ["A restore works on this database"] and feed.asked == []
 
 
 def test_it_rides_out_a_restart_of_redis_with_growing_pauses(

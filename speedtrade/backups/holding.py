@@ -1,7 +1,7 @@
-"""While a restore works on a database, no process of the house gets into it.
+"""From before a restore writes until all is proved, no process of the house gets into its database.
 
 A lock alone would stop nobody: they write rows without asking for one. So each new connection of
-ours looks whether a restore holds its database, and is closed where one does.
+ours looks whether a restore holds its database or broke off there, and is closed where one did.
 """
 
 import os
@@ -13,9 +13,8 @@ import psycopg
 from django.db import OperationalError
 
 from speedtrade.backups.programs import BackupError, connected
-from speedtrade.lib.lease import lease_key, leases_held
+from speedtrade.lib.lease import HOLD, BeingRestored, lease_key, restore_refuse
 
-HOLD = "restore"  # the name of the lease
 OURS = "SPEEDTRADE_RESTORING"  # set for the commands by which a restore proves what it put back
 
 
@@ -35,15 +34,14 @@ def held(where: Mapping[str, str]) -> Iterator["psycopg.Connection[Any]"]:
 
 
 def keep_out(*, connection: Any, **_: Any) -> None:
-    """Close a new connection of Django and raise OperationalError where a restore is at work."""
+    """Close a new connection of Django and raise OperationalError where a restore is not done."""
     if os.environ.get(OURS):
         return
     try:
         with connection.connection.cursor() as cursor:
-            if leases_held([HOLD], cursor):
-                raise OperationalError(
-                    "A restore works on this database; come back when it is done."
-                )
-    except BaseException:
+            restore_refuse(cursor)
+    except BaseException as error:
         connection.close()  # one that could not look must not be used either
+        if isinstance(error, BeingRestored):
+            raise OperationalError(str(error)) from error
         raise

@@ -17,8 +17,9 @@ from django.db import connections
 from accounts.models import AuditEvent
 from accounts.services.audit import audit_record
 from speedtrade.backups.facts import Facts, facts_read
-from speedtrade.backups.programs import ASIDE, BackupError, connected, major, program, run, where_of
+from speedtrade.backups.programs import BackupError, connected, major, program, run, where_of
 from speedtrade.datafolder import project_version, write_private
+from speedtrade.lib.lease import restore_refuse
 
 MADE = "backup.made"  # the action of the audit that says when the last one was
 _NAME = re.compile(r"speedtrade-\d{8}T\d{6}Z\.dump")
@@ -84,11 +85,13 @@ def _dump(where: Mapping[str, str], target: Path) -> tuple[int, Facts]:
         with connected(where) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
+            with connection.cursor() as cursor:
+                restore_refuse(cursor)  # what is not proved must push out no backup that was
             row = connection.execute("SELECT pg_export_snapshot()").fetchone()
             assert row  # noqa: S101 - for the types: the function gives one row
             server = major(connection)
             arguments = ["--format=custom", f"--snapshot={row[0]}", f"--file={target}"]
-            run(program("pg_dump", server), [*arguments, f"--exclude-schema={ASIDE}"], where)
+            run(program("pg_dump", server), arguments, where)
             return server, facts_read(connection)
     except psycopg.Error as error:
         raise BackupError(f"The database cannot be read: {error}") from error

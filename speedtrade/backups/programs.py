@@ -26,9 +26,6 @@ _VARIABLES = {
     "sslrootcert": "PGSSLROOTCERT",
 }
 
-#: The schema where what a target held waits, until what was put into its place is proved.
-ASIDE = "speedtrade_before_restore"
-
 
 class BackupError(Exception):
     """Why there is no backup, or no restore, and what to do: a sentence for a person."""

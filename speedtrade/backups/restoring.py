@@ -22,15 +22,15 @@ from psycopg.conninfo import conninfo_to_dict
 from speedtrade.backups.facts import facts_read
 from speedtrade.backups.holding import OURS, held
 from speedtrade.backups.making import file_hash
-from speedtrade.backups.programs import ASIDE, BackupError, connected, major, program, run, where_of
+from speedtrade.backups.programs import BackupError, connected, major, program, run, where_of
 from speedtrade.datafolder import PROJECT
 from speedtrade.grants import role_check, rows_grant
-from speedtrade.lib.lease import leases_held
+from speedtrade.lib.lease import ASIDE, leases_held
 
 KEPT = (
     f"A restore was broken off: what the target held before it lies in the schema {ASIDE}, and "
-    "nowhere else. `manage.py restore --put-back` puts it back in place; --drop-kept drops it for "
-    "ever, once you know that you want what stands in its place."
+    "nowhere else. `manage.py restore --put-back` puts it back in place; --drop-kept proves what "
+    "stands there now and drops the other for ever."
 )
 WRITERS = ("venue", "feed")  # who holds a lease; web and workers are seen by their connections
 
@@ -48,17 +48,17 @@ def restore(*, file: Path, into: str, replace: bool = False) -> Restored:
     """Put `file` into the database at the address `into` and hold it against its manifest.
 
     With `replace` the database may hold something, which is dropped once the rest is proved and
-    comes back where it is not. Until then no process of the house gets into it. Raises BackupError
-    before anything is written where the file is not what its manifest says, the database is in use
-    or not empty, what it held before an earlier restore still lies aside, or the code is older than
-    the file.
+    comes back where it is not; what was empty is then empty again. Until then no process of the
+    house gets into it, also where the restore is broken off. Raises BackupError before anything is
+    written where the file is not what its manifest says, the database is in use or not empty, what
+    it held before an earlier restore still lies aside, or the code is older than the file.
     """
     began = time.monotonic()
     manifest = manifest_read(file)
     where = _where(into)
     try:
         with held(where) as holder:
-            filled = _room_make(holder, manifest, replace=replace)
+            _room_make(holder, manifest, replace=replace)
             try:
                 _put(file, where, major(holder))
                 _compare(where, manifest)
@@ -66,11 +66,9 @@ def restore(*, file: Path, into: str, replace: bool = False) -> Restored:
                 _rights_give(where)
                 holder.execute("SELECT 1")  # it held to the end
             except BaseException:
-                if filled:
-                    _undo(holder, where)
+                _undo(holder, where)
                 raise
-            if filled:
-                _drop_kept(holder)
+            _drop_kept(holder)
     except psycopg.Error as error:
         raise BackupError(f"The target does not do what it is told: {error}") from error
     took = timedelta(seconds=time.monotonic() - began)
@@ -79,8 +77,8 @@ def restore(*, file: Path, into: str, replace: bool = False) -> Restored:
 
 def _room_make(
     connection: "psycopg.Connection[Any]", manifest: Mapping[str, Any], *, replace: bool
-) -> bool:
-    """Look whether the target may be restored into, and move aside what it holds: was there any?"""
+) -> None:
+    """Look whether the target may be restored into, and move aside what it holds."""
     server = major(connection)
     if server < manifest["postgres"]:
         raise BackupError(
@@ -98,10 +96,8 @@ def _room_make(
             f"The target is not empty ({filled} tables). Give an empty database, or "
             "--replace to drop what it holds."
         )
-    if filled:
-        _move_aside(connection)
+    _move_aside(connection, filled=bool(filled))
     connection.commit()
-    return bool(filled)
 
 
 def _role_check(cursor: Any, role: str) -> None:
@@ -150,8 +146,15 @@ def put_back(*, into: str, replace: bool = False) -> None:
 
 
 def kept_drop(*, into: str) -> None:
-    """Drop what a target held before a restore that was broken off. Raises as `put_back`."""
+    """Drop what a target held before a restore that was broken off, once what stands is proved.
+
+    Raises as `put_back`, and where that is not the books of this code: the restore may have ended
+    before it had set aside what waited, or given the processes their rights.
+    """
     with _kept_of(into) as connection:
+        connection.commit()
+        _prove(into)
+        _rights_give(_where(into))
         _drop_kept(connection)
 
 
@@ -226,18 +229,22 @@ def _kept(connection: "psycopg.Connection[Any]") -> bool:
     return found.fetchone() is not None
 
 
-def _move_aside(connection: "psycopg.Connection[Any]") -> None:
-    connection.execute(f"ALTER SCHEMA public RENAME TO {ASIDE}")
-    connection.execute("CREATE SCHEMA public")
+def _move_aside(connection: "psycopg.Connection[Any]", *, filled: bool) -> None:
+    """An empty target keeps its schema, which may hold extensions; the other is the mark alone."""
+    former, new = "public", ASIDE
+    if filled:
+        connection.execute(f"ALTER SCHEMA public RENAME TO {ASIDE}")
+        former, new = ASIDE, "public"
+    connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(new)))
     # Who could reach into the former schema can reach into the new one.
     grants = connection.execute(
         "SELECT acl.privilege_type, CASE acl.grantee WHEN 0 THEN 'PUBLIC'"
         " ELSE quote_ident(pg_get_userbyid(acl.grantee)) END"
         " FROM pg_namespace, aclexplode(nspacl) acl WHERE nspname = %s",
-        [ASIDE],
+        [former],
     ).fetchall()
     for privilege, grantee in grants:
-        given = sql.SQL(f"GRANT {privilege} ON SCHEMA public TO {grantee}")
+        given = sql.SQL(f"GRANT {privilege} ON SCHEMA {new} TO {grantee}")
         connection.execute(given)
 
 

@@ -16,6 +16,14 @@ import psycopg
 from django.db import connections
 
 LEASE_RETRY = timedelta(seconds=2)  # how often one who waits tries again
+HOLD = "restore"  # the lease of a restore while it works
+#: The schema that stands from before a restore writes until all is proved: it outlives one that is
+#: broken off. What the target held before waits in it.
+ASIDE = "speedtrade_before_restore"
+
+
+class BeingRestored(psycopg.OperationalError):
+    """A database that is not ours to use yet: a restore works on it, or was broken off there."""
 
 
 def leases_held(names: Iterable[str], cursor: Any) -> list[str]:
@@ -34,6 +42,18 @@ def lease_key(name: str) -> int:
     return zlib.crc32(f"speedtrade:{name}".encode())
 
 
+def restore_refuse(cursor: Any) -> None:
+    """Raise BeingRestored while a restore works on the database of `cursor`, or broke off there."""
+    if leases_held([HOLD], cursor):
+        raise BeingRestored("A restore works on this database; come back when it is done.")
+    cursor.execute("SELECT to_regnamespace(%s) IS NOT NULL", [ASIDE])
+    if cursor.fetchone()[0]:
+        raise BeingRestored(
+            "A restore of this database was broken off, and what stands there is not proved: "
+            "`manage.py restore --put-back` or `--drop-kept` ends it."
+        )
+
+
 class Lease:
     """`with Lease("venue") as lease: if lease.take(): …`; ask `lease.held()` now and then."""
 
@@ -43,7 +63,12 @@ class Lease:
         self._connection: psycopg.Connection[tuple[bool]] | None = None
 
     def take(self) -> bool:
-        """Try once; True when this process now holds the lease. Raises psycopg.OperationalError."""
+        """Try once; True when this process now holds the lease.
+
+        Raises psycopg.OperationalError; BeingRestored, with nothing held, where a restore is not
+        done. It looks after its session is there, and a restore at sessions after it has its hold:
+        of two that begin at once, one sees the other.
+        """
         if self._connection is None or self._connection.closed:
             parameters = connections["default"].get_connection_params()
             names = ("host", "port", "dbname", "user", "password")
@@ -58,7 +83,15 @@ class Lease:
                 tcp_user_timeout=10_000,  # milliseconds for what was said and not heard
             )
         row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", [self._key]).fetchone()
-        return bool(row and row[0])
+        if not (row and row[0]):
+            return False
+        try:
+            with self._connection.cursor() as cursor:
+                restore_refuse(cursor)
+        except BaseException:
+            self.release()
+            raise
+        return True
 
     def held(self) -> bool:
         """Whether the session that took the lease still lives."""

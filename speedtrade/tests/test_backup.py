@@ -7,26 +7,26 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import dj_database_url
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connections
-from django.db.backends.postgresql.base import DatabaseWrapper
+from django.db import OperationalError
 from django.utils import timezone
 
 from accounts.models import AuditEvent
+from accounts.services.audit import audit_record
 from portfolio.models import Transfer
 from portfolio.services.rebuild import ledger_differences
 from speedtrade.backups import making, programs, restoring
 from speedtrade.backups.facts import Facts, facts_read
 from speedtrade.backups.making import backup_make, backups_in, last_backup
-from speedtrade.backups.programs import ASIDE, BackupError, program
+from speedtrade.backups.programs import BackupError, program
 from speedtrade.backups.restoring import restore
 from speedtrade.embedded import EmbeddedPostgres
-from speedtrade.lib.lease import Lease
+from speedtrade.lib.lease import ASIDE, Lease
 from speedtrade.testing import states
 from speedtrade.testing.lives import D
+from speedtrade.testing.restores import emptied, house_connection
 
 pytestmark = [pytest.mark.serial, pytest.mark.django_db(transaction=True)]
 MINUTES = 30  # R14
@@ -53,11 +53,7 @@ def other_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def elsewhere(other_cluster: str) -> str:
     """It, empty again."""
-    with psycopg.connect(other_cluster) as connection:
-        connection.execute(f"DROP SCHEMA IF EXISTS {ASIDE} CASCADE")
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
-    return other_cluster
+    return emptied(other_cluster)
 
 
 @pytest.fixture
@@ -128,10 +124,12 @@ def test_a_dump_whose_books_are_others_than_its_manifest_says_is_taken_back(
         restore(file=made, into=elsewhere, replace=True)
     assert tables(elsewhere) == [("former",)]
     missing = {**manifest["rows"], "trading_order": manifest["rows"]["trading_order"] + 1}
-    path.write_text(json.dumps({**manifest, "rows": missing}))
-    with pytest.raises(BackupError, match="Not every row"):
-        restore(file=made, into=elsewhere, replace=True)
-    assert tables(elsewhere) == [("former",)]
+    older = {**manifest["migrations"], "trading": "0001_initial"}
+    for others in ({"rows": missing}, {"migrations": older}):
+        path.write_text(json.dumps({**manifest, **others}))
+        with pytest.raises(BackupError, match="Not every row"):
+            restore(file=made, into=elsewhere, replace=True)
+        assert tables(elsewhere) == [("former",)]
 
 
 def broken_off(made: Path, into: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +186,10 @@ def test_what_was_kept_is_dropped_on_purpose_alone(
     with pytest.raises(CommandError, match="Name the file"):
         call_command("restore", made, into=elsewhere, drop_kept=True)
     call_command("restore", into=elsewhere, drop_kept=True)
-    assert facts(elsewhere) == stands
+    assert facts(elsewhere).ledger == stands.ledger
+    assert "former" not in facts(elsewhere).rows
+    halted = "SELECT count(*) FROM trading_tradinghalt WHERE lifted_at IS NULL"
+    assert rows(elsewhere, halted) == [(1,)]  # what waited at the backup was set aside
     with pytest.raises(CommandError, match="Nothing was kept"):
         call_command("restore", into=elsewhere, drop_kept=True)
 
@@ -211,13 +212,6 @@ def test_the_role_of_the_processes_reads_what_came_back(made: Path, elsewhere: s
         with psycopg.connect(elsewhere, user="postgres") as connection:
             connection.execute("DROP OWNED BY app_of_test")
             connection.execute("DROP ROLE app_of_test")
-
-
-def house_connection(address: str) -> DatabaseWrapper:
-    """What a process of the house opens, to the database at this address."""
-    chosen = {**connections["default"].settings_dict, **dj_database_url.parse(address)}
-    chosen["OPTIONS"] = connections["default"].settings_dict["OPTIONS"]
-    return DatabaseWrapper(chosen, alias="elsewhere")
 
 
 @pytest.mark.fault("F32")
@@ -312,6 +306,22 @@ def test_a_backup_of_newer_code_is_refused(made: Path, elsewhere: str) -> None:
     path.write_text(json.dumps(manifest))
     with pytest.raises(BackupError, match=r"newer code \(trading\)"):
         restore(file=made, into=elsewhere)
+
+
+def test_a_backup_is_of_one_moment(
+    books: None, tmp_path: Path, elsewhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails where the dump has a snapshot of its own: it holds what the manifest does not."""
+    run = making.run
+
+    def meanwhile(*arguments: Any) -> None:
+        audit_record(actor=None, action="meanwhile", target="", data={}, now=timezone.now())
+        run(*arguments)
+
+    monkeypatch.setattr(making, "run", meanwhile)
+    made = backup_make(folder=tmp_path / "kept", now=timezone.now())
+    assert AuditEvent.objects.filter(action="meanwhile").exists()
+    restore(file=made.path, into=elsewhere)
 
 
 def test_backups_are_private_counted_and_told(books: None, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from django.db import connections
 from django.test import Client
 
 from speedtrade import health, healthcheck
+from speedtrade.backups.holding import held
+from speedtrade.backups.programs import where_of
 from speedtrade.lib.redis import redis_client
 
 NOW = 1_800_000_000.0
@@ -72,6 +74,15 @@ def test_an_old_or_missing_heartbeat_is_told_in_words() -> None:
     checks = health.health_report(NOW).checks
     assert checks["worker"] == "last seen 45 s ago"
     assert checks["feed"] == "no sign of life"
+
+
+def test_while_a_restore_works_no_request_is_wanted(client: Client) -> None:
+    beat(time.time(), time.time())
+    with held(where_of(connections["default"].get_connection_params())):
+        response = client.get("/health")
+        assert client.get("/health/ready").status_code == 503
+    assert response.status_code == 503
+    assert response.json()["checks"]["database"] == "a restore of it is not done"
 
 
 def test_the_door_is_open_to_all_and_is_never_cached(client: Client) -> None:

@@ -9,13 +9,17 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError, connections
 from django.utils import timezone
 
 from speedtrade.backups import restoring
+from speedtrade.backups.holding import held
 from speedtrade.backups.making import backup_make
-from speedtrade.backups.programs import ASIDE, BackupError
+from speedtrade.backups.programs import BackupError, where_of
 from speedtrade.backups.restoring import restore
 from speedtrade.embedded import EmbeddedPostgres
+from speedtrade.lib.lease import ASIDE
+from speedtrade.testing.restores import emptied, house_connection
 
 pytestmark = [pytest.mark.serial, pytest.mark.django_db(transaction=True)]
 
@@ -31,11 +35,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def target(cluster: str) -> str:
     """The address of an empty database."""
-    with psycopg.connect(cluster) as connection:
-        connection.execute(f"DROP SCHEMA IF EXISTS {ASIDE} CASCADE")
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
-    return cluster
+    return emptied(cluster)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def tables(address: str, schema: str) -> list[str]:
 def test_a_restore_that_lost_its_hold_is_not_called_done(
     made: Path, target: str, hold_lost: None
 ) -> None:
-    with pytest.raises(BackupError, match="does not do what it is told"):
+    with pytest.raises(BackupError, match="--put-back"):
         restore(file=made, into=target)
 
 
@@ -104,3 +104,77 @@ def test_prepare_asks_for_the_role_before_it_migrates(
     with pytest.raises(CommandError, match="must be there"):
         call_command("prepare", verbosity=0, stdout=StringIO())
     assert called == []
+
+
+def died(*args: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("before", ["_put", "_prove"])
+def test_nobody_of_the_house_gets_into_what_a_dead_restore_left(
+    made: Path, target: str, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    """Fails where the session's lock is all that keeps it out: it goes with the machine."""
+    house = house_connection(target)
+    with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+        dying.setattr(restoring, before, died)
+        dying.setattr(restoring, "_undo", died)
+        restore(file=made, into=target)
+    with pytest.raises(OperationalError, match="was broken off"):
+        house.ensure_connection()
+    if before == "_put":  # there are no books that could be proved
+        with pytest.raises(BackupError, match="older than this code"):
+            restoring.kept_drop(into=target)
+        restoring.put_back(into=target)
+        assert tables(target, "public") == []
+        restore(file=made, into=target)
+    else:
+        restoring.kept_drop(into=target)
+    house.ensure_connection()
+    house.close()
+
+
+def test_what_was_empty_is_empty_again_where_a_proof_fails(
+    made: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And lets in again who was let in."""
+    with psycopg.connect(target) as connection:
+        connection.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
+    path = made.with_suffix(".json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "ledger": "0" * 64}))
+    with pytest.raises(BackupError, match="books that came back"):
+        restore(file=made, into=target)
+    assert tables(target, "public") == []
+    with psycopg.connect(target) as connection:
+        query = "SELECT nspacl::text FROM pg_namespace WHERE nspname IN ('public', %s)"
+        (granted,) = connection.execute(query, [ASIDE]).fetchall()
+    assert "=U/" in granted[0]
+
+
+def test_the_role_gets_its_rows_where_a_dead_restore_is_kept(
+    made: Path, target: str, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.DATABASE_APP_ROLE = "kept_of_test"
+    with psycopg.connect(target, user="postgres") as connection:
+        connection.execute("CREATE ROLE kept_of_test")
+    try:
+        with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+            dying.setattr(restoring, "_prove", died)
+            dying.setattr(restoring, "_undo", died)
+            restore(file=made, into=target)
+        restoring.kept_drop(into=target)
+        with psycopg.connect(target, user="postgres") as connection:
+            connection.execute("SET ROLE kept_of_test")
+            connection.execute("SELECT count(*) FROM trading_order")
+    finally:
+        with psycopg.connect(target, user="postgres") as connection:
+            connection.execute("DROP OWNED BY kept_of_test")
+            connection.execute("DROP ROLE kept_of_test")
+
+
+def test_no_backup_is_made_of_what_is_not_proved(transactional_db: None, tmp_path: Path) -> None:
+    """Fails where it is dumped like any other: with --keep it would push out one that is whole."""
+    where = where_of(connections["default"].get_connection_params())
+    with held(where), pytest.raises(CommandError, match="A restore works on"):
+        call_command("backup", to=tmp_path / "kept")
+    assert list((tmp_path / "kept").iterdir()) == []

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,12 +27,14 @@ from speedtrade.processes import BEAT, WEB
 from speedtrade.testing.product import free_port
 from speedtrade.testing.running import Running
 from speedtrade.testing.waiting import wait_until
+from tests.chaos.nginx import NGINX, nginx_before
 from tests.chaos.proxy import proxied
 from tests.chaos.traffic import HOUSE, NO_ANSWER, Balanced, Trader, Traffic, call, ready
 
 pytestmark = pytest.mark.chaos
 
 BACK = 60  # seconds in which what was restarted has caught up
+WEB_ENDED = r"web \| ended with code 0; starting it again"
 SLOWEST = 10  # orders a second that a busy machine sends on
 UNAVAILABLE = {NO_ANSWER, 503}
 REDIS_GIVEN_UP = 5  # seconds that an order may wait for a Redis that is silent
@@ -236,23 +239,38 @@ def health(house: Running) -> dict[str, str]:
     return checks
 
 
+@contextlib.contextmanager
+def behind(way: str, house: Running, other: "Second", folder: Path) -> Iterator[Traffic]:
+    """50 orders a second to two web processes, along the way that a proxy chooses among them."""
+    if way == "nginx":
+        with nginx_before(folder, house.port, other.port) as nginx:
+            trader = Trader("trader-f29-nginx", nginx.port, tls=nginx.tls)
+            yield Traffic(trader, rate=50, hands=16)
+    else:
+        yield Balanced(Trader("trader-f29", house.port, other.port), rate=50, hands=8)
+
+
 @pytest.mark.fault("F29")
-def test_a_rolling_restart_loses_and_doubles_nothing(house: Running) -> None:
+@pytest.mark.parametrize("way", ["balancer", *(["nginx"] if NGINX else [])])
+def test_a_rolling_restart_loses_and_doubles_nothing(
+    house: Running, tmp_path: Path, way: str
+) -> None:
     """Two web processes are told to end, one after the other, with 50 requests a second coming."""
+    ended = len(house.said(WEB_ENDED))
     other = Second(house)
     try:
-        trader = Trader("trader-f29", house.port, other.port)
-        with Balanced(trader, rate=50, hands=8) as traffic:
-            traffic.more(100)
-            other.restart()
-            traffic.more(50)
-            house.child("speedtrade.web").terminate()
-            house.until(r"web \| ended with code 0; starting it again", 60)
-            wait_until(lambda: ready(house.port), 60, "the first one is ready again")
-            traffic.more(100)
-        print(f"{dict(traffic.counts())}, {len(traffic.answers)} orders")
-        once_each(traffic)
-        settled(house, trader)
+        with behind(way, house, other, tmp_path) as traffic:
+            with traffic:
+                traffic.more(100)
+                other.restart()
+                traffic.more(50)
+                house.child("speedtrade.web").terminate()
+                house.until(WEB_ENDED, 60, ended + 1)
+                wait_until(lambda: ready(house.port), 60, "the first one is ready again")
+                traffic.more(100)
+            print(f"{way}: {dict(traffic.counts())}, {traffic.a_second():.0f} orders a second")
+            once_each(traffic)
+            settled(house, traffic.trader)
     finally:
         other.end()
     retried = len(traffic.answers) - len(traffic.taken())

@@ -3,12 +3,14 @@
 import http.client
 import itertools
 import json
+import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from speedtrade.testing.waiting import wait_until
 
@@ -50,10 +52,19 @@ class Answer:
 
 
 def call(
-    port: int, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    port: int,
+    method: str,
+    path: str,
+    body: Any = None,
+    headers: dict[str, str] | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> tuple[int, Any, dict[str, str]]:
     """One request on a connection of its own; NO_ANSWER where none came."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    connection: http.client.HTTPConnection
+    if tls:
+        connection = http.client.HTTPSConnection("localhost", port, timeout=PATIENCE, context=tls)
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         data = None if body is None else json.dumps(body)
         head = {"Content-Type": "application/json", **(headers or {})}
@@ -71,18 +82,21 @@ def call(
 
 
 class Trader:
-    """A registered user, and what they send by the API of the web processes on these ports."""
+    """A registered user, and what they send by the API of the web processes on these ports.
 
-    def __init__(self, name: str, *ports: int) -> None:
-        self.name, self.ports = name, ports
+    With `tls` there is one port, that of a proxy before them.
+    """
+
+    def __init__(self, name: str, *ports: int, tls: ssl.SSLContext | None = None) -> None:
+        self.name, self.ports, self.tls = name, ports, tls
         person = {"username": name, "email": f"{name}@example.com", "password": PASSWORD}
-        status, body, _ = call(ports[0], "POST", "/api/v1/auth/register", person)
+        status, body, _ = call(ports[0], "POST", "/api/v1/auth/register", person, tls=tls)
         assert status == 201, body
         self.login()
 
     def login(self) -> None:
         person = {"username": self.name, "password": PASSWORD}
-        status, body, _ = call(self.ports[0], "POST", "/api/v1/auth/login", person)
+        status, body, _ = call(self.ports[0], "POST", "/api/v1/auth/login", person, tls=self.tls)
         assert status == 200, body
         self.bearer = {"Authorization": f"Bearer {body['access_token']}"}
 
@@ -91,7 +105,7 @@ class Trader:
         began = time.monotonic()
         head = {**self.bearer, "Idempotency-Key": key}
         status, told, headers = call(
-            port or self.ports[0], "POST", "/api/v1/orders", body, headers=head
+            port or self.ports[0], "POST", "/api/v1/orders", body, head, self.tls
         )
         now = time.monotonic()
         return Answer(key, status, told, headers, now, now - began)
@@ -101,10 +115,11 @@ class Trader:
         found: list[dict[str, Any]] = []
         path = "/api/v1/orders?limit=100"
         while path:
-            status, body, _ = call(self.ports[0], "GET", path, headers=self.bearer)
+            status, body, _ = call(self.ports[0], "GET", path, None, self.bearer, self.tls)
             assert status == 200, body
             found += body["results"]
-            path = (body["next"] or "").partition(str(self.ports[0]))[2]
+            after = urlsplit(body["next"] or "")
+            path = f"{after.path}?{after.query}" if after.path else ""
         return found
 
 
@@ -170,6 +185,11 @@ class Traffic:
             lambda: f"an order is taken again: {self.counts()}",
         )
         return time.monotonic() - began
+
+    def a_second(self) -> float:
+        """How many answers there were in a second, from the first to the last."""
+        moments = [answer.at for answer in self.answers]
+        return len(moments) / (max(moments) - min(moments))
 
     def counts(self) -> Counter[int]:
         return Counter(answer.status for answer in self.answers)
