@@ -198,9 +198,9 @@ class Hub:
         if frame is None and not any(reader.seen.get(symbol) for symbol in symbols):
             frame = frame_of([])
         if frame is not None:
-            rest = self._deliver(reader, frame)
-            if rest is not None:
-                await asyncio.wait({rest})
+            self._deliver(reader, frame)
+            if reader.sending is not None:
+                await asyncio.wait({reader.sending})
 
     def take(self, reader: Reader) -> str | None:
         """The message with everything new to this reader, counted as sent; None without news."""
@@ -254,18 +254,17 @@ class Hub:
             if reader.sending is None and (frame := self.take(reader)) is not None:
                 self._deliver(reader, frame)
 
-    def _deliver(self, reader: Reader, frame: str) -> "asyncio.Task[None] | None":
-        """Send it; gives the rest of that, `reader.sending`, where it is not done at once."""
+    def _deliver(self, reader: Reader, frame: str) -> None:
+        """Send it; `reader.sending` is the rest of that, where the server makes its sender wait."""
         delivery = self._deliver_one(reader, frame)
         # daphne takes a message at once, and a task for each would cost as much as the message. Who
         # has to wait waits in a task, so that a slow client delays nobody else.
         try:
             awaited = delivery.send(None)
         except StopIteration:
-            return None
+            return
         reader.since = asyncio.get_running_loop().time()
         reader.sending = asyncio.create_task(_rest(delivery, awaited))
-        return reader.sending
 
     async def _deliver_one(self, reader: Reader, frame: str) -> None:
         try:
