@@ -11,9 +11,8 @@ import contextlib
 import json
 import logging
 import random
-import types
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as json_text
 from typing import Any, Final
@@ -198,9 +197,7 @@ class Hub:
         if frame is None and not any(reader.seen.get(symbol) for symbol in symbols):
             frame = frame_of([])
         if frame is not None:
-            self._deliver(reader, frame)
-            if reader.sending is not None:
-                await asyncio.wait({reader.sending})
+            await asyncio.wait({self._deliver(reader, frame)})
 
     def take(self, reader: Reader) -> str | None:
         """The message with everything new to this reader, counted as sent; None without news."""
@@ -254,17 +251,11 @@ class Hub:
             if reader.sending is None and (frame := self.take(reader)) is not None:
                 self._deliver(reader, frame)
 
-    def _deliver(self, reader: Reader, frame: str) -> None:
-        """Send it; `reader.sending` is the rest of that, where the server makes its sender wait."""
-        delivery = self._deliver_one(reader, frame)
-        # daphne takes a message at once, and a task for each would cost as much as the message. Who
-        # has to wait waits in a task, so that a slow client delays nobody else.
-        try:
-            awaited = delivery.send(None)
-        except StopIteration:
-            return
+    def _deliver(self, reader: Reader, frame: str) -> "asyncio.Task[None]":
+        # A task each, so that a server that waits for its client makes only this reader wait.
         reader.since = asyncio.get_running_loop().time()
-        reader.sending = asyncio.create_task(_rest(delivery, awaited))
+        reader.sending = asyncio.create_task(self._deliver_one(reader, frame))
+        return reader.sending
 
     async def _deliver_one(self, reader: Reader, frame: str) -> None:
         try:
@@ -399,25 +390,6 @@ class Hub:
             except Exception:
                 logger.exception("hub_failed", extra={"duty": duty.__name__})
                 await asyncio.sleep(1)
-
-
-async def _rest(begun: Coroutine[Any, Any, None], awaited: Any) -> None:
-    """What is left of a coroutine that began outside a task and waits for something now."""
-    await _driven(begun, awaited)
-
-
-@types.coroutine
-def _driven(begun: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
-    try:
-        while True:
-            try:
-                answer = yield awaited
-            except BaseException as error:
-                awaited = begun.throw(error)
-            else:
-                awaited = begun.send(answer)
-    except StopIteration:
-        return
 
 
 def frame_of(parts: list[str]) -> str:
