@@ -38,13 +38,13 @@ run: $(RUN_STAMP)
 
 # The browser tests come last, in a process of their own: Playwright leaves an event loop running.
 test: lint $(SPECS_STAMP) $(CHROMIUM)
-	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e"
+	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not namespaces"
 	$(PY) -m pytest -q -m e2e
 
 # Measuring makes the tests half as fast again; lives by dice and browsers would add no line.
 coverage: $(SPECS_STAMP)
 	@rm -f .coverage .coverage.*
-	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not lives" --cov --cov-report=term:skip-covered \
+	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not lives and not namespaces" --cov --cov-report=term:skip-covered \
 		--cov-fail-under=$(COVERAGE_LEAST)
 
 # Half an hour or more: `make test` runs a tenth of it.

@@ -58,6 +58,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "real_time: waits for the machine; fails when it failed three times, the summary says so",
     )
     config.addinivalue_line("markers", "fuzz: drives the API by dice; `make fuzz` looks longer")
+    config.addinivalue_line(
+        "markers", "namespaces: needs root over its kernel's namespaces; `make chaos` has it"
+    )
     config.addinivalue_line("markers", "keep_redis: does not empty the Redis database first")
     config.addinivalue_line("markers", "fault(*rows): shows what docs/reliability.md says of them")
     if hasattr(config, "workerinput") or config.getoption("help"):

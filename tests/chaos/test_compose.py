@@ -22,7 +22,7 @@ from speedtrade.testing.waiting import wait_until
 from tests.chaos.boxes import GIVEN, UID, Boxes
 from tests.chaos.compose import health_command, seconds, services_read
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.namespaces]
 
 GREEN = 240  # seconds on a machine that is busy; alone it takes about ten
 POSTGRES = """
