@@ -24,7 +24,7 @@ HTML_MOST, CSS_MOST, OURS_MOST, SCRIPTS_MOST = 30 * KB, 12 * KB, 25 * KB, 90 * K
 REQUESTS_MOST = 12
 CLS_MOST, LCP_MOST = 0.05, 1_500
 SLOWER, ATTEMPTS = 4, 3
-#: Of the main thread: a tenth to a sixth by machine, and never so much that a finger would wait.
+#: Of the main thread: a tenth to a fifth by machine, and never so much that a finger would wait.
 BUSY_MOST, BUSY_SECONDS, ROWS = 0.25, 5, 60
 PAGES = [
     ("nobody", "/"),
