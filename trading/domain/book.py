@@ -45,9 +45,8 @@ class PriceIndex:
         return [key[2] for key in self._keys[:end]]
 
     def accepts(self, order_id: int, price: Decimal) -> bool:
-        """Whether this order rests here and accepts `price`; if not, nobody behind it does."""
-        key = self._by_id.get(order_id)
-        return key is not None and key[0] <= self._rank(price)
+        """Whether an order that rests here accepts `price`; if not, nobody behind it does."""
+        return self._by_id[order_id][0] <= self._rank(price)
 
     def _rank(self, price: Decimal) -> Decimal:
         """Smaller is better: a buyer's high price, a seller's low one."""

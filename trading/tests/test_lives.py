@@ -571,6 +571,18 @@ def test_a_price_that_grows_old_on_the_way_fills_no_more(desk: Desk, settings):
     assert (desk.fresh(first).state, desk.fresh(second).state) == ("filled", "new")
 
 
+def test_an_order_that_ends_while_its_row_is_worked_off_keeps_nobody_behind_it_waiting(desk: Desk):
+    first, second, third = (desk.trade("buy", "10", limit="95.00") for _ in range(3))
+    made = desk.quote("94.00", "94.50")
+    row = desk.venue.tick(["AAPL"], {"AAPL": made}, lambda: desk.now)
+    desk.apply([next(row)])
+    desk.cancel(second)
+    desk.look(second)
+    desk.apply(row)
+    states = [desk.fresh(order).state for order in (first, second, third)]
+    assert states == ["filled", "canceled", "filled"]
+
+
 @pytest.mark.parametrize("sizes", [["30"], ["30", "500"]], ids=["all", "all they accept"])
 @pytest.mark.parametrize("side, limit", [("buy", "100.00"), ("sell", "99.99")])
 def test_nobody_is_asked_for_a_price_that_is_sold_out(desk: Desk, monkeypatch, side, limit, sizes):

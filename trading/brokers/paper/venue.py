@@ -152,6 +152,8 @@ class PaperVenue:
             for side, price in ((Side.BUY, quote.ask), (Side.SELL, quote.bid)):
                 index = book.side(side)
                 for order_id in index.crossing(price):
+                    if order_id not in index:
+                        continue  # it ended while those before it were booked
                     left = book.best_left(side, quote)
                     if left is None or not index.accepts(order_id, left):
                         break  # a thousand that wait behind are not asked for nothing
