@@ -1,8 +1,10 @@
 """Logging in: wrong passwords are counted once for all doors, and nobody learns who exists."""
 
-import threading
+import contextlib
 import time
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from statistics import median
 from time import perf_counter
 
@@ -20,6 +22,7 @@ from accounts.services.users import user_password_change
 from speedtrade.lib.errors import InvalidInput
 from speedtrade.lib.ratelimit import RateLimited
 from speedtrade.testing.cast import PASSWORD, ApiClient, make_user, page_client
+from speedtrade.testing.races import race
 
 
 def api_login(username: str, password: str = "wrong", **headers: str):
@@ -271,6 +274,14 @@ def test_a_network_of_ipv6_is_one_address(alice):
     assert login_from("2001:db8:0:1::1", "alice").status_code == 401
 
 
+def looked_at_of_thirty(monkeypatch: pytest.MonkeyPatch, guess: Callable[[int], None]) -> int:
+    """How many of thirty guesses at one moment reach the password."""
+    looks: list[dict[str, str]] = []  # appending is atomic
+    monkeypatch.setattr(logins, "authenticate", lambda **given: looks.append(given))
+    race([partial(guess, number) for number in range(30)])
+    return len(looks)
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("guarded", "looked_at"), [(True, 20), (False, 30)])
 def test_of_thirty_addresses_at_once_twenty_guesses_are_looked_at(monkeypatch, guarded, looked_at):
@@ -281,22 +292,11 @@ def test_of_thirty_addresses_at_once_twenty_guesses_are_looked_at(monkeypatch, g
         monkeypatch.setattr(
             tries, "rate_take", lambda **of: of["name"] == tries.ANYWHERE or real(**of)
         )
-    looks, start = [], threading.Barrier(30)
-    monkeypatch.setattr(logins, "authenticate", lambda **given: looks.append(given))
 
     def guess(number: int) -> None:
-        start.wait()
-        try:
-            login_from(f"203.0.113.{number}", "alice", f"guess {number}")
-        finally:
-            connection.close()
+        login_from(f"203.0.113.{number}", "alice", f"guess {number}")
 
-    threads = [threading.Thread(target=guess, args=(n,)) for n in range(30)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(looks) == looked_at
+    assert looked_at_of_thirty(monkeypatch, guess) == looked_at
 
 
 @pytest.mark.django_db(transaction=True)
@@ -306,24 +306,12 @@ def test_of_thirty_guesses_at_once_five_are_looked_at(monkeypatch, guarded, look
     make_user("alice")
     if not guarded:
         monkeypatch.setattr(tries, "rate_take", lambda **_: None)
-    looks, start = [], threading.Barrier(30)
-    monkeypatch.setattr(logins, "authenticate", lambda **given: looks.append(given))
 
     def guess(number: int) -> None:
-        start.wait()
-        try:
+        with contextlib.suppress(InvalidCredentials, RateLimited):
             check("alice", f"guess {number}")
-        except (InvalidCredentials, RateLimited):
-            pass
-        finally:
-            connection.close()
 
-    threads = [threading.Thread(target=guess, args=(n,)) for n in range(30)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(looks) == looked_at
+    assert looked_at_of_thirty(monkeypatch, guess) == looked_at
 
 
 def test_an_unknown_name_takes_as_long_as_a_wrong_password(alice, settings):
