@@ -7,12 +7,13 @@ four times; a machine that does other things gets three attempts.
 """
 
 import gzip
+import math
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, CDPSession
+from playwright.sync_api import Browser, CDPSession, Page
 
 from speedtrade.testing.product import Product
 from speedtrade.testing.world import World, cookie_of
@@ -24,8 +25,8 @@ HTML_MOST, CSS_MOST, OURS_MOST, SCRIPTS_MOST = 30 * KB, 12 * KB, 25 * KB, 90 * K
 REQUESTS_MOST = 12
 CLS_MOST, LCP_MOST = 0.05, 1_500
 SLOWER, ATTEMPTS = 4, 3
-#: Of the main thread: a tenth to a fifth by machine, and never so much that a finger would wait.
-BUSY_MOST, BUSY_SECONDS, ROWS = 0.25, 5, 60
+BUSY_MOST, BUSY_SECONDS = 3, 5  # times what plain text takes; measured 1.6
+ROWS, COLUMNS = 60, 4
 PAGES = [
     ("nobody", "/"),
     ("nobody", "/login"),
@@ -154,33 +155,59 @@ def test_a_page_keeps_its_budget(
     raise AssertionError(f"{who} {path}: {'; '.join(over)}; {cost}; {cost.requests}")
 
 
+#: The floor: as many rows with as many numbers a second, by nothing but the browser.
+_PLAIN = """([rows, columns]) => {
+  const line = `<tr>${"<td></td>".repeat(columns)}</tr>`;
+  document.body.innerHTML = `<table>${line.repeat(rows)}</table>`;
+  const lines = [...document.querySelectorAll("tr")];
+  let turn = 0;
+  window.feed = { count: 0 };
+  setInterval(() => {
+    for (let i = 0; i < 10; i += 1)
+      for (const cell of lines[(turn * 10 + i) % rows].cells) cell.textContent = String(turn + i);
+    window.feed.count += 10;
+    turn += 1;
+  }, 50);
+}"""
+
+
 def test_two_hundred_quotes_a_second_leave_the_page_free(
     browser: Browser, product: Product, world: World
 ) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.add_cookies([cookie_of(world, "mixed", product.url)])
+    plain = context.new_page()
+    plain.evaluate(_PLAIN, [ROWS, COLUMNS])
     page = context.new_page()
     fake_feed(page)
     page.goto(f"{product.url}/markets")
     symbols = symbols_of(page, ROWS)
     assert page.locator("[data-row]").count() >= ROWS
-    client = context.new_cdp_session(page)
     page.evaluate("(symbols) => window.feed.run(symbols)", symbols)
-    client.send("Performance.enable", {"timeDomain": "threadTicks"})  # its own work, not its waits
-    share = 1.0
+    ratio = math.inf
     for _ in range(ATTEMPTS):
-        before, told = _busy(client), page.evaluate("[performance.now(), window.feed.count]")
-        page.wait_for_timeout(BUSY_SECONDS * 1_000)  # the time that is measured
-        after, now = _busy(client), page.evaluate("[performance.now(), window.feed.count]")
-        seconds = (now[0] - told[0]) / 1_000
-        share = min(share, (after - before) / seconds)
-        rate = (now[1] - told[1]) / seconds
-        print(f"{len(symbols)} rows, {rate:.0f} quotes/s: {share:.1%} of the main thread")
-        if share <= BUSY_MOST:
+        floor, ours = _share(plain), _share(page)
+        ratio = min(ratio, ours / floor)
+        print(f"{len(symbols)} rows: {ours:.1%} of the main thread, plain text {floor:.1%}")
+        if ratio <= BUSY_MOST:
             break
     context.close()
+    assert ratio <= BUSY_MOST
+
+
+def _share(page: Page) -> float:
+    """Of the main thread of a page that is told two hundred quotes a second, what it works."""
+    page.bring_to_front()
+    client = page.context.new_cdp_session(page)
+    client.send("Performance.enable", {"timeDomain": "threadTicks"})  # its own work, not its waits
+    before, told = _busy(client), page.evaluate("[performance.now(), window.feed.count]")
+    page.wait_for_timeout(BUSY_SECONDS * 1_000)  # the time that is measured
+    after, now = _busy(client), page.evaluate("[performance.now(), window.feed.count]")
+    client.detach()
+    seconds = (now[0] - told[0]) / 1_000
+    rate = (now[1] - told[1]) / seconds
     assert rate > 150, f"only {rate:.0f} quotes a second were said"
-    assert share <= BUSY_MOST
+    return (after - before) / seconds
 
 
 def _busy(client: CDPSession) -> float:
