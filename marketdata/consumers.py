@@ -303,7 +303,8 @@ class MarketConsumer(AsyncWebsocketConsumer):
     # ── what the server says ────────────────────────────────────────────────
 
     async def _send_text(self, text: str) -> None:
-        await self.send(text_data=text)
+        # As `self.send(text_data=text)` does, which asks first what it is that is sent.
+        await self.base_send({"type": "websocket.send", "text": text})
 
     async def _say(self, message: dict[str, Any]) -> None:
         await self.send(text_data=json.dumps(message, separators=(",", ":")))

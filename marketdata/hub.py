@@ -11,8 +11,9 @@ import contextlib
 import json
 import logging
 import random
+import types
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as json_text
 from typing import Any, Final
@@ -197,7 +198,9 @@ class Hub:
         if frame is None and not any(reader.seen.get(symbol) for symbol in symbols):
             frame = frame_of([])
         if frame is not None:
-            await asyncio.wait({self._deliver(reader, frame)})
+            rest = self._deliver(reader, frame)
+            if rest is not None:
+                await asyncio.wait({rest})
 
     def take(self, reader: Reader) -> str | None:
         """The message with everything new to this reader, counted as sent; None without news."""
@@ -247,14 +250,21 @@ class Hub:
             await asyncio.sleep(due - loop.time())
 
     def _send_to(self, cohort: set[Reader]) -> None:
-        for reader in cohort:
+        for reader in tuple(cohort):  # one whose socket turns out to be gone leaves meanwhile
             if reader.sending is None and (frame := self.take(reader)) is not None:
                 self._deliver(reader, frame)
 
-    def _deliver(self, reader: Reader, frame: str) -> "asyncio.Task[None]":
-        # A task each, so that a server that waits for its client makes only this reader wait.
+    def _deliver(self, reader: Reader, frame: str) -> "asyncio.Task[None] | None":
+        """Send it; gives the rest of that, `reader.sending`, where it is not done at once."""
+        delivery = self._deliver_one(reader, frame)
+        # daphne takes a message at once, and a task for each would cost as much as the message. Who
+        # has to wait waits in a task, so that a slow client delays nobody else.
+        try:
+            awaited = delivery.send(None)
+        except StopIteration:
+            return None
         reader.since = asyncio.get_running_loop().time()
-        reader.sending = asyncio.create_task(self._deliver_one(reader, frame))
+        reader.sending = asyncio.create_task(_finish(delivery, awaited))
         return reader.sending
 
     async def _deliver_one(self, reader: Reader, frame: str) -> None:
@@ -390,6 +400,25 @@ class Hub:
             except Exception:
                 logger.exception("hub_failed", extra={"duty": duty.__name__})
                 await asyncio.sleep(1)
+
+
+async def _finish(begun: Coroutine[Any, Any, None], awaited: Any) -> None:
+    """What is left of a coroutine that began outside a task and waits for `awaited` now."""
+    await _rest(begun, awaited)
+
+
+@types.coroutine
+def _rest(begun: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+    try:
+        while True:
+            try:
+                answer = yield awaited
+            except BaseException as error:
+                awaited = begun.throw(error)
+            else:
+                awaited = begun.send(answer)
+    except StopIteration:
+        return
 
 
 def frame_of(parts: list[str]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from daphne import server
 from daphne.cli import CommandLineInterface  # installs the reactor: before anything of Twisted
 from daphne.http_protocol import HTTPFactory, WebRequest
-from daphne.ws_protocol import WebSocketProtocol
+from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from django.conf import settings
 from twisted.internet.defer import Deferred
 
@@ -44,7 +44,62 @@ class PlainFactory(HTTPFactory):
         """Nothing."""
 
 
-server.HTTPFactory = PlainFactory  # daphne asks nobody which one to take
+class PushProtocol(WebSocketProtocol):
+    """Daphne's socket, with two things that it lacks: it sends at once, and says when it is full.
+
+    Twisted alone asks the kernel first, by two more calls to it and a turn of the loop for each
+    message, and keeps in memory without end what a client does not read.
+    """
+
+    #: Set once what waits here is sent; None where nothing has to wait.
+    drained: asyncio.Event | None = None
+
+    def onOpen(self) -> None:
+        super().onOpen()
+        # Until now it was the HTTP channel that asked for this socket, kept for nothing else.
+        self.unregisterProducer()
+        self.registerProducer(self, True)
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        line = self.transport
+        waits = line.dataBuffer or line._tempDataBuffer or self.send_queue or sync or chopsize
+        if self.state == self.STATE_OPEN and not waits and line.connected:
+            sent = line.writeSomeData(data)
+            if sent == len(data):
+                return
+            if isinstance(sent, int):  # else the line is lost, as the transport will find
+                data = data[sent:]
+        super().sendData(data, sync, chopsize)
+
+    def pauseProducing(self) -> None:
+        """The transport: more than its buffer waits."""
+        if self.drained is None:
+            self.drained = asyncio.Event()
+
+    def resumeProducing(self) -> None:
+        """The transport: all is sent."""
+        if self.drained is not None:
+            self.drained.set()
+            self.drained = None
+
+    def stopProducing(self) -> None:
+        """The transport: the line is lost, nobody need wait any longer."""
+        self.resumeProducing()
+
+    def unregisterProducer(self) -> None:
+        """Autobahn: the line is given up."""
+        super().unregisterProducer()
+        self.resumeProducing()
+
+
+class PushFactory(WebSocketFactory):
+    """Makes them."""
+
+    protocol = PushProtocol
+
+
+server.HTTPFactory = PlainFactory  # daphne asks nobody which ones to take
+server.WebSocketFactory = PushFactory
 
 
 class DrainingServer(server.Server):
@@ -72,6 +127,9 @@ class DrainingServer(server.Server):
         if self._ending and message["type"] == "http.response.start":
             message = {**message, "headers": [*message.get("headers", ()), LAST_ANSWER]}
         await super().handle_reply(protocol, message)
+        drained = getattr(protocol, "drained", None)
+        if drained is not None:
+            await drained.wait()
 
     async def _end_in_order(self) -> None:
         self._ending = True
