@@ -14,7 +14,7 @@ from portfolio.models import JournalEntry, LedgerAccount, LedgerKind, Transfer
 from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.errors import InvariantBroken, NotFound
 from speedtrade.lib.money import ZERO
-from speedtrade.lib.rows import rows_update
+from speedtrade.lib.rows import rows_add, rows_update
 
 Pocket = tuple[LedgerKind, str]
 _ACCOUNT_ID = Given("account_id", BigIntegerField())
@@ -124,7 +124,7 @@ class Books:
     def save(self) -> None:
         """Write pockets and transfers; raises InvariantBroken before the database has to refuse."""
         rows_update(self._checked(), ("balance", "reserved", "version"))
-        Transfer.objects.bulk_create(self._transfers)
+        rows_add(self._transfers)
         self._touched, self._transfers = {}, []
 
     def reserved_rows(self) -> list[LedgerAccount]:

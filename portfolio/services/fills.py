@@ -15,6 +15,7 @@ from portfolio.services.holds import hold_change
 from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.errors import InvariantBroken
 from speedtrade.lib.money import ZERO
+from speedtrade.lib.rows import row_save, rows_write
 
 _POSITION = Compiled(
     lambda: Position.objects.filter(
@@ -48,7 +49,7 @@ def fill_book(
     The unique reference makes a second booking of the same fill an IntegrityError: the caller has
     already left out the fills that it knows.
     """
-    journal = JournalEntry.objects.create(
+    journal = JournalEntry(
         brokerage_account=account,
         kind=EntryKind.FILL,
         reference=fact.reference,
@@ -63,6 +64,7 @@ def fill_book(
         notional=fact.notional,
         fee=fact.fee,
     )
+    rows_write(journal)
     books = Books(account)
     if fact.order_ref is not None:
         hold_change(books=books, order_ref=fact.order_ref, amount=hold_left, now=now)
@@ -196,7 +198,7 @@ def _write_lots(position: Position, before: Holding, after: Holding) -> None:
     new = {lot.reference: lot for lot in after.lots}
     for reference, lot in new.items():
         if reference not in old:
-            Lot.objects.create(
+            row = Lot(
                 position=position,
                 reference=reference,
                 order_ref=lot.order_ref,
@@ -206,6 +208,7 @@ def _write_lots(position: Position, before: Holding, after: Holding) -> None:
                 remaining=lot.remaining,
                 cost=lot.cost,
             )
+            rows_write(row)
         elif lot != old[reference]:
             Lot.objects.filter(position=position, reference=reference).update(
                 remaining=lot.remaining, cost=lot.cost
@@ -223,4 +226,4 @@ def _write_position(
     if last is not None:
         position.last_fill_at, position.last_fill_reference = last.executed_at, last.reference
     position.opened_at, position.updated_at = after.opened_at, now
-    position.save()
+    row_save(position)

@@ -8,6 +8,7 @@ from portfolio.services.books import Books
 from speedtrade.lib.compiled import Compiled, given
 from speedtrade.lib.errors import DomainError, InvariantBroken
 from speedtrade.lib.money import ZERO, money, plain
+from speedtrade.lib.rows import rows_update
 
 _HOLD = Compiled(
     lambda: Hold.objects.select_related("ledger_account").filter(order_ref=given(Hold, "order_ref"))
@@ -85,4 +86,4 @@ def hold_change(*, books: Books, order_ref: int, amount: Decimal, now: datetime)
     pocket = (LedgerKind(hold.ledger_account.kind), hold.ledger_account.asset)
     books.reserve(pocket, max(amount, ZERO) - hold.amount)
     hold.amount, hold.updated_at = max(amount, ZERO), now
-    hold.save(update_fields=["amount", "updated_at"])
+    rows_update([hold], ("amount", "updated_at"))

@@ -56,6 +56,34 @@ def rows_update(rows: Sequence[Model], names: tuple[str, ...]) -> None:
         cursor.execute(_update(model, names, len(rows)), values)
 
 
+def row_save(row: Model) -> None:
+    """Write every field of a row that exists, as `save()` does."""
+    rows_update([row], tuple(field.name for field in _columns(type(row))))
+
+
+def rows_add(rows: Sequence[Model]) -> None:
+    """Insert rows of one table without their keys; raises as `bulk_create` does.
+
+    Of models whose columns have no default in the database.
+    """
+    if not rows:
+        return
+    fields = _columns(type(rows[0]))
+    values = [value for row in rows for value in _values(row, fields)]
+    with prepared_cursor() as cursor:
+        cursor.execute(_insert(type(rows[0]), len(rows)), values)
+
+
+@lru_cache(maxsize=32)
+def _insert(model: type[Model], rows: int) -> str:
+    quote = connection.ops.quote_name
+    fields = _columns(model)
+    columns = ", ".join(quote(field.column) for field in fields)
+    places = ", ".join([f"({', '.join(['%s'] * len(fields))})"] * rows)
+    table = quote(model._meta.db_table)
+    return f"INSERT INTO {table} ({columns}) VALUES {places}"  # noqa: S608  # nosec B608 - names of ours, values are parameters
+
+
 @lru_cache(maxsize=32)
 def _update(model: type[Model], names: tuple[str, ...], rows: int) -> str:
     quote = connection.ops.quote_name

@@ -226,9 +226,12 @@ def venue_of(account: BrokerageAccount) -> Venue | None:
     )
 
 
+_HALT = Compiled(lambda: TradingHalt.objects.filter(lifted_at__isnull=True).order_by("-id")[:1])
+
+
 def halt_open() -> TradingHalt | None:
     """The kill switch that is on, or None. A row: it is read with Redis and brokers away."""
-    return TradingHalt.objects.filter(lifted_at__isnull=True).order_by("-id").first()
+    return _HALT.first()
 
 
 def halt_reason() -> Combinable:

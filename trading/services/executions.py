@@ -18,6 +18,7 @@ from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.crash import crash_point
 from speedtrade.lib.live import live_publish
 from speedtrade.lib.money import ZERO, money_round, plain, times
+from speedtrade.lib.rows import row_save, rows_write
 from speedtrade.lib.tally import tally
 from trading.brokers.base import BrokerFill, BrokerOrder
 from trading.domain.fills import Stretch, gaps
@@ -67,7 +68,7 @@ def report_apply(
 def _told(order: Order, now: datetime) -> None:
     """Save a changed order and tell those who look, once it is committed."""
     order.updated_at = now
-    order.save()
+    row_save(order)
     account = order.brokerage_account
     crash_point("after_read_before_commit")
     transaction.on_commit(lambda: crash_point("after_apply_before_broadcast"))
@@ -131,7 +132,7 @@ def fill_write(*, order: Order, fill: BrokerFill, now: datetime, synthetic: bool
     order.filled_qty += fill.qty
     order.filled_notional = money_round(before + times(fill.qty, fill.price))
     order.fees += fill.fee
-    Fill.objects.create(
+    row = Fill(
         brokerage_account=order.brokerage_account,
         order=order,
         trade_id=fill.trade_id,
@@ -145,6 +146,7 @@ def fill_write(*, order: Order, fill: BrokerFill, now: datetime, synthetic: bool
         evidence=dict(fill.evidence),
         created_at=now,
     )
+    rows_write(row)
     crash_point("mid_apply")
     fill_book(
         account=order.brokerage_account,

@@ -11,10 +11,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.conf import settings
-from django.db import connection, transaction
-from django.db.models import F
+from django.db import transaction
+from django.db.models import BigIntegerField
 
+from speedtrade.lib.compiled import Compiled, Given
+from speedtrade.lib.prepared import prepared_cursor
 from speedtrade.lib.ratelimit import rate_burst, rate_per_day
+from speedtrade.lib.rows import rows_update
 from trading.brokers.base import BrokerRequest
 from trading.models import Order, SendTally, Submission, SubmissionAction
 from trading.selectors.facts import halt_open
@@ -23,6 +26,16 @@ from trading.services.halts import trading_halt
 logger = logging.getLogger(__name__)
 SECOND = timedelta(seconds=1)
 HALTED = "The guard stepped in: {words} A person looks into it; cancels work."
+
+
+_SUBMISSION = Compiled(
+    lambda: (
+        Submission.objects.select_for_update(of=("self",))
+        .select_related("order")
+        .filter(order=Given("order_id", BigIntegerField()), action=SubmissionAction.SUBMIT)
+        .order_by("pk")[:1]
+    )
+)
 
 
 class Leave(StrEnum):
@@ -42,12 +55,7 @@ def send_admit(*, order: Order, request: BrokerRequest, claim: int, now: datetim
     was so slow that its claim ran out does nothing wrong and sends nothing.
     """
     with transaction.atomic(durable=True):
-        row = (
-            Submission.objects.select_for_update(of=("self",))
-            .select_related("order")
-            .filter(order=order.pk, action=SubmissionAction.SUBMIT)
-            .first()
-        )
+        row = _SUBMISSION.first(order_id=order.pk)
         if row is not None and (row.claimed_at is None or row.attempts != claim):
             return Leave.TAKEN
         untold = row is not None and row.sends == 0
@@ -56,7 +64,8 @@ def send_admit(*, order: Order, request: BrokerRequest, claim: int, now: datetim
             _halt(order, wrong, now)
         if row is None or wrong or halt_open() is not None:
             return Leave.HELD if untold else Leave.TOLD
-        Submission.objects.filter(pk=row.pk).update(sends=F("sends") + 1, sent_at=now)
+        row.sends, row.sent_at = row.sends + 1, now
+        rows_update([row], ("sends", "sent_at"))
     return Leave.GO
 
 
@@ -78,9 +87,9 @@ def _wrong(row: Submission | None, request: BrokerRequest, now: datetime) -> str
     placed = (order.brokerage_account_id, order.side, order.qty, order.notional)
     if (request.account_id, request.side, request.qty, request.notional) != placed:
         return "an order was about to be sent for something else than was placed."
-    if Submission.objects.filter(sent_at__gt=now - SECOND).count() >= settings.GUARD_SENDS_ALL:
+    in_second, in_day, left = _tally(order, now)
+    if left >= settings.GUARD_SENDS_ALL:
         return "too many orders left in one second."
-    in_second, in_day = _tally(order, now)
     if in_second > account_sends_per_second():
         return "too many orders of one account left in one second."
     if in_day > account_sends_per_day():
@@ -102,13 +111,14 @@ def account_sends_per_day() -> int:
     return settings.GUARD_SENDS_PER_DAY or rate_per_day(settings.RATE_ORDERS_PER_USER)
 
 
-def _tally(order: Order, now: datetime) -> tuple[int, int]:
+def _tally(order: Order, now: datetime) -> tuple[int, int, int]:
     """(fresh orders of its account in this second, all of them on this day), with this one.
 
-    One row per account and one statement, so that it costs the same however many there were.
+    And how many orders of all accounts left within a second before it. One row per account and one
+    statement, so that it costs the same however many there were.
     """
     fresh = int(now - order.created_at <= SECOND)
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             f"""
             INSERT INTO {SendTally._meta.db_table} AS old
@@ -120,12 +130,19 @@ def _tally(order: Order, now: datetime) -> tuple[int, int]:
                 in_day = 1 + CASE WHEN old.day = EXCLUDED.day THEN old.in_day ELSE 0 END,
                 second = EXCLUDED.second,
                 day = EXCLUDED.day
-            RETURNING in_second, in_day
-            """,  # noqa: S608 # nosec B608 - the name of our own table
-            [order.brokerage_account_id, now.replace(microsecond=0), fresh, now.date()],
+            RETURNING in_second, in_day,
+                (SELECT count(*) FROM {Submission._meta.db_table} WHERE sent_at > %s)
+            """,  # noqa: S608 # nosec B608 - names of our own tables
+            [
+                order.brokerage_account_id,
+                now.replace(microsecond=0),
+                fresh,
+                now.date(),
+                now - SECOND,
+            ],
         )
-        in_second, in_day = cursor.fetchone()
-    return in_second, in_day
+        in_second, in_day, left = cursor.fetchone()
+    return in_second, in_day, left
 
 
 def _halt(order: Order, words: str, now: datetime) -> None:

@@ -1,6 +1,6 @@
 """Lock an order, and move it from state to state with all that belongs to it: event and hold."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -14,6 +14,7 @@ from portfolio.services.holds import hold_change
 from speedtrade.lib.compiled import Compiled, Given, given
 from speedtrade.lib.errors import NotFound
 from speedtrade.lib.money import ZERO
+from speedtrade.lib.rows import Changed, rows_write
 from trading.domain.orders import FINAL_STATES, OrderState, Side, check_transition
 from trading.domain.risk import Remaining, hold_left
 from trading.models import Order, OrderEvent
@@ -63,12 +64,14 @@ def order_move(
     reason: str = "",
     actor: User | None = None,
     sent: Mapping[str, str] | None = None,
+    beside: Sequence[Changed] = (),
 ) -> None:
     """Move a locked order to `new`, leave the event, release the hold of a final one.
 
     `sent` is the body that a broker was sent, for the record. An order that comes back from its
-    end gets its hold back. The caller saves the order. Raises InvariantBroken for a move that is
-    not in the table.
+    end gets its hold back. The caller saves the order, or names what to write of it (and of other
+    rows) in `beside`, which goes with the event in one statement. Raises InvariantBroken for a move
+    that is not in the table.
     """
     old = OrderState(order.state)
     check_transition(old, new)
@@ -87,7 +90,7 @@ def order_move(
     data: dict[str, object] = {"filled_qty": str(order.filled_qty)} if order.filled_qty else {}
     if sent:
         data["sent"] = dict(sent)
-    OrderEvent.objects.create(
+    event = OrderEvent(
         order=order,
         at=now,
         old_state=old.value,
@@ -97,6 +100,7 @@ def order_move(
         reason=reason[:300],  # a broker may say more than a row keeps
         data=data,
     )
+    rows_write(event, changed=beside)
 
 
 def order_hold(order: Order) -> Decimal:

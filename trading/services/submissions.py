@@ -17,8 +17,10 @@ from accounts.models import BrokerageAccount
 from accounts.services.syncs import account_fail
 from portfolio.services.books import account_lock
 from speedtrade.lib import clock
+from speedtrade.lib.compiled import Compiled, given
 from speedtrade.lib.crash import crash_point
 from speedtrade.lib.live import live_publish
+from speedtrade.lib.rows import rows_update
 from trading.brokers.base import (
     AuthFailed,
     Broker,
@@ -47,6 +49,17 @@ from trading.services.unsent import unsent_give_back
 logger = logging.getLogger(__name__)
 MINTED = re.compile(r"[0-9a-f]{32}")  # what `uuid4().hex` looks like
 OLDER_BY = timedelta(hours=1)  # more than clocks differ by
+_ONE = given(Submission, "pk")
+_ACCOUNT = Compiled(
+    lambda: Submission.objects.filter(pk=_ONE).values_list("order__brokerage_account_id")
+)
+_WAITING = Compiled(
+    lambda: (
+        Submission.objects.select_for_update(of=("self",), skip_locked=True)
+        .select_related("order__instrument")
+        .filter(pk=_ONE, claimed_at__isnull=True, done_at__isnull=True)
+    )
+)
 TAKEN = "The broker has another order with this client order id. Choose a new one."
 
 
@@ -64,21 +77,12 @@ def submission_process(*, submission_id: int, now: datetime) -> None:
 
 def _claim(submission_id: int, now: datetime) -> Submission | None:
     """Take a waiting submission, as it is under this claim; None where there is nothing to do."""
-    found = (
-        Submission.objects.filter(pk=submission_id)
-        .values_list("order__brokerage_account_id", flat=True)
-        .first()
-    )
-    if found is None:
+    found = _ACCOUNT.tuples(pk=submission_id)
+    if not found:
         return None
     with transaction.atomic(durable=True):
-        account = account_lock(found)
-        submission = (
-            Submission.objects.select_for_update(of=("self",), skip_locked=True)
-            .select_related("order__instrument")
-            .filter(pk=submission_id, claimed_at__isnull=True, done_at__isnull=True)
-            .first()
-        )
+        account = account_lock(found[0][0])
+        submission = _WAITING.first(pk=submission_id)
         if submission is None or _held_back(submission, account):
             return None
         order = submission.order
@@ -105,11 +109,19 @@ def _claim(submission_id: int, now: datetime) -> Submission | None:
             return None
         submission.claimed_at = now
         submission.attempts += 1
-        submission.save(update_fields=["claimed_at", "attempts"])
+        claim = (submission, ("claimed_at", "attempts"))
         if submission.action == SubmissionAction.SUBMIT and order.state == OrderState.PENDING:
-            order_move(order=order, new=OrderState.SUBMITTING, source="worker", now=now)
             order.submitted_at = order.updated_at = now
-            order.save(update_fields=["state", "submitted_at", "updated_at"])
+            sent = (order, ("state", "submitted_at", "updated_at"))
+            order_move(
+                order=order,
+                new=OrderState.SUBMITTING,
+                source="worker",
+                now=now,
+                beside=[claim, sent],
+            )
+        else:
+            rows_update([submission], claim[1])
     return submission
 
 

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from marketdata import quote_store
 from speedtrade.lib import clock
 from speedtrade.lib.redis import redis_client
+from speedtrade.lib.rows import rows_write
 from trading.brokers.base import (
     BrokerFill,
     BrokerOrder,
@@ -48,7 +49,7 @@ class PaperBroker:
         now = clock.now()
         try:
             with transaction.atomic():
-                order = PaperOrder.objects.create(
+                order = PaperOrder(
                     account_ref=self.account_id,
                     client_order_id=request.client_order_id,
                     instrument_id=request.instrument_id,
@@ -66,6 +67,7 @@ class PaperBroker:
                     received_at=now,
                     updated_at=now,
                 )
+                rows_write(order)
         except IntegrityError as error:
             raise DuplicateClientOrderId(request.client_order_id) from error
         venue_wake(order.pk)

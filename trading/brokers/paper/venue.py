@@ -21,6 +21,7 @@ from marketdata.domain.quotes import Quote
 from speedtrade.lib.compiled import Compiled, Given, given
 from speedtrade.lib.crash import crash_point
 from speedtrade.lib.money import ZERO, money_up, times
+from speedtrade.lib.rows import rows_add, rows_update
 from trading.brokers.base import BrokerOrder
 from trading.brokers.paper.adapter import OPEN, broker_order
 from trading.domain.book import PriceIndex
@@ -45,6 +46,7 @@ _LOCKED = Compiled(lambda: _named().select_for_update(of=("self",)))
 _FILLS = Compiled(
     lambda: PaperFill.objects.filter(order=Given("order_id", BigIntegerField())).order_by("id")
 )
+_CHANGES = ("status", "reason", "filled_qty", "filled_notional", "fees", "updated_at")
 
 
 @dataclass
@@ -234,25 +236,16 @@ class PaperVenue:
             ).value
         if not fills and order.status == before:
             return False
-        PaperFill.objects.bulk_create(fills)
+        rows_add(fills)
         order.updated_at = now
-        order.save(
-            update_fields=[
-                "status",
-                "reason",
-                "filled_qty",
-                "filled_notional",
-                "fees",
-                "updated_at",
-            ]
-        )
+        rows_update([order], _CHANGES)
         return True
 
     def _fills(
         self, order: PaperOrder, matches: tuple[Match, ...], quote: Quote, now: datetime
     ) -> list[PaperFill]:
         rows = []
-        first = order.fills.count() + 1 if matches else 1
+        first = order.fills.count() + 1 if order.filled_qty else 1
         for sequence, found in enumerate(matches, start=first):
             order.filled_qty += found.qty
             order.filled_notional += times(found.qty, found.price)
