@@ -77,7 +77,7 @@ def rows_add(rows: Sequence[Model]) -> None:
 @lru_cache(maxsize=32)
 def _insert(model: type[Model], rows: int) -> str:
     quote = connection.ops.quote_name
-    fields = _columns(model)
+    fields: Sequence[Any] = _columns(model)
     columns = ", ".join(quote(field.column) for field in fields)
     places = ", ".join([f"({', '.join(['%s'] * len(fields))})"] * rows)
     table = quote(model._meta.db_table)

@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
+from django.db.models import BigIntegerField
 
 from accounts.models import User
 from accounts.services.factors import live_check
@@ -17,6 +18,7 @@ from marketdata.domain.quotes import Quote
 from portfolio.selectors import hold_of
 from portfolio.services.books import Books
 from portfolio.services.holds import hold_change, hold_open
+from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.errors import Conflict, DomainError, InvalidInput
 from speedtrade.lib.live import live_publish
 from speedtrade.lib.money import ZERO
@@ -35,6 +37,15 @@ from trading.selectors.facts import funds_now, limits, market_now, rules_of, swi
 from trading.services.moves import hold_kind, order_hold, order_lock, order_move
 from trading.services.outbox import submission_add, submission_wake
 
+#: The one that waits for an order to be out of the market: looked for after each report.
+_SUCCESSOR = Compiled(
+    lambda: (
+        Order.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("instrument")
+        .filter(replaces=Given("old_id", BigIntegerField()), state=OrderState.PENDING.value)
+        .order_by("pk")[:1]
+    )
+)
 REPLACEABLE = frozenset({OrderState.ACCEPTED, OrderState.NEW, OrderState.PARTIALLY_FILLED})
 
 
@@ -179,12 +190,7 @@ def replacement_settle(*, old: Order, now: datetime) -> int | None:
     """
     if OrderState(old.state) not in FINAL_STATES:
         return None
-    new = (
-        Order.objects.select_for_update(no_key=True, of=("self",))
-        .select_related("instrument")
-        .filter(replaces=old, state=OrderState.PENDING.value)
-        .first()
-    )
+    new = _SUCCESSOR.first(old_id=old.pk)
     if new is None or new.qty is None or old.qty is None:
         return None
     if Submission.objects.filter(order=new).exists():
