@@ -24,9 +24,9 @@ RUN_STAMP := .venv/.installed-run
 DEV_STAMP := .venv/.installed-dev
 SPECS_STAMP := .venv/.vendor-specs
 PGBENCH_STAMP := .venv/.pgbench
+NGINX_STAMP := .venv/.nginx
 MUTANTS := .venv/mutants
 MUTANTS_STAMP := $(MUTANTS)/.installed
-PGBENCH_PACKAGES := postgresql-15 libpq5
 COVERAGE_LEAST := 85
 PRODUCT := speedtrade accounts marketdata portfolio trading
 
@@ -38,13 +38,13 @@ run: $(RUN_STAMP)
 
 # The browser tests come last, in a process of their own: Playwright leaves an event loop running.
 test: lint $(SPECS_STAMP) $(CHROMIUM)
-	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not namespaces"
+	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not namespaces and not nginx"
 	$(PY) -m pytest -q -m e2e
 
 # Measuring makes the tests half as fast again; lives by dice and browsers would add no line.
 coverage: $(SPECS_STAMP)
 	@rm -f .coverage .coverage.*
-	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not lives and not namespaces" --cov --cov-report=term:skip-covered \
+	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not lives and not namespaces and not nginx" --cov --cov-report=term:skip-covered \
 		--cov-fail-under=$(COVERAGE_LEAST)
 
 # Half an hour or more: `make test` runs a tenth of it.
@@ -56,7 +56,7 @@ chaos: export BOOK_ORDERS ?= 100000
 chaos: export HISTORIES ?= 100000
 chaos: export RECONNECTS ?= 100
 chaos: export WILD_QUOTES ?= 1000000
-chaos: $(SPECS_STAMP)
+chaos: $(SPECS_STAMP) $(NGINX_STAMP)
 	$(PY) -m pytest -n 2 --dist loadgroup -q trading/tests/test_lines.py \
 		trading/tests/test_simulation.py tests/chaos portfolio/tests/test_lots.py \
 		marketdata/tests/test_gate.py
@@ -168,9 +168,15 @@ $(CHROMIUM):
 	apt-get update -qq
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium
 
-# pgbench is unpacked and not installed, where there is none: its package would start a server.
+# Unpacked and not installed, where there is none: their packages would start servers.
 $(PGBENCH_STAMP): | $(DEV_STAMP)
-	command -v pgbench >/dev/null || ( apt-get update -qq && mkdir -p .venv/pgbench/debs && \
-		cd .venv/pgbench/debs && apt-get download -qq $(PGBENCH_PACKAGES) && \
-		for deb in *.deb; do dpkg-deb --extract "$$deb" ..; done )
+	$(call unpacked,pgbench,postgresql-15 libpq5)
 	@touch $@
+
+$(NGINX_STAMP): | $(DEV_STAMP)
+	$(call unpacked,nginx,nginx)
+	@touch $@
+
+unpacked = PATH=$$PATH:/usr/sbin command -v $(1) >/dev/null || ( apt-get update -qq && mkdir -p .venv/$(1)/debs && \
+	cd .venv/$(1)/debs && apt-get download -qq $(2) && \
+	for deb in *.deb; do dpkg-deb --extract "$$deb" ..; done )

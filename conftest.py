@@ -61,6 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "namespaces: needs root over its kernel's namespaces; `make chaos` has it"
     )
+    config.addinivalue_line("markers", "nginx: needs nginx, which `make chaos` fetches")
     config.addinivalue_line("markers", "keep_redis: does not empty the Redis database first")
     config.addinivalue_line("markers", "fault(*rows): shows what docs/reliability.md says of them")
     if hasattr(config, "workerinput") or config.getoption("help"):

@@ -21,7 +21,8 @@ from speedtrade.embedded import die_with_parent
 from speedtrade.testing.product import free_port
 from speedtrade.testing.waiting import wait_until
 
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+#: Where `make chaos` unpacks it, if there is none.
+UNPACKED = PROJECT / ".venv" / "nginx" / "usr" / "sbin"
 _AROUND = """
 daemon off;
 pid {folder}/nginx.pid;
@@ -85,13 +86,15 @@ def _certificate(folder: Path) -> None:
 @contextlib.contextmanager
 def nginx_before(folder: Path, *ports: int) -> Iterator[Nginx]:
     """Run it before the web processes on these ports until the end of the block."""
-    assert NGINX
+    places = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:{UNPACKED}"
+    nginx = shutil.which("nginx", path=places)
+    assert nginx, "there is no nginx; `make chaos` gets one"
     listens = free_port()
     _certificate(folder)
     (folder / "speedtrade.conf").write_text(_example(folder, listens, ports))
     (folder / "nginx.conf").write_text(_AROUND.format(folder=folder))
     process = subprocess.Popen(
-        [NGINX, "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")],
+        [nginx, "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")],
         preexec_fn=die_with_parent(signal.SIGTERM),
     )
     log = folder / "error.log"

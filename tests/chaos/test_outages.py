@@ -27,7 +27,7 @@ from speedtrade.processes import BEAT, WEB
 from speedtrade.testing.product import free_port
 from speedtrade.testing.running import Running
 from speedtrade.testing.waiting import wait_until
-from tests.chaos.nginx import NGINX, nginx_before
+from tests.chaos.nginx import nginx_before
 from tests.chaos.proxy import proxied
 from tests.chaos.traffic import HOUSE, NO_ANSWER, Balanced, Trader, Traffic, call, ready
 
@@ -253,7 +253,7 @@ def behind(way: str, house: Running, other: "Second", folder: Path) -> Iterator[
 
 
 @pytest.mark.fault("F29")
-@pytest.mark.parametrize("way", ["balancer", *(["nginx"] if NGINX else [])])
+@pytest.mark.parametrize("way", ["balancer", pytest.param("nginx", marks=pytest.mark.nginx)])
 def test_a_rolling_restart_loses_and_doubles_nothing(
     house: Running, tmp_path: Path, way: str
 ) -> None:
