@@ -8,6 +8,7 @@
 # make fuzz [EXAMPLES=200] [SEED=n]  the API under a fuzzer, longer than make test has time for
 # make mutants           the code changed a thousand times, one test each time must notice; half an hour
 # make load [SECONDS=120] [PAUSE=2]  a market open on this machine, with its goals
+# make out                          twice the processes, and a leader that is killed
 # make growth [QUICK=1]             the same work with up to a thousand times as many rows
 # make lint | fmt | openapi | screens | constraints | clean
 
@@ -30,7 +31,7 @@ MUTANTS_STAMP := $(MUTANTS)/.installed
 COVERAGE_LEAST := 85
 PRODUCT := speedtrade accounts marketdata portfolio trading
 
-.PHONY: openapi run test coverage chaos soak fuzz mutants bench load growth vendors lint lint-code lint-django fmt screens constraints clean
+.PHONY: openapi run test coverage chaos soak fuzz mutants bench load out growth vendors lint lint-code lint-django fmt screens constraints clean
 .DEFAULT_GOAL := run
 
 run: $(RUN_STAMP)
@@ -81,6 +82,9 @@ bench: $(DEV_STAMP) $(PGBENCH_STAMP)
 load: SECONDS ?= 120
 load: $(DEV_STAMP)
 	$(PY) -m tests.bench.load --seconds $(SECONDS) $(if $(PAUSE),--pause $(PAUSE))
+
+out: $(DEV_STAMP) $(NGINX_STAMP)
+	$(PY) -m tests.bench.out
 
 growth: $(DEV_STAMP)
 	$(PY) -m tests.bench.growth $(if $(QUICK),--quick)

@@ -184,8 +184,12 @@ class Stack:
     def venue(self) -> Iterator[Child]:
         """The venue process."""
         cores = {*SERVER, *CLIENT}
-        with self.child("venue", self._command(VENUE, 0), cores=cores, ready=_started) as venue:
+        with self.child("venue", self.venue_command(), cores=cores, ready=venue_started) as venue:
             yield venue
+
+    def venue_command(self) -> list[str]:
+        """Its command line, for who starts more than one."""
+        return self._command(VENUE, 0)
 
     def _command(self, process: Process, port: int) -> list[str]:
         values = {"bind": "127.0.0.1", "port": str(port), "folder": str(self.folder)}
@@ -214,5 +218,6 @@ def _took_work(child: Child) -> bool:
     return bool(redis_client().exists(WORKER_SIGN))
 
 
-def _started(child: Child) -> bool:
+def venue_started(child: Child) -> bool:
+    """Whether it holds the lease and matches."""
     return "venue_started" in child.log.read_text()

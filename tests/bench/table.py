@@ -133,6 +133,6 @@ what no product on these two cores could beat. Ours and the floor take turns, fi
 and medians are compared, so a row reads as a ratio and not as a promise about another machine.
 
 `make bench` writes the first table and fails where a gate is missed, `make load` the second,
-`make growth` the third. `make bench ONLY=name` measures one row, `QUICK=1` repeats less; both only
-print. What each floor is stands in `tests/bench/`.
+`make growth` the third, `make out` the fourth. `make bench ONLY=name` measures one row, `QUICK=1`
+repeats less; both only print. What each floor is stands in `tests/bench/`.
 """

@@ -49,6 +49,15 @@ class Nginx:
     log: Path
 
 
+def nginx_program() -> str:
+    """Where it is; raises LookupError where it is not."""
+    places = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:{UNPACKED}"
+    found = shutil.which("nginx", path=places)
+    if found is None:
+        raise LookupError("there is no nginx; `make chaos` and `make out` get one")
+    return found
+
+
 def _example(folder: Path, listens: int, ports: tuple[int, ...]) -> str:
     """The example, with what a house puts in: processes, a certificate, and here other ports."""
     text = (PROJECT / "deploy" / "nginx" / "speedtrade.conf").read_text()
@@ -86,15 +95,12 @@ def _certificate(folder: Path) -> None:
 @contextlib.contextmanager
 def nginx_before(folder: Path, *ports: int) -> Iterator[Nginx]:
     """Run it before the web processes on these ports until the end of the block."""
-    places = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:{UNPACKED}"
-    nginx = shutil.which("nginx", path=places)
-    assert nginx, "there is no nginx; `make chaos` gets one"
     listens = free_port()
     _certificate(folder)
     (folder / "speedtrade.conf").write_text(_example(folder, listens, ports))
     (folder / "nginx.conf").write_text(_AROUND.format(folder=folder))
     process = subprocess.Popen(
-        [nginx, "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")],
+        [nginx_program(), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")],
         preexec_fn=die_with_parent(signal.SIGTERM),
     )
     log = folder / "error.log"

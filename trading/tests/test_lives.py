@@ -560,15 +560,19 @@ def test_each_match_of_a_price_has_its_own_time(desk: Desk):
 
 
 @pytest.mark.fault("F21")
-def test_a_price_that_grows_old_on_the_way_fills_no_more(desk: Desk, settings):
-    first, second = (desk.trade("buy", "10", limit="95.00") for _ in range(2))
+def test_a_price_that_grows_old_on_the_way_fills_no_more_and_nobody_is_asked_in_vain(
+    desk: Desk, settings, monkeypatch
+):
+    orders = [desk.trade("buy", "10", limit="95.00") for _ in range(3)]
     made = desk.quote("94.00", "94.50")
+    tried = tries_noted(monkeypatch)
 
     def clock() -> datetime:
         return desk.wait(settings.QUOTE_STALE_AFTER.total_seconds() * 2 / 3)
 
     desk.apply(desk.venue.tick(["AAPL"], {"AAPL": made}, clock))
-    assert (desk.fresh(first).state, desk.fresh(second).state) == ("filled", "new")
+    assert [desk.fresh(order).state for order in orders] == ["filled", "new", "new"]
+    assert tried == [desk.paper(orders[0]).pk]
 
 
 def test_an_order_that_ends_while_its_row_is_worked_off_keeps_nobody_behind_it_waiting(desk: Desk):
@@ -583,6 +587,16 @@ def test_an_order_that_ends_while_its_row_is_worked_off_keeps_nobody_behind_it_w
     assert states == ["filled", "canceled", "filled"]
 
 
+def tries_noted(monkeypatch) -> list[int]:
+    """The venue's orders that are tried from now on, one after the other."""
+    tried: list[int] = []
+    real = PaperVenue._try
+    monkeypatch.setattr(
+        PaperVenue, "_try", lambda venue, pk, *more: (tried.append(pk), real(venue, pk, *more))[1]
+    )
+    return tried
+
+
 @pytest.mark.parametrize("sizes", [["30"], ["30", "500"]], ids=["all", "all they accept"])
 @pytest.mark.parametrize("side, limit", [("buy", "100.00"), ("sell", "99.99")])
 def test_nobody_is_asked_for_a_price_that_is_sold_out(desk: Desk, monkeypatch, side, limit, sizes):
@@ -590,11 +604,7 @@ def test_nobody_is_asked_for_a_price_that_is_sold_out(desk: Desk, monkeypatch, s
     desk.trade("buy", "100")  # something to sell
     desk.quote("90.00", "110.00")
     waiting = [desk.trade(side, "30", limit=limit) for _ in range(3)]
-    tried: list[int] = []
-    real = PaperVenue._try
-    monkeypatch.setattr(
-        PaperVenue, "_try", lambda venue, pk, *more: (tried.append(pk), real(venue, pk, *more))[1]
-    )
+    tried = tries_noted(monkeypatch)
     desk.market("99.99", "100.00", *sizes)
     assert tried == [desk.paper(waiting[0]).pk]
     assert [desk.fresh(order).state for order in waiting] == ["filled", "new", "new"]

@@ -159,7 +159,10 @@ class PaperVenue:
                     left = book.best_left(side, quote)
                     if left is None or not index.accepts(order_id, left):
                         break  # a thousand that wait behind are not asked for nothing
-                    yield from self._try(order_id, quote, clock())
+                    now = clock()
+                    if quote.is_stale(now, settings.QUOTE_STALE_AFTER):
+                        break  # it grew old on the way; the next one finds them
+                    yield from self._try(order_id, quote, now)
 
     def reached(self, symbol: str, bid: Decimal, ask: Decimal) -> bool:
         """Whether any resting order of the symbol accepts these prices."""
