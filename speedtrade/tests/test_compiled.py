@@ -135,6 +135,7 @@ def test_rows_are_locked_inside_a_transaction_only_each_time(
         lambda: User.objects.select_for_update().filter(pk=Given("pk", BigIntegerField()))
     )
     assert locked.first(pk=users[0].pk) == users[0]
-    monkeypatch.setattr(connections[DEFAULT_DB_ALIAS], "in_atomic_block", False)
-    with pytest.raises(TransactionManagementError):
-        locked.first(pk=users[0].pk)
+    with monkeypatch.context() as outside:
+        outside.setattr(connections[DEFAULT_DB_ALIAS], "in_atomic_block", False)
+        with pytest.raises(TransactionManagementError):
+            locked.first(pk=users[0].pk)
