@@ -427,9 +427,11 @@ class Held(FakeSocket):
     def __init__(self):
         super().__init__()
         self.go_on = asyncio.Event()
+        self.begun = 0
         self.ends = []
 
     async def send(self, text):
+        self.begun += 1
         try:
             await self.go_on.wait()
         except BaseException as error:
@@ -521,6 +523,7 @@ async def test_a_snapshot_waits_for_what_is_being_sent(settings):
         asked = asyncio.ensure_future(hub.snapshot(held.reader, ["AAPL"]))
         await asyncio.wait({asked}, timeout=0.05)
         assert not asked.done()
+        assert held.begun == 1  # one message at a time
         held.go_on.set()
         await asyncio.wait_for(asked, 2)
         assert [quote["last"] for quote in held.quotes()] == ["1", "2"]
