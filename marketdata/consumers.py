@@ -1,7 +1,8 @@
 """The door at /ws: quotes, the user's events and the live value of the portfolio.
 
-Close codes: 4401 log in (again) · 4403 not yours, or not from one of our pages · 4408 too slow or
-too long silent · 4429 too many sockets or messages · 1009 message too large · 4000 connect anew.
+Close codes: 4401 log in (again) · 4403 not yours, or not from one of our pages · 4408 too slow to
+read or too long silent · 4429 too many sockets or messages · 1009 message too large · 4000 connect
+anew.
 A refusal before the handshake is an HTTP 403. Browsers say something (a ping) at least every
 settings.WS_SILENCE; programs need not, their server's protocol pings find out who is gone.
 """
@@ -307,7 +308,13 @@ class MarketConsumer(AsyncWebsocketConsumer):
         await self.base_send({"type": "websocket.send", "text": text})
 
     async def _say(self, message: dict[str, Any]) -> None:
-        await self.send(text_data=json.dumps(message, separators=(",", ":")))
+        """Send it; who does not take it in time is closed, or all else would wait behind it."""
+        text = json.dumps(message, separators=(",", ":"))
+        try:
+            async with asyncio.timeout(settings.WS_SLOW_AFTER.total_seconds()):
+                await self.send(text_data=text)
+        except TimeoutError:
+            self.expel(TOO_SLOW)
 
     async def _say_error(self, code: str, detail: str) -> None:
         await self._say({"type": "error", "code": code, "detail": detail})

@@ -4,6 +4,9 @@ Sockets pull. The hub keeps one encoded value and a version per symbol; each rea
 versions that it was sent. Readers live in cohorts that take turns within the flush period: at its
 turn a reader is sent what is new to it, newest value only. Nothing ever queues, so a slow reader
 skips values and delays nobody, and there is no moment at which all are sent to at once.
+
+A reader's `send` begins in the turn itself and goes on in a task only where it has to wait: what it
+does before it waits must not depend on the task that it runs in (no `asyncio.timeout` there).
 """
 
 import asyncio
@@ -80,7 +83,17 @@ class Latest:
 class Reader:
     """One socket's side of the hub: what it wants, and which versions it was sent."""
 
-    __slots__ = ("caught_up", "cohort", "held", "seen", "send", "sending", "since", "too_slow")
+    __slots__ = (
+        "caught_up",
+        "cohort",
+        "held",
+        "resync",
+        "seen",
+        "send",
+        "sending",
+        "since",
+        "too_slow",
+    )
 
     def __init__(self, send: Send, too_slow: Callable[[], None]) -> None:
         self.send = send
@@ -89,6 +102,7 @@ class Reader:
         self.held: frozenset[str] = frozenset()  # symbols it wants kept fresh but not sent
         self.caught_up = 0  # version of the hub at which it had everything
         self.cohort: set[Reader] | None = None
+        self.resync = False  # it may have missed something, and is told so at its next turn
         self.sending: asyncio.Task[None] | None = None
         self.since = 0.0  # when that began, by the loop's clock
 
@@ -251,6 +265,9 @@ class Hub:
 
     def _send_to(self, cohort: set[Reader]) -> None:
         for reader in tuple(cohort):  # one whose socket turns out to be gone leaves meanwhile
+            if reader.sending is None and reader.resync:
+                reader.resync = False
+                self._deliver(reader, RESYNC)
             if reader.sending is None and (frame := self.take(reader)) is not None:
                 self._deliver(reader, frame)
 
@@ -265,6 +282,8 @@ class Hub:
             return None
         reader.since = asyncio.get_running_loop().time()
         reader.sending = asyncio.create_task(_finish(delivery, awaited))
+        # A task that is cancelled before it began has never heard of what it was to finish.
+        reader.sending.add_done_callback(lambda _: delivery.close())
         return reader.sending
 
     async def _deliver_one(self, reader: Reader, frame: str) -> None:
@@ -310,10 +329,10 @@ class Hub:
             self._away = False
             logger.info("hub_has_redis_again")
         if self._subscribed:
-            # Events of users may be lost as well: pages fetch anew what they show.
-            for reader in [reader for cohort in self._cohorts for reader in cohort]:
-                if reader.sending is None:
-                    self._deliver(reader, RESYNC)
+            # Events of users may be lost as well: pages fetch anew what they show. Each hears it at
+            # its turn, so that one who is being sent something just now hears it too.
+            for reader in (reader for cohort in self._cohorts for reader in cohort):
+                reader.resync = True
         self._subscribed = True
 
     def _take_ticks(self, text: str) -> None:

@@ -526,9 +526,10 @@ WS_COHORTS = 20
 WS_MAX_SYMBOLS = 200  # subscriptions of one socket
 WS_MAX_MESSAGE = 16 * 1024  # bytes a client may send at once
 WS_MESSAGES_PER_SECOND = 20
+WS_UNREAD_MOST = 200  # messages that wait while the socket waits for its client
 WS_MAX_PER_USER = 20  # in one web process
 WS_SILENCE = timedelta(seconds=90)  # a browser that says nothing for so long is closed
-WS_SLOW_AFTER = timedelta(seconds=10)  # one message takes longer: the reader is too slow
+WS_SLOW_AFTER = timedelta(seconds=10)  # one message takes longer: its client is closed
 WS_LIFETIME = timedelta(hours=12)  # then the client connects anew
 WS_RECHECK = timedelta(seconds=5)  # a socket asks so often whether its user may still be here
 BARS_LIMIT = 1000

@@ -18,11 +18,13 @@ from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from django.conf import settings
 from twisted.internet.defer import Deferred
+from twisted.internet.tcp import Connection
 
 from speedtrade import health
 
 logger = logging.getLogger(__name__)
 SERVICE_RESTART = 1012  # RFC 6455's registry of close codes: come back, perhaps to another process
+TOO_MANY = 4429  # ours: too many messages
 LAST_ANSWER = (b"Connection", b"close")  # RFC 9112, 9.6: nothing more is sent along this one
 LOOK_AGAIN = 0.02  # seconds between two looks at the requests in hand
 QUIET = 0.5  # seconds without one before the end: what was let in may not have been read yet
@@ -53,23 +55,45 @@ class PushProtocol(WebSocketProtocol):
 
     #: Set once what waits here is sent; None where nothing has to wait.
     drained: asyncio.Event | None = None
+    #: Whether frames may go to the kernel as they are; through TLS only its own layer may write.
+    plain = False
 
     def onOpen(self) -> None:
         super().onOpen()
+        self.plain = isinstance(self.transport, Connection) and not self.transport.TLS
         # Until now it was the HTTP channel that asked for this socket, kept for nothing else.
         self.unregisterProducer()
         self.registerProducer(self, True)
 
+    def handle_reply(self, message: dict[str, Any]) -> None:
+        """Daphne: what the application says; nothing to a socket that is closing, as to a lost one.
+
+        Autobahn would raise, in whoever had waited for the client and goes on now.
+        """
+        if self.state not in (self.STATE_CLOSING, self.STATE_CLOSED):
+            super().handle_reply(message)
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """Counted: a consumer that waits for its client does not read what that says meanwhile."""
+        if self.application_queue.qsize() < settings.WS_UNREAD_MOST:
+            super().onMessage(payload, isBinary)
+        else:
+            self.serverClose(TOO_MANY)
+
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        if self.plain and self.state == self.STATE_OPEN and not (sync or chopsize):
+            data = self._sent_at_once(data)
+        if data:
+            super().sendData(data, sync, chopsize)
+
+    def _sent_at_once(self, data: bytes) -> bytes:
+        """Where nothing waits before it, give the kernel what it takes; what is left of it."""
         line = self.transport
-        waits = line.dataBuffer or line._tempDataBuffer or self.send_queue or sync or chopsize
-        if self.state == self.STATE_OPEN and not waits and line.connected:
-            sent = line.writeSomeData(data)
-            if sent == len(data):
-                return
-            if isinstance(sent, int):  # else the line is lost, as the transport will find
-                data = data[sent:]
-        super().sendData(data, sync, chopsize)
+        if line.dataBuffer or line._tempDataBuffer or self.send_queue or not line.connected:
+            return data
+        sent = line.writeSomeData(data)
+        # No number: the line is lost, as the transport will find by itself.
+        return data[sent:] if isinstance(sent, int) else data
 
     def pauseProducing(self) -> None:
         """The transport: more than its buffer waits."""
@@ -85,6 +109,13 @@ class PushProtocol(WebSocketProtocol):
     def stopProducing(self) -> None:
         """The transport: the line is lost, nobody need wait any longer."""
         self.resumeProducing()
+
+    def dropConnection(self, abort: bool = False) -> None:
+        """Autobahn: the end. A client that never reads the rest does not keep the line for ever."""
+        super().dropConnection(abort)
+        if not abort:
+            seconds = settings.WS_SLOW_AFTER.total_seconds()
+            self.factory.reactor.callLater(seconds, self.transport.abortConnection)
 
     def unregisterProducer(self) -> None:
         """Autobahn: the line is given up."""

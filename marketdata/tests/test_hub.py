@@ -10,6 +10,7 @@ import pytest
 
 from marketdata import hub as hub_module
 from marketdata import quote_store
+from marketdata.domain.quotes import quote_to_wire
 from marketdata.hub import RESYNC, Hub, Reader
 from marketdata.tests.factories import make_quote
 from speedtrade.lib.redis import async_redis, redis_client
@@ -392,3 +393,152 @@ async def test_the_flush_period_grows_with_the_number_of_sockets(readers, monkey
     assert max(pauses) <= 20 * turn + 0.001
     assert pauses[-1] > 15 * turn
     await hub.stop()
+
+
+# ── one turn, without Redis ─────────────────────────────────────────────────
+
+
+@contextlib.asynccontextmanager
+async def idle_hub(settings, *sockets):
+    """A hub that does nothing by itself; its sockets are of one cohort and want AAPL at 1."""
+    settings.WS_COHORTS = 1
+    hub = Hub()
+    for socket in sockets:
+        hub.attach(socket.reader)
+        hub.follow(socket.reader, ["AAPL"])
+    tick(hub, "1")
+    try:
+        yield hub
+    finally:
+        await hub.stop()
+
+
+def tick(hub, last):
+    hub._take_ticks(json.dumps([quote_to_wire(make_quote("AAPL", last, at=datetime.now(UTC)))]))
+
+
+def turn(hub):
+    hub._send_to(hub._cohorts[0])
+
+
+class Held(FakeSocket):
+    """Takes a message only once it is let go on."""
+
+    def __init__(self):
+        super().__init__()
+        self.go_on = asyncio.Event()
+        self.begun = 0
+        self.ends = []
+
+    async def send(self, text):
+        self.begun += 1
+        try:
+            await self.go_on.wait()
+        except BaseException as error:
+            self.ends.append(type(error))
+            raise
+        self.messages.append((time.monotonic(), text))
+
+
+async def test_who_takes_a_message_at_once_costs_no_task(settings):
+    quick = FakeSocket()
+    async with idle_hub(settings, quick) as hub:
+        turn(hub)
+        assert quick.last("AAPL") == "1"
+        assert quick.reader.sending is None
+
+
+async def test_a_reader_that_leaves_while_its_cohort_is_sent_to_is_sent_nothing(settings):
+    sockets = [FakeSocket(), FakeSocket(), FakeSocket()]
+    async with idle_hub(settings, *sockets) as hub:
+
+        def leaving(socket):
+            async def send(text):
+                for other in sockets:
+                    if other is not socket:
+                        hub.detach(other.reader)
+                await FakeSocket.send(socket, text)
+
+            return send
+
+        for socket in sockets:
+            socket.reader.send = leaving(socket)
+        turn(hub)
+        assert sorted(len(socket.messages) for socket in sockets) == [0, 0, 1]
+        assert hub._readers == 1
+
+
+async def test_a_delivery_that_waited_goes_on_with_the_newest_value_only(settings):
+    held = Held()
+    async with idle_hub(settings, held) as hub:
+        turn(hub)
+        for last in ("2", "3"):
+            tick(hub, last)
+            turn(hub)
+        held.go_on.set()
+        await until(lambda: held.reader.sending is None, "the first one is taken")
+        turn(hub)
+        assert [quote["last"] for quote in held.quotes()] == ["1", "3"]
+
+
+async def test_a_socket_that_breaks_while_it_is_waited_for_is_taken_out(settings, caplog):
+    held = Held()
+    async with idle_hub(settings, held) as hub:
+
+        async def broken(text):
+            await held.go_on.wait()
+            raise RuntimeError("closed")
+
+        held.reader.send = broken
+        turn(hub)
+        sending = held.reader.sending
+        held.go_on.set()
+        await asyncio.wait({sending})
+        assert held.reader.cohort is None
+        assert held.reader.sending is None
+        assert sending.exception() is None
+        assert "socket_send_failed" in caplog.text
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_delivery_that_is_cancelled_ends_what_it_had_begun(settings, begun):
+    held = Held()
+    async with idle_hub(settings, held) as hub:
+        turn(hub)
+        sending = held.reader.sending
+        if begun:
+            await asyncio.sleep(0)  # the task waits now in the place of the hub
+        sending.cancel()
+        await asyncio.wait({sending})
+        assert sending.cancelled()
+        assert len(held.ends) == 1
+        assert held.reader.sending is None
+
+
+async def test_a_snapshot_waits_for_what_is_being_sent(settings):
+    held = Held()
+    async with idle_hub(settings, held) as hub:
+        turn(hub)
+        tick(hub, "2")
+        asked = asyncio.ensure_future(hub.snapshot(held.reader, ["AAPL"]))
+        await asyncio.wait({asked}, timeout=0.05)
+        assert not asked.done()
+        assert held.begun == 1  # one message at a time
+        held.go_on.set()
+        await asyncio.wait_for(asked, 2)
+        assert [quote["last"] for quote in held.quotes()] == ["1", "2"]
+
+
+async def test_who_is_sent_something_just_now_is_told_to_fetch_anew_all_the_same(settings):
+    held = Held()
+    async with idle_hub(settings, held) as hub:
+        turn(hub)
+        hub._subscribed = True  # there was a time before
+        await hub._resync()
+        turn(hub)
+        held.go_on.set()
+        await until(lambda: held.reader.sending is None, "the first one is taken")
+        for _ in range(2):
+            turn(hub)
+        texts = [text for _, text in held.messages]
+        assert texts[1:] == [RESYNC]

@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.tokens import tokens_issue, tokens_revoke
 from marketdata import quote_store
+from marketdata.consumers import MarketConsumer
 from marketdata.lobby import lobby_here
 from marketdata.routing import websocket_application
 from marketdata.tests.factories import make_instrument, make_quote
@@ -343,6 +344,19 @@ async def test_too_many_messages_close_the_socket(session, settings):
         for _ in range(5):
             await socket.say("ping")
         assert await socket.closed() == 4429
+
+
+@pytest.mark.fault("F14")
+async def test_who_does_not_take_an_answer_is_closed(session, settings, monkeypatch):
+    settings.WS_SLOW_AFTER = timedelta(milliseconds=50)
+
+    async def full(self, text_data=None, bytes_data=None, close=False):
+        await asyncio.Event().wait()
+
+    async with connected(session=session) as socket:
+        monkeypatch.setattr(MarketConsumer, "send", full)
+        await socket.say("ping")
+        assert await socket.closed() == 4408
 
 
 async def test_a_browser_that_falls_silent_is_closed_and_a_program_is_not(

@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Expression, Field, Model, QuerySet
 from django.db.models.query import get_related_populators
+from django.db.transaction import TransactionManagementError
 from psycopg.sql import Literal
 
 from speedtrade.lib.prepared import connection_here, prepared_cursor
@@ -56,6 +57,7 @@ class _Written:
     arguments: tuple[Given, ...]
     compiler: Any
     converters: dict[int, Any]
+    locks: bool
     model: type[Model] | None = None
     start: int = 0
     end: int = 0
@@ -67,7 +69,8 @@ class Compiled(Generic[M]):
     """`make` gives the queryset, whose `Given`s get their values at each run.
 
     Values are written as they come: Decimal, datetime, UUID, str, int. The set of rows must not
-    depend on anything but them, and must not be known to be empty.
+    depend on anything but them, and must not be known to be empty. One that locks its rows raises
+    TransactionManagementError outside a transaction, each time, as a queryset does.
     """
 
     def __init__(self, make: Callable[[], QuerySet[M, Any]]) -> None:
@@ -101,6 +104,8 @@ class Compiled(Generic[M]):
         return [tuple(row) for row in self._run(self._written(), values)]
 
     def _run(self, written: _Written, values: dict[str, Any]) -> Iterable[Any]:
+        if written.locks and not connection_here().in_atomic_block:
+            raise TransactionManagementError("rows are locked inside a transaction only")
         arguments = [values[one.name] for one in written.arguments]
         with prepared_cursor() as cursor:
             cursor.execute(written.sql, arguments)
@@ -121,8 +126,9 @@ def _write(queryset: QuerySet[Any, Any]) -> _Written:
     sql, arguments = _filled(*compiler.as_sql())
     columns = [column[0] for column in compiler.select[: compiler.col_count]]
     converters = compiler.get_converters(columns)
+    locks = bool(queryset.query.select_for_update)
     if not compiler.klass_info:
-        return _Written(sql, arguments, compiler, converters)
+        return _Written(sql, arguments, compiler, converters, locks)
     chosen = compiler.klass_info["select_fields"]
     start, end = chosen[0], chosen[-1] + 1
     return _Written(
@@ -130,6 +136,7 @@ def _write(queryset: QuerySet[Any, Any]) -> _Written:
         arguments,
         compiler,
         converters,
+        locks,
         compiler.klass_info["model"],
         start,
         end,

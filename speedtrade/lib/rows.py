@@ -57,7 +57,7 @@ def rows_update(rows: Sequence[Model], names: tuple[str, ...]) -> None:
 
 
 def row_save(row: Model) -> None:
-    """Write every field of a row that exists, as `save()` does."""
+    """Write every field of a row that exists, as `save()` does; nothing where it is gone."""
     rows_update([row], tuple(field.name for field in _columns(type(row))))
 
 
@@ -89,7 +89,7 @@ def _update(model: type[Model], names: tuple[str, ...], rows: int) -> str:
     quote = connection.ops.quote_name
     table, fields = quote(model._meta.db_table), _fields(model, names)
     key: Any = model._meta.pk
-    places = ", ".join(f"%s::{field.rel_db_type(connection)}" for field in (key, *fields))
+    places = ", ".join(f"%s::{_type(field)}" for field in (key, *fields))
     sets = ", ".join(f"{quote(field.column)} = new.{quote(field.column)}" for field in fields)
     columns = ", ".join(quote(field.column) for field in (key, *fields))
     values = ", ".join([f"({places})"] * rows)
@@ -97,6 +97,15 @@ def _update(model: type[Model], names: tuple[str, ...], rows: int) -> str:
         f"UPDATE {table} SET {sets} FROM (VALUES {values}) AS new ({columns})"  # noqa: S608  # nosec B608 - names of ours, values are parameters
         f" WHERE {table}.{quote(key.column)} = new.{quote(key.column)}"
     )
+
+
+def _type(field: Any) -> str:
+    """The type to read a value as: its column's, without a length, at which a cast cuts silently.
+
+    The column itself refuses what is too long.
+    """
+    kind: str = field.rel_db_type(connection)
+    return "varchar" if kind.startswith("varchar") else kind
 
 
 @lru_cache(maxsize=16)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import BigIntegerField, CharField, Count, DateTimeField, Q, Sum
+from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
@@ -125,3 +126,16 @@ def test_each_thread_has_its_own() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_rows_are_locked_inside_a_transaction_only_each_time(
+    users: list[User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = Compiled(
+        lambda: User.objects.select_for_update().filter(pk=Given("pk", BigIntegerField()))
+    )
+    assert locked.first(pk=users[0].pk) == users[0]
+    with monkeypatch.context() as outside:
+        outside.setattr(connections[DEFAULT_DB_ALIAS], "in_atomic_block", False)
+        with pytest.raises(TransactionManagementError):
+            locked.first(pk=users[0].pk)

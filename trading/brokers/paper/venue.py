@@ -248,7 +248,7 @@ class PaperVenue:
         self, order: PaperOrder, matches: tuple[Match, ...], quote: Quote, now: datetime
     ) -> list[PaperFill]:
         rows = []
-        first = order.fills.count() + 1 if order.filled_qty else 1
+        first = order.fills.count() + 1 if matches and order.filled_qty else 1
         for sequence, found in enumerate(matches, start=first):
             order.filled_qty += found.qty
             order.filled_notional += times(found.qty, found.price)
