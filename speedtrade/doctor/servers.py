@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from speedtrade.doctor.lines import line_judge
 from speedtrade.doctor.verdicts import Verdict, bad, doubtful, good
-from speedtrade.grants import history_changeable
+from speedtrade.grants import SCHEMA_SHUT, everybody_creates, history_changeable
 from speedtrade.lib.redis import redis_client
 
 POSTGRES_LEAST, POSTGRES_TESTED = 15, 18
@@ -78,13 +78,19 @@ def database_role(now: datetime) -> Verdict:
             "switched off with it.",
             "Give it a role without SUPERUSER and CREATEROLE.",
         )
+    with connection.cursor() as cursor:
+        everybody, changeable = everybody_creates(cursor), history_changeable(cursor)
+    if everybody:
+        return doubtful(
+            "Every role may make tables and functions in the schema public, which the owner of the "
+            "tables might run, as in a cluster that PostgreSQL 14 or older made.",
+            f"As a superuser, in this database: {SCHEMA_SHUT}",
+        )
     if tables:
         return doubtful(
             "The role of the house may change tables, though only migrations need to.",
             "Let another role own them; DATABASE_APP_ROLE, then manage.py prepare as that one.",
         )
-    with connection.cursor() as cursor:
-        changeable = history_changeable(cursor)
     if changeable:
         return doubtful(
             f"Only triggers keep it from changing {', '.join(changeable)}.",
