@@ -12,7 +12,6 @@ import contextlib
 import json
 import logging
 import random
-from collections.abc import Callable
 from typing import Any, Final
 
 from channels.db import database_sync_to_async
@@ -27,6 +26,7 @@ from marketdata.selectors import instruments_split
 from speedtrade.lib import live
 from speedtrade.lib.admission import FORBIDDEN, Admission, Refused, admit
 from speedtrade.lib.errors import title_of
+from speedtrade.lib.strict_json import NamedTwice, object_read
 
 logger = logging.getLogger(__name__)
 
@@ -137,10 +137,12 @@ class MarketConsumer(AsyncWebsocketConsumer):
             self.expel(TOO_LARGE)
             return
         try:
-            message = json.loads(raw, parse_constant=_refuse)
-        except (ValueError, RecursionError):
-            message = None
-        if not isinstance(message, dict):
+            message = object_read(raw)
+        except NamedTwice as error:
+            named = f"the name {error.name}" if error.name else "a name"
+            await self._say_error(error.code, f"The message has {named} twice. Send it once.")
+            return
+        except ValueError:
             await self._say_error("invalid", "Send a JSON object.")
             return
         match message.get("action"):
@@ -335,7 +337,3 @@ def _account_of(message: dict[str, Any]) -> int | None:
     if kind in ("order", "portfolio"):
         return int(message[kind]["account_id"])
     return None
-
-
-def _refuse(text: str) -> Callable[[], None]:
-    raise ValueError(f"{text} is no number")

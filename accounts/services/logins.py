@@ -16,6 +16,7 @@ from accounts.services.tries import (
     KNOWN,
     code_count,
     codes_excuse,
+    limit_name,
     password_count,
     passwords_excuse,
     place_of,
@@ -25,6 +26,7 @@ from speedtrade.lib.errors import DomainError, InvalidInput, Unavailable
 from speedtrade.lib.later import later
 from speedtrade.lib.ratelimit import RateLimited, rate_take
 
+LOCKED = "user.login_locked"
 WRONG_CODE = "This code is wrong, or it was used before. An app shows a new one every 30 seconds."
 
 WRONG_PASSKEY = "This passkey does not open this account."
@@ -72,37 +74,38 @@ def login_begin(
 ) -> User:
     """Whose password this is: the first step of a log-in. Raises as `login_check`."""
     known = user_by_login(username)
+    place, tried = place_of(request, known), {"door": door, "tried": username.strip()}
     try:
-        password_count(known, username, place_of(request, known))
-    except RateLimited:
-        later(_failed, known, "user.login_locked", username, door, now)
+        password_count(known, username, place)
+    except RateLimited as error:
+        later(_failed, known, LOCKED, {**tried, "limit": limit_name(error, place)}, now)
         raise
     # Excused by who is in, and not here: where a code follows, the password is half of it.
     user = _authenticated(username, password)
     if user is None:
-        later(_failed, known, "user.login_failed", username, door, now)
+        later(_failed, known, "user.login_failed", tried, now)
         raise InvalidCredentials
     return user
 
 
-def _failed(known: User | None, action: str, tried: str, door: str, now: datetime) -> None:
+def _failed(known: User | None, action: str, data: dict[str, str], now: datetime) -> None:
     """Write down that a log-in failed, or that too many did, for a user that there is.
 
     The audit is for ever, and who fails is a stranger who need not stop: of each user there is one
-    row of either kind within RATE_LOGIN_FAILURES_NOTED, so guessing fills nothing; the log has all
-    that is refused for the rate. It is written after the answer, by who is known and who is not
-    alike, or the time of an answer would say who exists; what a process that dies just then has not
-    written is lost. A name that nobody has is not kept: it may be a password that
-    slipped into the wrong field, and there is no end of such names. The actor is nobody, because
-    nobody knows who it was.
+    row of a failure, and one of each limit that was reached, within RATE_LOGIN_FAILURES_NOTED, so
+    guessing fills nothing; the log has all that is refused for the rate. It is written after the
+    answer, by who is known and who is not alike, or the time of an answer would say who exists;
+    what a process that dies just then has not written is lost. A name that nobody has is not kept:
+    it may be a password that slipped into the wrong field, and there is no end of such names. The
+    actor is nobody, because nobody knows who it was.
     """
     if known is None:
         return
+    who = f"user:{known.pk} {data.get('limit', '')}".strip()
     try:
-        rate_take(name=action, who=f"user:{known.pk}", rate=settings.RATE_LOGIN_FAILURES_NOTED)
+        rate_take(name=action, who=who, rate=settings.RATE_LOGIN_FAILURES_NOTED)
     except RateLimited:
         return
-    data = {"door": door, "tried": tried.strip()}
     audit_record(actor=None, action=action, target=f"user:{known.pk}", data=data, now=now)
 
 
@@ -125,7 +128,7 @@ def code_check(*, user: User, code: str, place: str, now: datetime) -> str:
 
     Counts like a password: raises InvalidCredentials for a wrong one, RateLimited after too many.
     """
-    code_count(user, place)
+    _code_count(user, place, now)
     try:
         factor = code_use(user, code, now)
     except Unreadable as error:
@@ -141,12 +144,20 @@ def passkey_check(
     *, user: User, credential: Any, request: HttpRequest, place: str, now: datetime
 ) -> str:
     """A passkey's answer in place of a code: counts, and raises, as `code_check`."""
-    code_count(user, place)
+    _code_count(user, place, now)
     if not passkey_use(request, user, credential, now):
         factor_wrong(user, now)
         raise InvalidCredentials(WRONG_PASSKEY)
     codes_excuse(user, place)
     return "webauthn"
+
+
+def _code_count(user: User, place: str, now: datetime) -> None:
+    try:
+        code_count(user, place)
+    except RateLimited as error:
+        later(_failed, user, LOCKED, {"limit": limit_name(error, place)}, now)
+        raise
 
 
 def factor_wrong(user: User, now: datetime) -> None:

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from accounts.cookies import browser_known
 from accounts.models import User
-from speedtrade.lib.ratelimit import client_address, rate_clear, rate_take
+from speedtrade.lib.ratelimit import RateLimited, client_address, rate_clear, rate_take
 
 KNOWN = (
     "known"  # no address; all such browsers as one, or logging out everywhere would make new ones
@@ -20,6 +20,9 @@ STRANGE = "strange"
 PASSWORDS = "wrong_password"
 ANYWHERE = "wrong_password_anywhere"
 CODES = "wrong_code"  # of its own: a right password excuses wrong passwords, and no wrong code
+#: What the audit calls the limit that was reached, by whom it shuts out.
+ADDRESS, STRANGERS, BROWSERS = "address", "strangers", "known_browsers"
+STRANGE_CODES, KNOWN_CODES = "codes_of_strangers", "codes_of_known_browsers"
 TOO_MANY = "Too many wrong passwords. Wait a few minutes, then try again."
 TOO_MANY_ANYWHERE = (
     "Too many wrong passwords from several places, so only browsers that you used before get in"
@@ -67,6 +70,15 @@ def codes_excuse(user: User, place: str) -> None:
     """The right factor excuses what was wrong before it, passwords too."""
     passwords_excuse(user, place)
     rate_clear(name=CODES, who=_by_factor(user, place), rate=settings.RATE_WRONG_PASSWORD)
+
+
+def limit_name(error: RateLimited, place: str) -> str:
+    """Which limit of this module a try at `place` has reached: a word for the audit."""
+    if error.limit == ANYWHERE:
+        return STRANGERS
+    if error.limit == CODES:
+        return KNOWN_CODES if place == KNOWN else STRANGE_CODES
+    return BROWSERS if place == KNOWN else ADDRESS
 
 
 def _whose(user: User | None, name: str = "") -> str:

@@ -18,6 +18,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent, User
 from accounts.services import logins, tries
 from accounts.services.logins import InvalidCredentials, login_check
+from accounts.services.staff import support_grant
 from accounts.services.users import user_password_change
 from speedtrade.lib.errors import InvalidInput
 from speedtrade.lib.ratelimit import RateLimited
@@ -387,8 +388,58 @@ def test_a_failed_log_in_is_one_row_and_that_the_door_shut_is_another(alice, nam
     tried, target = name.strip(), f"user:{alice.pk}"
     assert failures() == [
         ("user.login_failed", target, {"door": "page", "tried": tried}),
-        ("user.login_locked", target, {"door": "api", "tried": tried}),
+        ("user.login_locked", target, {"door": "api", "tried": tried, "limit": "address"}),
     ]
+
+
+def shut_address(alice: User) -> None:
+    many_places("alice", 1)
+    assert login_from("203.0.113.0", "alice").status_code == 429
+
+
+def shut_strangers(alice: User) -> None:
+    many_places("alice")
+    assert login_from("198.51.100.1", "alice").status_code == 429
+
+
+def shut_browsers(alice: User) -> None:
+    web = known_browser(alice)
+    assert [page_login("alice", "wrong", web).status_code for _ in range(6)][-1] == 429
+
+
+def locked() -> list[str]:
+    return [data["limit"] for action, _, data in failures() if action == "user.login_locked"]
+
+
+@pytest.mark.parametrize(
+    ("shut", "limit"),
+    [
+        (shut_address, "address"),
+        (shut_strangers, "strangers"),
+        (shut_browsers, "known_browsers"),
+    ],
+)
+def test_a_row_of_a_failure_that_shut_the_door_says_which_limit_was_reached(
+    alice, bob, shut, limit
+):
+    """And staff read the word, but no address and no word of another limit."""
+    shut(alice)
+    assert locked() == [limit]
+    row = AuditEvent.objects.get(action="user.login_locked")
+    assert set(row.data) == {"door", "tried", "limit"}
+    support_grant(user=bob, actor=None, reason="He answers the phone.", now=timezone.now())
+    desk = page_client(User.objects.get(pk=bob.pk))
+    page = desk.get(f"/admin/accounts/auditevent/{row.pk}/change/").content.decode()
+    assert f"&quot;limit&quot;: &quot;{limit}&quot;" in page
+
+
+def test_of_each_limit_a_failure_that_reached_it_is_a_row_of_its_own(alice):
+    """Fails where one row hides the next: that all strangers are shut out matters more."""
+    shut_browsers(alice)
+    for _ in range(2):
+        shut_address(alice)
+        shut_strangers(alice)
+    assert locked() == ["known_browsers", "address", "strangers"]
 
 
 def test_of_each_user_a_failure_is_written_again_after_ten_minutes(alice, charlie, monkeypatch):

@@ -40,6 +40,12 @@ def page_login(client: Client, **more: str) -> Any:
     return client.post("/login", {"username": "alice", "password": PASSWORD, **more})
 
 
+def locked() -> list[dict[str, str]]:
+    """What the audit says of limits that were reached."""
+    rows = AuditEvent.objects.filter(action="user.login_locked", actor=None)
+    return list(rows.values_list("data", flat=True))
+
+
 @pytest.fixture
 def secret(alice):
     """Alice has an app; what it was set up with."""
@@ -272,7 +278,10 @@ def test_wrong_codes_run_out_at_all_addresses_together(alice, secret):
         script = ApiClient()
         script.client = Client(REMOTE_ADDR=f"203.0.113.{n}")
         assert script.post("auth/login", body).status_code == 401
-    assert api_login(app_code(secret)).status_code == 429
+    assert locked() == []
+    for _ in range(2):
+        assert api_login(app_code(secret)).status_code == 429
+    assert locked() == [{"limit": "codes_of_strangers"}]
 
 
 def test_wrong_codes_of_a_thief_leave_the_browsers_of_the_user_open(alice, secret):
@@ -301,6 +310,7 @@ def test_a_right_password_of_who_is_in_gives_no_more_tries_for_the_code(alice, s
         assert logins.password_check(user=alice, password=PASSWORD)
     answer = web.post("/settings/security/confirm", {"code": app_code(secret)})
     assert answer.status_code == 429
+    assert locked() == [{"limit": "codes_of_known_browsers"}]
     assert api_login(app_code(secret)).status_code == 200  # log-ins have tries of their own
 
 

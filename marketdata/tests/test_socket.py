@@ -297,10 +297,43 @@ async def test_nonsense_is_answered_with_an_error_and_the_socket_lives(session):
         await socket.hear("pong")
 
 
+TWICE = [
+    ('{"action":"subscribe","symbols":["AAPL"],"symbols":["BTC/USD"]}', "the name symbols"),
+    ('{"action":"ping","action":"ping"}', "the name action"),
+    ('{"action":"ping","\\u0061ction":"unsubscribe"}', "the name action"),
+    ('{"action":"ping","more":[{"deep":{"a":1,"a":1}}]}', "the name a"),
+    ('{"action":"ping","\\ud800":1,"\\ud800":2}', "a name"),
+    (f'{{"action":"ping","{"n" * 61}":1,"{"n" * 61}":2}}', "a name"),
+]
+
+
+async def test_a_message_that_says_a_name_twice_is_refused_as_the_api_refuses_it(session, priced):
+    """Whoever reads it before us, a proxy or a log, may take the other one."""
+    async with connected(session=session) as socket:
+        for text, named in TWICE:
+            await socket.send_to(text_data=text)
+            assert await socket.hear("error") == {
+                "type": "error",
+                "code": "duplicate",
+                "detail": f"The message has {named} twice. Send it once.",
+            }
+        await socket.say("unsubscribe", symbols=[])
+        assert (await socket.hear("subscribed"))["symbols"] == []  # nothing was done by them
+
+
+async def test_one_name_in_two_objects_of_a_message_is_once_in_each(session):
+    async with connected(session=session) as socket:
+        await socket.say("ping", more={"action": {"action": 1}})
+        assert await socket.hear("pong")
+
+
 async def test_bytes_are_read_as_text_would_be(session):
     async with connected(session=session) as socket:
-        await socket.send_to(bytes_data=b"\xff\xfe")
-        assert (await socket.hear("error"))["code"] == "invalid"
+        for raw in (b"\xff\xfe", '{"action":"ping"}'.encode("utf-16")):
+            await socket.send_to(bytes_data=raw)
+            assert (await socket.hear("error"))["code"] == "invalid"
+        await socket.send_to(bytes_data=b'{"action":"ping"}')
+        assert await socket.hear("pong")
 
 
 @pytest.mark.fault("F18")

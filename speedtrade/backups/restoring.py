@@ -32,6 +32,7 @@ KEPT = (
     "nowhere else. `manage.py restore --put-back` puts it back in place; --drop-kept proves what "
     "stands there now and drops the other for ever."
 )
+SAID = {"sha256": str, "postgres": int, "rows": dict, "ledger": str, "migrations": dict}
 WRITERS = ("venue", "feed")  # who holds a lease; web and workers are seen by their connections
 
 
@@ -85,9 +86,7 @@ def _room_make(
             f"The backup is of PostgreSQL {manifest['postgres']}, the target is {server}."
         )
     _refuse_in_use(connection)
-    if settings.DATABASE_APP_ROLE:
-        with connection.cursor() as cursor:
-            _role_check(cursor, settings.DATABASE_APP_ROLE)
+    _role_check(connection)
     if _kept(connection):
         raise BackupError(KEPT)
     filled = _filled(connection)
@@ -100,9 +99,13 @@ def _room_make(
     connection.commit()
 
 
-def _role_check(cursor: Any, role: str) -> None:
+def _role_check(connection: "psycopg.Connection[Any]") -> None:
+    """Raise BackupError where the role that shall have the rows cannot be given them."""
+    if not settings.DATABASE_APP_ROLE:
+        return
     try:
-        role_check(cursor, role)
+        with connection.cursor() as cursor:
+            role_check(cursor, settings.DATABASE_APP_ROLE)
     except OperationalError as error:
         raise BackupError(f"DATABASE_APP_ROLE: {error}") from error
 
@@ -152,6 +155,7 @@ def kept_drop(*, into: str) -> None:
     before it had set aside what waited, or given the processes their rights.
     """
     with _kept_of(into) as connection:
+        _role_check(connection)
         connection.commit()
         _prove(into)
         _rights_give(_where(into))
@@ -162,8 +166,7 @@ def manifest_read(file: Path) -> Mapping[str, Any]:
     """What the manifest beside a dump says, after the dump was held against it; BackupError."""
     path = file.with_suffix(".json")
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        said = {name: manifest[name] for name in ("sha256", "rows", "ledger", "migrations")}
+        said = _whole(json.loads(path.read_text(encoding="utf-8")))
         found = file_hash(file)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BackupError(f"{file} and {path.name} must lie there, whole: {error}") from error
@@ -177,9 +180,23 @@ def manifest_read(file: Path) -> Mapping[str, Any]:
     if newer:
         raise BackupError(
             f"The backup was made by newer code ({', '.join(newer)}). Restore with that version "
-            f"({manifest.get('version')}) or a later one."
+            f"({said.get('version')}) or a later one."
         )
-    return manifest
+    return said
+
+
+def _whole(manifest: Any) -> Mapping[str, Any]:
+    """It, where it says all that a restore asks it for; raises KeyError, TypeError or ValueError.
+
+    A restore that has begun must not find out.
+    """
+    said: dict[str, Any] = manifest
+    wrong = [name for name, kind in SAID.items() if not isinstance(said[name], kind)]
+    if not wrong and not all(isinstance(name, str) for name in said["migrations"].values()):
+        wrong = ["migrations"]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} is not what a backup says.")
+    return said
 
 
 def _where(into: str) -> dict[str, str]:

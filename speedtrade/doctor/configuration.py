@@ -1,7 +1,9 @@
 """Checks of what was set: secrets, hosts, HTTPS, and who may read the files."""
 
+import socket
 import stat
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from smtplib import SMTPException
@@ -10,6 +12,7 @@ from django.conf import settings
 from django.core.mail import get_connection
 
 from accounts.models import Letter
+from speedtrade.doctor.lines import line_judge
 from speedtrade.doctor.verdicts import Verdict, absent, bad, doubtful, good
 from speedtrade.env import env_files
 
@@ -17,6 +20,7 @@ LEAST = 32  # characters of a secret
 VARIETY = 10  # different characters, which a random secret of that length always has
 RANDOM = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
+MAIL_REMEDY = "EMAIL_USE_TLS=true (as on port 587) or EMAIL_USE_SSL=true (as on port 465)"
 HSTS_LEAST = 180 * 24 * 3600  # seconds; below a year, and above what a trial run sets
 
 
@@ -125,19 +129,32 @@ def email_set(now: datetime) -> Verdict:
             "No mail server is set: no address is verified, and no user is told of a new browser.",
             "Set EMAIL_HOST and EMAIL_FROM: docs/operations.md, Mail.",
         )
-    encrypted = settings.EMAIL_USE_TLS or settings.EMAIL_USE_SSL
-    if not encrypted and settings.EMAIL_HOST not in ("localhost", "127.0.0.1", "::1"):
-        return bad("Mail and its password go out in the clear.", "Set EMAIL_USE_TLS=true.")
-    line = get_connection(timeout=settings.HEALTH_TIMEOUT.total_seconds())
     try:
-        line.open()
-        line.close()
+        line = _mail_line()
+        if line.level == "fail":
+            return line  # and no word to that server: the password of ours would be the first
+        server = get_connection(timeout=settings.HEALTH_TIMEOUT.total_seconds())
+        server.open()
+        server.close()
     except (OSError, SMTPException) as error:
         return bad(
             f"The mail server does not let us in ({type(error).__name__}).",
             "See EMAIL_HOST, EMAIL_PORT, EMAIL_HOST_USER and EMAIL_HOST_PASSWORD.",
         )
-    return good(f"{settings.EMAIL_HOST} lets us in.")
+    return line if line.level == "warn" else good(f"{settings.EMAIL_HOST} lets us in.")
+
+
+def _mail_line() -> Verdict:
+    """Who could read letters on their way, where it is not encrypted; OSError for no such host."""
+    encrypted = settings.EMAIL_USE_TLS or settings.EMAIL_USE_SSL
+    addresses = [] if encrypted else host_addresses(settings.EMAIL_HOST)
+    line = line_judge(encrypted, addresses, MAIL_REMEDY)
+    return replace(line, words=f"{line.words} Letters hold links that set a new password.")
+
+
+def host_addresses(host: str) -> list[str]:
+    """All addresses of a name; raises OSError where it has none."""
+    return [str(where[0]) for *_, where in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
 
 
 def letters_sent(now: datetime) -> Verdict:

@@ -1,6 +1,5 @@
 """Checks of PostgreSQL, Redis, the clocks and the disks."""
 
-import ipaddress
 import shutil
 import time
 from datetime import datetime
@@ -13,8 +12,9 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from redis.exceptions import ResponseError
 
+from speedtrade.doctor.lines import line_judge
 from speedtrade.doctor.verdicts import Verdict, bad, doubtful, good
-from speedtrade.grants import history_changeable
+from speedtrade.grants import SCHEMA_SHUT, everybody_creates, history_changeable
 from speedtrade.lib.redis import redis_client
 
 POSTGRES_LEAST, POSTGRES_TESTED = 15, 18
@@ -45,7 +45,12 @@ def database_answers(now: datetime) -> Verdict:
 def database_line(now: datetime) -> Verdict:
     query = "SELECT ssl, host(inet_server_addr()) FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
     encrypted, address = ask(query)
-    return _line(encrypted, address, "sslmode=verify-full in DATABASE_URL")
+    return line_judge(encrypted, _known(address), "sslmode=verify-full in DATABASE_URL")
+
+
+def _known(address: str | None) -> list[str]:
+    """None is a socket of this machine."""
+    return [] if address is None else [address]
 
 
 def redis_line(now: datetime) -> Verdict:
@@ -57,18 +62,8 @@ def redis_line(now: datetime) -> Verdict:
         peer = None if local else link._sock.getpeername()[0]
     finally:
         pool.release(link)
-    return _line(parts.scheme == "rediss", peer, "a rediss:// address in REDIS_URL")
-
-
-def _line(encrypted: bool, address: str | None, remedy: str) -> Verdict:
-    """`address` None is a socket of this machine."""
-    if encrypted:
-        return good("Encrypted.")
-    if address is None or ipaddress.ip_address(address).is_loopback:
-        return good("Within this machine.")
-    if ipaddress.ip_address(address).is_private:
-        return doubtful("Plain, within a private network.", f"Use {remedy} where others share it.")
-    return bad("Plain, over a public network.", f"Use {remedy}.")
+    encrypted = parts.scheme == "rediss"
+    return line_judge(encrypted, _known(peer), "a rediss:// address in REDIS_URL")
 
 
 def database_role(now: datetime) -> Verdict:
@@ -83,13 +78,19 @@ def database_role(now: datetime) -> Verdict:
             "switched off with it.",
             "Give it a role without SUPERUSER and CREATEROLE.",
         )
+    with connection.cursor() as cursor:
+        everybody, changeable = everybody_creates(cursor), history_changeable(cursor)
+    if everybody:
+        return doubtful(
+            "Every role may make tables and functions in the schema public, which the owner of the "
+            "tables might run, as in a cluster that PostgreSQL 14 or older made.",
+            f"As a superuser, in this database: {SCHEMA_SHUT}",
+        )
     if tables:
         return doubtful(
             "The role of the house may change tables, though only migrations need to.",
             "Let another role own them; DATABASE_APP_ROLE, then manage.py prepare as that one.",
         )
-    with connection.cursor() as cursor:
-        changeable = history_changeable(cursor)
     if changeable:
         return doubtful(
             f"Only triggers keep it from changing {', '.join(changeable)}.",

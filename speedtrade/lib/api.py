@@ -1,9 +1,7 @@
 """The JSON door's manners: strict parsing, RFC 9457 problems, cursor pages."""
 
-import json
 import logging
 import math
-from collections import Counter
 from decimal import Decimal
 from typing import Any
 
@@ -26,12 +24,12 @@ from rest_framework.response import Response
 from speedtrade.lib.errors import CATALOGUE, DomainError, FieldError, InvalidInput, title_of
 from speedtrade.lib.money import NotANumber, parse_given
 from speedtrade.lib.requests import whole_number
+from speedtrade.lib.strict_json import NamedTwice, NoObject, object_read
 
 logger = logging.getLogger(__name__)
 PROBLEM_JSON = "application/problem+json"
 CHALLENGE = 'Bearer realm="speedtrade"'  # WWW-Authenticate of every 401
 NUMBER = r"^-?[0-9]{1,18}(\.[0-9]{1,10})?$"  # of a NumberField, for the OpenAPI document
-NAME_SHOWN = 60  # letters of a name that somebody sent, in the answer
 RETRY_SOON = 2  # seconds, where a part is away or a lock was not given
 
 _BY_EXCEPTION: list[tuple[type[Exception], str]] = [
@@ -48,25 +46,6 @@ _BY_EXCEPTION: list[tuple[type[Exception], str]] = [
 ]
 
 
-def _refuse_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no number")
-
-
-def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose names are each there once; who reads it before us may take the other one."""
-    found = dict(pairs)
-    if len(found) == len(pairs):
-        return found
-    counts = Counter(name for name, _ in pairs)
-    twice = next(name for name, count in counts.items() if count > 1)
-    shown = twice if twice.isascii() and len(twice) <= NAME_SHOWN else ""
-    raise InvalidInput.field(shown, "The body has this name twice. Send it once.", "duplicate")
-
-
-# Made once: with arguments `json.loads` makes one for each body.
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_named_once)
-
-
 class StrictJSONParser(JSONParser):
     """JSON objects only: no NaN, no Infinity, no name twice, no list or text on top, not deep."""
 
@@ -77,12 +56,14 @@ class StrictJSONParser(JSONParser):
         if not raw.strip():
             return {}
         try:
-            body = _DECODER.decode(raw.decode("utf-8"))
-        except (ValueError, RecursionError) as error:
+            return object_read(raw)
+        except NamedTwice as error:
+            words = "The body has this name twice. Send it once."
+            raise InvalidInput.field(error.name, words, NamedTwice.code) from error
+        except NoObject as error:
+            raise InvalidInput("The body must be a JSON object.") from error
+        except ValueError as error:
             raise InvalidInput("The body is not valid JSON.") from error
-        if not isinstance(body, dict):
-            raise InvalidInput("The body must be a JSON object.")
-        return body
 
 
 @extend_schema_field(

@@ -37,9 +37,13 @@ _local_lock = threading.Lock()
 
 
 class RateLimited(DomainError):
-    """Too many of this; `retry_after` seconds from now one more is allowed."""
+    """Too many of this; `retry_after` seconds from now one more is allowed.
+
+    `limit` is the name that was counted by: for our own notes, and no part of the answer.
+    """
 
     code, status = "rate_limited", 429
+    limit = ""
 
 
 @lru_cache(maxsize=1)
@@ -97,11 +101,11 @@ def rate_take(*, name: str, who: str, rate: str, times: int = 1, detail: str = "
         except RedisError:
             _redis_failed(name)
         else:
-            _refuse(wait, detail)
+            _refuse(name, wait, detail)
             return
     with _local_lock:
         wait = _hit(_local(), _parse(rate, settings.RATE_FALLBACK_SHARE * times), name, key)
-    _refuse(wait, detail)
+    _refuse(name, wait, detail)
 
 
 def _redis_failed(name: str) -> None:
@@ -109,9 +113,11 @@ def _redis_failed(name: str) -> None:
     logger.warning("limiter_without_redis", extra={"limit": name})
 
 
-def _refuse(wait: int, detail: str) -> None:
+def _refuse(name: str, wait: int, detail: str) -> None:
     if wait:
-        raise RateLimited(detail, retry_after=wait)
+        error = RateLimited(detail, retry_after=wait)
+        error.limit = name
+        raise error
 
 
 def _hit(

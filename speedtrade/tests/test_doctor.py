@@ -28,7 +28,8 @@ from accounts.services.staff import support_grant
 from portfolio.models import LedgerCheck
 from speedtrade import urls
 from speedtrade.backups.making import MADE
-from speedtrade.doctor import house, servers
+from speedtrade.doctor import configuration, house, servers
+from speedtrade.doctor.lines import line_judge
 from speedtrade.doctor.table import CHECKS, examine, failed, look_at
 from speedtrade.lib.heartbeat import heartbeat
 from speedtrade.lib.lease import Lease
@@ -241,7 +242,9 @@ PLANTS: list[tuple[str, str, Plant]] = [
     ("files", "fail", readable("", 0o755)),
     ("files", "fail", readable("secrets.json", 0o640)),
     ("email", "warn", setting(EMAIL_HOST="")),
-    ("email", "fail", setting(EMAIL_USE_TLS=False)),
+    ("email", "fail", setting(EMAIL_USE_TLS=False, EMAIL_HOST=PUBLIC)),
+    ("email", "warn", setting(EMAIL_USE_TLS=False, EMAIL_HOST=PRIVATE)),
+    ("email", "fail", setting(EMAIL_USE_TLS=False, EMAIL_HOST="mail.invalid")),
     ("email", "fail", setting(EMAIL_BACKEND=SMTP, EMAIL_HOST="127.0.0.1", EMAIL_PORT=1)),
     ("letters", "skip", setting(EMAIL_HOST="")),
     ("letters", "warn", doing(letter_waits, letters_gone)),
@@ -329,19 +332,59 @@ def test_each_check_is_green_then_red_at_its_plant_and_green_after_the_remedy(
 
 
 @pytest.mark.parametrize(
-    ("encrypted", "address", "expected"),
+    ("encrypted", "addresses", "expected"),
     [
-        (True, PUBLIC, "pass"),
-        (False, None, "pass"),
-        (False, "127.0.0.1", "pass"),
-        (False, PRIVATE, "warn"),
-        (False, PUBLIC, "fail"),
+        (True, [PUBLIC], "pass"),
+        (False, [], "pass"),
+        (False, ["127.0.0.1", "::1"], "pass"),
+        (False, ["127.0.0.1", PRIVATE], "warn"),
+        (False, [PRIVATE], "warn"),
+        (False, [PUBLIC], "fail"),
+        (False, [PRIVATE, PUBLIC], "fail"),
     ],
 )
 def test_a_line_is_encrypted_or_does_not_leave_the_machine(
-    encrypted: bool, address: str | None, expected: str
+    encrypted: bool, addresses: list[str], expected: str
 ) -> None:
-    assert servers._line(encrypted, address, "TLS").level == expected
+    assert line_judge(encrypted, addresses, "TLS").level == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "expected"),
+    [
+        ("localhost", "127.0.0.1", "pass"),
+        ("mail", "172.18.0.5", "warn"),  # a container beside ours
+        ("mail", PUBLIC, "fail"),  # the same name, by a search domain
+        ("mail.example.com", PRIVATE, "warn"),
+        ("mail.example.com", PUBLIC, "fail"),
+    ],
+)
+@pytest.mark.parametrize("secured", ["", "EMAIL_USE_TLS", "EMAIL_USE_SSL"])
+def test_letters_go_out_encrypted_or_stay_within_the_machine(
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    address: str,
+    expected: str,
+    secured: str,
+) -> None:
+    settings.EMAIL_HOST, settings.EMAIL_USE_TLS, settings.EMAIL_USE_SSL = host, False, False
+    if secured:
+        setattr(settings, secured, True)
+    monkeypatch.setattr(configuration, "host_addresses", {host: [address]}.__getitem__)
+    verdict = configuration.email_set(timezone.now())
+    assert verdict.level == ("pass" if secured else expected)
+    if not secured and expected != "pass":
+        assert "links that set a new password" in verdict.words
+        assert "EMAIL_USE_TLS=true" in verdict.remedy
+
+
+def test_a_server_that_would_read_our_password_in_the_clear_is_not_even_called(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EMAIL_HOST, settings.EMAIL_USE_TLS = PUBLIC, False
+    monkeypatch.setattr(configuration, "get_connection", lambda **_: pytest.fail("It was called."))
+    assert configuration.email_set(timezone.now()).level == "fail"
 
 
 def test_an_old_redis_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

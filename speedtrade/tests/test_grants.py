@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.services.audit import audit_record
 from speedtrade.doctor import servers
 from speedtrade.doctor.verdicts import Verdict
-from speedtrade.grants import history_changeable, rows_grant
+from speedtrade.grants import SCHEMA_SHUT, everybody_creates, history_changeable, rows_grant
 from speedtrade.lib.triggers import APPEND_ONLY
 from speedtrade.testing import states
 
@@ -143,6 +143,68 @@ def test_the_doctor_tells_a_role_that_triggers_alone_keep_from_changing_history(
     assert "accounts_auditevent" in looked().words and looked().level == "warn"
     prepare(settings)
     assert looked().level == "pass"
+
+
+# ── a schema from before PostgreSQL 15 ──────────────────────────────────────
+@pytest.fixture
+def open_schema(as_role: "psycopg.Connection[Any]") -> Iterator["psycopg.Connection[Any]"]:
+    """Everybody may create in it; a superuser's connection, to say whose it is."""
+    with as_superuser() as superuser:
+        superuser.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
+        try:
+            yield superuser
+        finally:
+            superuser.execute("ALTER SCHEMA public OWNER TO pg_database_owner")
+            superuser.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+
+
+def creates(role: "psycopg.Connection[Any]") -> bool:
+    try:
+        role.execute("CREATE FUNCTION public.lower(int) RETURNS int RETURN 1")
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+    role.execute("DROP FUNCTION public.lower(int)")
+    return True
+
+
+def doctor_told() -> Verdict:
+    return servers.database_role(timezone.now())
+
+
+def test_what_everybody_could_create_nobody_can_after_prepare(
+    as_role: "psycopg.Connection[Any]", open_schema: "psycopg.Connection[Any]", settings: Any
+) -> None:
+    assert creates(as_role) and everybody_creates(as_role.cursor())
+    assert "Every role may make" in doctor_told().words and doctor_told().level == "warn"
+    assert f"{ROLE} may read and write rows, and no more." in prepare(settings)
+    assert not creates(as_role) and not everybody_creates(as_role.cursor())
+    assert "Every role" not in doctor_told().words
+
+
+def test_what_the_role_alone_could_create_it_cannot_after_prepare(
+    as_role: "psycopg.Connection[Any]", settings: Any
+) -> None:
+    with as_superuser() as superuser:
+        superuser.execute(f"GRANT CREATE ON SCHEMA public TO {ROLE}")
+    assert creates(as_role)
+    prepare(settings)
+    assert not creates(as_role)
+
+
+def test_where_the_schema_is_anothers_the_remedy_is_said_and_mends_it(
+    as_role: "psycopg.Connection[Any]", open_schema: "psycopg.Connection[Any]", settings: Any
+) -> None:
+    """As after pg_upgrade: the owner of the tables cannot take it away, and could not migrate."""
+    open_schema.execute("ALTER SCHEMA public OWNER TO postgres")
+    said = prepare(settings)
+    assert "and no more" not in said and said.count(SCHEMA_SHUT) == 1
+    assert creates(as_role) and doctor_told().remedy.endswith(SCHEMA_SHUT)
+    open_schema.execute(SCHEMA_SHUT)
+    assert not creates(as_role) and "Every role" not in doctor_told().words
+    with connection.cursor() as owner:
+        owner.execute("CREATE TABLE public.next_migration (id int)")
+        owner.execute("DROP TABLE public.next_migration")
+    assert "and no more" in prepare(settings)
 
 
 @pytest.mark.parametrize("who", ["nobody_of_test", "the owner"])

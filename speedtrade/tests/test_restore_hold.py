@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from speedtrade.backups import restoring
 from speedtrade.backups.holding import held
-from speedtrade.backups.making import backup_make
+from speedtrade.backups.making import backup_make, file_hash
 from speedtrade.backups.programs import BackupError, where_of
 from speedtrade.backups.restoring import restore
 from speedtrade.embedded import EmbeddedPostgres
@@ -88,6 +88,59 @@ def test_a_server_that_is_older_than_the_backup_is_left_alone(made: Path, target
     path = made.with_suffix(".json")
     path.write_text(json.dumps({**json.loads(path.read_text()), "postgres": 99}))
     with pytest.raises(BackupError, match="The backup is of PostgreSQL 99, the target is 18"):
+        restore(file=made, into=target)
+    assert tables(target, "public") == []
+
+
+def test_a_manifest_that_does_not_say_all_is_refused_before_anything_is_moved(
+    made: Path, target: str
+) -> None:
+    """Fails where what is missing is met later, and without words."""
+    path = made.with_suffix(".json")
+    manifest = json.loads(path.read_text())
+    wrong: list[Any] = [[manifest], None, "a", {**manifest, "migrations": {"trading": 7}}]
+    for name in ("sha256", "postgres", "rows", "ledger", "migrations"):
+        wrong.append({said: value for said, value in manifest.items() if said != name})
+        wrong.append({**manifest, name: [1]})
+    with psycopg.connect(target) as connection:
+        connection.execute("CREATE TABLE former (id int)")
+    for said in wrong:
+        path.write_text(json.dumps(said))
+        with pytest.raises(BackupError, match="must lie there, whole"):
+            restore(file=made, into=target, replace=True)
+        assert tables(target, "public") == ["former"]
+
+
+def test_a_dump_that_the_program_cannot_read_is_no_restore(made: Path, target: str) -> None:
+    """Though its manifest was written for it: the program's own word counts."""
+    made.write_bytes(made.read_bytes()[:-2000])
+    path = made.with_suffix(".json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "sha256": file_hash(made)}))
+    with pytest.raises(BackupError, match="pg_restore gave up"):
+        restore(file=made, into=target)
+    assert tables(target, "public") == []
+
+
+@pytest.fixture
+def nobody_may_halt(transactional_db: None) -> Iterator[None]:
+    """Trading cannot be halted here, nor where it is restored."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION no_halt() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$BEGIN RAISE EXCEPTION 'no halt of test'; END$$;"
+            "CREATE TRIGGER no_halt BEFORE INSERT ON trading_tradinghalt"
+            " FOR EACH ROW EXECUTE FUNCTION no_halt()"
+        )
+    yield
+    with connections["default"].cursor() as cursor:
+        cursor.execute("DROP FUNCTION no_halt() CASCADE")
+
+
+def test_where_what_waited_cannot_be_set_aside_the_restore_is_taken_back(
+    nobody_may_halt: None, made: Path, target: str
+) -> None:
+    """Fails where the end of `settle_restored` is not looked at: orders would leave once more."""
+    with pytest.raises(BackupError, match=r"could not be set aside: .*no halt of test"):
         restore(file=made, into=target)
     assert tables(target, "public") == []
 
@@ -170,6 +223,23 @@ def test_the_role_gets_its_rows_where_a_dead_restore_is_kept(
         with psycopg.connect(target, user="postgres") as connection:
             connection.execute("DROP OWNED BY kept_of_test")
             connection.execute("DROP ROLE kept_of_test")
+
+
+def test_what_is_kept_stays_where_the_role_cannot_be_given_its_rows(
+    made: Path, target: str, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    """And it is said in words, before the long proof."""
+    with psycopg.connect(target) as connection:
+        connection.execute("CREATE TABLE former (id int)")
+    with monkeypatch.context() as dying, pytest.raises(KeyboardInterrupt):
+        dying.setattr(restoring, "_prove", died)
+        dying.setattr(restoring, "_undo", died)
+        restore(file=made, into=target, replace=True)
+    settings.DATABASE_APP_ROLE = "nobody_of_test"
+    monkeypatch.setattr(restoring, "_prove", lambda into: pytest.fail("It was proved first."))
+    with pytest.raises(CommandError, match='DATABASE_APP_ROLE: role "nobody_of_test" does not'):
+        call_command("restore", into=target, drop_kept=True)
+    assert tables(target, ASIDE) == ["former"]
 
 
 def test_no_backup_is_made_of_what_is_not_proved(transactional_db: None, tmp_path: Path) -> None:

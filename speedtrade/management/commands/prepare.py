@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection, transaction
 
 from accounts.services.staff import support_group_ensure
-from speedtrade.grants import role_check, rows_grant
+from speedtrade.grants import SCHEMA_SHUT, everybody_creates, role_check, rows_grant
 
 
 class Command(BaseCommand):
@@ -30,13 +30,24 @@ class Command(BaseCommand):
         call_command("migrate", interactive=False, verbosity=options["verbosity"])
         if role:
             self._ask(rows_grant, role)
-            self.stdout.write(f"{role} may read and write rows, and no more.")
+            self._told(role)
         support_group_ensure()  # whoever works at the desk already may do what this release adds
         call_command("load_instruments", offline=True, stdout=self.stdout)
         if options["demo"]:
             call_command("seed_demo", stdout=self.stdout)
         if settings.PRODUCTION:
             self._collect_static()
+
+    def _told(self, role: str) -> None:
+        with connection.cursor() as cursor:
+            everybody = everybody_creates(cursor)
+        if everybody:
+            self.stdout.write(
+                f"{role} may read and write rows, and like everybody make tables and functions: the"
+                f" schema public is another's. As a superuser, in this database: {SCHEMA_SHUT}"
+            )
+        else:
+            self.stdout.write(f"{role} may read and write rows, and no more.")
 
     def _ask(self, question: Callable[[Any, str], None], role: str) -> None:
         try:
