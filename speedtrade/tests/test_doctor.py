@@ -28,7 +28,7 @@ from accounts.services.staff import support_grant
 from portfolio.models import LedgerCheck
 from speedtrade import urls
 from speedtrade.backups.making import MADE
-from speedtrade.doctor import house, servers
+from speedtrade.doctor import configuration, house, servers
 from speedtrade.doctor.table import CHECKS, examine, failed, look_at
 from speedtrade.lib.heartbeat import heartbeat
 from speedtrade.lib.lease import Lease
@@ -370,6 +370,11 @@ def test_real_money_behind_a_password_alone_is_told(sound: None, bob: User, sett
             user=owner, broker="alpaca", mode="live", currency="USD", created_at=timezone.now()
         )
         assert look() == "fail"
+
+
+def test_without_mail_it_says_how_a_forgotten_password_is_helped(settings: Any) -> None:
+    settings.EMAIL_HOST = ""
+    assert "manage.py password_link" in configuration.email_set(timezone.now()).remedy
 
 
 def test_every_table_that_a_migration_made_append_only_is_looked_at() -> None:
