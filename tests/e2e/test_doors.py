@@ -66,7 +66,12 @@ def test_a_word_explains_itself_and_closes_with_escape(people: Any, world: World
 #: How far things are out of line that should be in line.
 OFF = """() => {
   const box = (found) => document.querySelector(found).getBoundingClientRect();
-  const middle = (found) => (box(found).top + box(found).bottom) / 2;
+  const middle = (found) => { // of its words: a box may be taller
+    const words = document.createRange();
+    words.selectNodeContents(document.querySelector(found));
+    const { top, bottom } = words.getBoundingClientRect();
+    return (top + bottom) / 2;
+  };
   const foot = document.querySelector(".foot");
   foot.prepend(Object.assign(document.createElement("i"), { textContent: "|" }));
   const page = box(".landing");
