@@ -28,6 +28,8 @@ _HOLIDAYS = {
     11: "Thanksgiving",
     12: "Christmas",
 }
+#: seconds, name, sign
+_UNITS = ((86_400, "day", "d"), (3_600, "hour", "h"), (60, "minute", "min"), (1, "second", "s"))
 
 
 def cautions(desk: Desk, intent: OrderIntent, verdict: Verdict) -> list[str]:
@@ -136,9 +138,18 @@ def span(left: timedelta) -> str:
 
 def age_words(at: datetime, now: datetime) -> str:
     """'3 seconds old', '2 minutes old': how old a price is."""
+    number, unit, _ = _age(at, now)
+    return f"{number} {unit}{'s' if number > 1 else ''} old" if number else "less than a second old"
+
+
+def age_short(at: datetime, now: datetime) -> str:
+    """The same for a narrow line: '3 s old', '2 min old'. Not for reading aloud."""
+    number, _, sign = _age(at, now)
+    return f"{number or '<1'} {sign} old"
+
+
+def _age(at: datetime, now: datetime) -> tuple[int, str, str]:
+    """(how many, of which unit, its sign) in whole numbers of the largest unit that fits."""
     seconds = max(int((now - at).total_seconds()), 0)
-    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
-        if seconds >= size:
-            number = seconds // size
-            return f"{number} {unit}{'s' if number > 1 else ''} old"
-    return "less than a second old"
+    size, unit, sign = next((one for one in _UNITS if seconds >= one[0]), _UNITS[-1])
+    return seconds // size, unit, sign

@@ -13,7 +13,7 @@ from marketdata.domain.symbols import symbol_slug
 from marketdata.models import Instrument
 from portfolio.selectors import summary_get
 from speedtrade.lib.errors import InvalidInput
-from trading.cautions import age_words, cautions, closed_words, whole_shares
+from trading.cautions import age_short, age_words, cautions, closed_words, whole_shares
 from trading.desks import Desk, Verdict, desk_of, judge
 from trading.domain.orders import Side
 from trading.forms import SHARES, SIDES, TYPES, TicketForm
@@ -61,6 +61,7 @@ def ticket_context(desk: Desk, form: TicketForm, review: Review | None = None) -
         "shares": list(SHARES),
         "closed": closed_words(desk.state, desk.now) if desk.waits else "",
         "price_age": age_words(desk.quote.as_of, desk.now) if desk.quote else "",
+        "price_age_short": age_short(desk.quote.as_of, desk.now) if desk.quote else "",
         "side_price": desk.price_for(Side.SELL if form.text("side") == "sell" else Side.BUY),
         "side_field": "bid" if form.text("side") == "sell" else "ask",
         **(review_context(desk, review) if review else estimate_context(desk, form)),

@@ -126,8 +126,10 @@ def email_set(now: datetime) -> Verdict:
     """Whether users are told by mail: a server that takes our name, by a line that is encrypted."""
     if not settings.EMAIL_HOST:
         return doubtful(
-            "No mail server is set: no address is verified, and no user is told of a new browser.",
-            "Set EMAIL_HOST and EMAIL_FROM: docs/operations.md, Mail.",
+            "No mail server is set: no address is verified, no user is told of a new browser, and "
+            "who forgot the password asks you.",
+            "Set EMAIL_HOST and EMAIL_FROM: docs/operations.md, Mail. Until then give them a link: "
+            'manage.py password_link NAME "why".',
         )
     try:
         line = _mail_line()

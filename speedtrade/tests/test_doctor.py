@@ -415,6 +415,11 @@ def test_real_money_behind_a_password_alone_is_told(sound: None, bob: User, sett
         assert look() == "fail"
 
 
+def test_without_mail_it_says_how_a_forgotten_password_is_helped(settings: Any) -> None:
+    settings.EMAIL_HOST = ""
+    assert "manage.py password_link" in configuration.email_set(timezone.now()).remedy
+
+
 def test_every_table_that_a_migration_made_append_only_is_looked_at() -> None:
     with connection.cursor() as cursor:
         cursor.execute(

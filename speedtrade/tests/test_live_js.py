@@ -64,6 +64,17 @@ BARS = [
     for n, t in enumerate(STARTS)
 ]
 
+# A quarter of an hour each until midnight of New York, which the axis of the times always names.
+LONG = [
+    {"t": (datetime(2026, 11, 20, 5, tzinfo=UTC) - timedelta(minutes=15 * n)).isoformat()}
+    | {"o": "100", "h": "108", "l": "99", "c": "107.00", "v": "1000"}
+    for n in reversed(range(400))
+]
+MARKS = {
+    "position": {"qty": "5", "avg_price": "107.00"},
+    "fills": [{"t": LONG[-1]["t"], "side": "buy"}],
+}
+
 
 class Server:
     """Our end of the socket: what the browser said, and a way to answer or hang up."""
@@ -101,7 +112,7 @@ def server(page: Page) -> Server:
             headers = {"X-Request-Id": "abc-123", "Content-Type": "application/json"}
             route.fulfill(status=status, body=body, headers=headers)
             return
-        if path in ("/", "/chart", "/closed"):
+        if path in ("/", "/chart", "/closed", "/held"):
             instrument = {"symbol": "AAPL", "price_tick": Decimal("0.01")}
             context = {
                 "instrument": instrument,
@@ -109,6 +120,7 @@ def server(page: Page) -> Server:
                 "ranges": RANGES.items(),
                 "range": "1D",
                 "closed_at": STARTS[-1] if path == "/closed" else None,
+                "marks": MARKS if path == "/held" else None,
                 "indicators": [("sma20", "SMA 20", False), ("rsi14", "RSI 14", False)],
             }
             html = Template(BODY if path == "/" else CHART).render(Context(context))
@@ -286,6 +298,48 @@ def test_a_chart_is_drawn_over_the_hour_that_comes_twice(page: Page, server: Ser
     expect(page.locator("#chart-summary")).to_have_text(
         "AAPL rose 11.00% in a month, from $100.00 to $111.00; low $99.00, high $108.00."
     )
+
+
+# What a chart writes: [words, where they begin, where they end, how wide their canvas is]
+WRITTEN = """{
+  const real = CanvasRenderingContext2D.prototype.fillText;
+  window.written = [];
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, ...more) {
+    const wide = this.measureText(text).width;
+    const from = { center: x - wide / 2, right: x - wide }[this.textAlign] ?? x;
+    window.written.push([text, from, from + wide, this.canvas.width]);
+    return real.call(this, text, x, ...more);
+  };
+}"""
+
+
+def written(page: Page, path: str, width: int) -> dict[str, list[float]]:
+    """What a chart of many bars writes when it is drawn anew: words -> the rest of WRITTEN."""
+    page.route(
+        "**/markets/**", lambda route: route.fulfill(json={"timeframe": "15m", "bars": LONG})
+    )
+    page.set_viewport_size({"width": width, "height": 800})
+    page.add_init_script(WRITTEN)
+    page.goto(ORIGIN + path)
+    page.wait_for_function(MANY_COLOURS)
+    page.evaluate("written.length = 0")
+    page.click("[data-style='candles']")
+    page.wait_for_function("() => written.some(([text]) => text === 'Nov 20')")
+    return {text: places for text, *places in page.evaluate("written")}
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_last_time_under_a_chart_is_whole(page: Page, server: Server, width: int) -> None:
+    _, end, room = written(page, "/chart", width)["Nov 20"]
+    assert end <= room
+
+
+@pytest.mark.parametrize(("width", "cost"), [(390, "Avg"), (1280, "Avg cost, 5")])
+def test_words_on_a_chart_stand_beside_its_last_price(
+    page: Page, server: Server, width: int, cost: str
+) -> None:
+    found = written(page, "/held", width)
+    assert found["B"][1] < found[cost][0], "the letter of the fill stands at the last bar"
 
 
 def test_a_chart_of_a_closed_market_opens_with_the_first_live_quote(

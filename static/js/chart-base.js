@@ -6,8 +6,11 @@ export const { createChart, LineSeries, CandlestickSeries, HistogramSeries, Base
   window.LightweightCharts;
 
 const DAY = 86_400;
+export const FONT = 12; // pixels
+export const EDGE = 28; // pixels after the last point, for the half of its time that sticks out
 const format = (options) => new Intl.DateTimeFormat("en-US", { timeZone: "UTC", ...options });
 const clock = format({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const exactClock = format({ hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const day = format({ month: "short", day: "numeric" });
 const fullDay = format({ month: "short", day: "numeric", year: "numeric" });
 const month = format({ month: "short", year: "2-digit" });
@@ -35,7 +38,8 @@ export function moment(seconds, length) {
 function tick(seconds, kind) {
   const date = new Date(seconds * 1000);
   if (kind <= 1) return month.format(date);
-  return kind === 2 ? day.format(date) : clock.format(date);
+  if (kind === 2) return day.format(date);
+  return (kind === 4 ? exactClock : clock).format(date); // 4: points of one minute
 }
 
 function options(look) {
@@ -43,13 +47,13 @@ function options(look) {
   return {
     autoSize: true,
     layout: {
-      background: { color: "transparent" }, textColor: look["ink-2"], fontSize: 12,
+      background: { color: "transparent" }, textColor: look["ink-2"], fontSize: FONT,
       fontFamily: getComputedStyle(document.body).fontFamily,
       attributionLogo: false, // it injects inline style, which our CSP refuses; the link is under the chart
     },
     grid: { vertLines: { visible: false }, horzLines: { color: look.line, style: LineStyle.Dotted } },
-    rightPriceScale: { borderVisible: false, scaleMargins: { top: 0.1, bottom: 0.22 } },
-    timeScale: { borderVisible: false, timeVisible: true, tickMarkFormatter: tick, fixLeftEdge: true, rightOffset: 1 },
+    rightPriceScale: { borderVisible: false, entireTextOnly: true, scaleMargins: { top: 0.1, bottom: 0.22 } },
+    timeScale: { borderVisible: false, timeVisible: true, tickMarkFormatter: tick, fixLeftEdge: true, rightOffsetPixels: EDGE },
     crosshair: { mode: 0, vertLine: { ...still, style: LineStyle.Solid }, horzLine: { ...still, style: LineStyle.Dashed } },
     handleScroll: { vertTouchDrag: false, mouseWheel: false },
     handleScale: { mouseWheel: false },

@@ -122,7 +122,10 @@ class EquityChart {
     const point = { time, text, value: Number(text) };
     if (time === this.points.at(-1).time) this.points.pop();
     this.points.push(point);
+    const scale = this.chart.timeScale();
+    const whole = scale.getVisibleLogicalRange()?.from < 0.5; // who looks at a part keeps it
     this.series.update({ time, value: point.value });
+    if (whole) scale.fitContent(); // or the start of a short curve would be pushed out
   }
 
   scrub(at) {

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from playwright.sync_api import expect
 
 from speedtrade.testing.world import World
@@ -60,6 +61,37 @@ def test_a_word_explains_itself_and_closes_with_escape(people: Any, world: World
     page.get_by_role("button", name="What does Buying power mean?").click()
     shown.get_by_role("link").click()
     page.wait_for_url("**/learn/ledger")
+
+
+#: How far things are out of line that should be in line.
+OFF = """() => {
+  const box = (found) => document.querySelector(found).getBoundingClientRect();
+  const middle = (found) => { // of its words: a box may be taller
+    const words = document.createRange();
+    words.selectNodeContents(document.querySelector(found));
+    const { top, bottom } = words.getBoundingClientRect();
+    return (top + bottom) / 2;
+  };
+  const foot = document.querySelector(".foot");
+  foot.prepend(Object.assign(document.createElement("i"), { textContent: "|" }));
+  const page = box(".landing");
+  return {
+    logo: box(".bar .logo").left - page.left,
+    login: box(".bar .btn").right - page.right,
+    foot: box(".foot > i").left - page.left,
+    links: innerWidth < 480 ? 0 : middle(".foot > span") - middle(".foot > a"),
+  };
+}"""
+
+
+@pytest.mark.parametrize("width", [390, 880, 1280, 1600])
+def test_the_bar_of_a_stranger_and_the_foot_end_where_the_page_ends(
+    people: Any, width: int
+) -> None:
+    page = people().go("/")
+    page.set_viewport_size({"width": width, "height": 800})
+    off = page.evaluate(OFF)
+    assert {name for name, pixels in off.items() if abs(pixels) > 0.5} == set(), off
 
 
 def test_nothing_of_it_needs_javascript(people: Any) -> None:

@@ -11,7 +11,7 @@ from accounts.services.accounts import account_freeze
 from marketdata.selectors import market_clock
 from marketdata.services.instruments import instrument_halt
 from speedtrade.testing.cast import make_superuser, page_client
-from trading.cautions import age_words, closed_words, holiday_name, span
+from trading.cautions import age_short, age_words, closed_words, holiday_name, span
 from trading.models import Order
 from trading.tests.desk import Desk
 from trading.tests.test_pages import MARKET_BUY, place, reviewed, text, token_of
@@ -132,7 +132,9 @@ def test_an_old_price_says_its_age_and_offers_a_limit_with_all_that_was_typed(
 
 def test_the_review_says_how_old_its_price_is(desk: Desk, web: Client):
     desk.wait(3)
-    assert "3 seconds old" in text(web.post("/markets/AAPL/review", MARKET_BUY))
+    review = web.post("/markets/AAPL/review", MARKET_BUY)
+    heard = '<span class="vh">3 seconds old</span>'
+    assert f'<span aria-hidden="true">3 s old</span>{heard}' in review.content.decode()
 
 
 # ── hours ────────────────────────────────────────────────────────────────────
@@ -169,8 +171,8 @@ def test_each_holiday_of_a_year_has_its_name():
 def test_spans_and_ages_are_said_in_words(clock: Any):
     assert span(timedelta(days=1, hours=2)) == "1 day 2 h" and span(timedelta(0)) == "1 min"
     now = datetime(2026, 11, 18, 12, tzinfo=UTC)
-    old = [age_words(now - timedelta(seconds=s), now) for s in (0, 1, 59, 60, 7_200, 172_800)]
-    assert old == [
+    times = [now - timedelta(seconds=s) for s in (0, 1, 59, 60, 7_200, 172_800)]
+    assert [age_words(at, now) for at in times] == [
         "less than a second old",
         "1 second old",
         "59 seconds old",
@@ -178,6 +180,8 @@ def test_spans_and_ages_are_said_in_words(clock: Any):
         "2 hours old",
         "2 days old",
     ]
+    short = ["<1 s old", "1 s old", "59 s old", "1 min old", "2 h old", "2 d old"]
+    assert [age_short(at, now) for at in times] == short
 
 
 def test_while_closed_the_review_and_its_button_say_that_the_order_waits(
