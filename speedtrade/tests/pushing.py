@@ -1,8 +1,10 @@
 """An application for test_push.py: sockets that send as much as the server takes.
 
 `/ws/flood/…` sends messages of MESSAGE bytes, numbered, until one is not taken within FULL_AFTER,
-or MOST of them. Then `read` waits until that one is taken, and closes; `gone` waits so until its
-client is gone; `closed` closes without waiting. `/ws/told` tells how many were taken, and the end.
+or MOST of them. Then `read` waits until that one is taken, and closes when its client says that it
+has read all (a server that closes gives a slow one a second to get there); `gone` waits so until
+its client is gone; `closed` closes without waiting. `/ws/told` tells how many were taken, and the
+end.
 """
 
 import asyncio
@@ -24,7 +26,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["path"] == "/ws/told":
         await receive()
         await send({"type": "websocket.send", "text": f"{told['sent']} {told['ended']}"})
-        await send({"type": "websocket.close"})
+        await receive()  # who asked hangs up: a close along with the answer may cost it the answer
         return
     told.update(sent=None, ended=None)
     for number in range(MOST):
@@ -39,5 +41,6 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     else:
         await sending
     if scope["path"] == "/ws/flood/read":
+        await receive()
         await send({"type": "websocket.close"})
     told["ended"] = (await receive())["type"]
