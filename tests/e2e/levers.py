@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psycopg
 from playwright.sync_api import Page, Route
 
+from speedtrade.env import read_json
 from speedtrade.testing.page_states import NYSE_HOURS, moments
 from speedtrade.testing.product import trading_halted_in, web_at
 from tests.e2e.conftest import Person
@@ -93,6 +95,7 @@ def at_night(person: Person, folder: Path) -> Iterator[None]:
 def _at(person: Person, folder: Path, lever: str) -> Iterator[None]:
     """The person's pages come from a web server of the same copy, with another clock."""
     here = person.product
+    _stay_logged_in(person, folder)
     with web_at(folder, moments(datetime.now(UTC))[lever], **NYSE_HOURS) as url:
         person.product = replace(here, url=url)
         person.watch.host = urlsplit(url).netloc
@@ -101,6 +104,17 @@ def _at(person: Person, folder: Path, lever: str) -> Iterator[None]:
         finally:
             person.page.goto("about:blank")
             person.product = here
+
+
+def _stay_logged_in(person: Person, folder: Path) -> None:
+    """The next session may be days away, and nobody is seen until then: it ends later."""
+    keys = [cookie["value"] for cookie in person.context.cookies()]
+    with psycopg.connect(read_json(folder / "runtime.json")["DATABASE_URL"]) as database:
+        database.execute(
+            "UPDATE django_session SET expire_date = expire_date + interval '6 days'"
+            " WHERE session_key = ANY(%s)",
+            [keys],
+        )
 
 
 # ── the house ────────────────────────────────────────────────────────────────
