@@ -8,7 +8,7 @@
 # make fuzz [EXAMPLES=200] [SEED=n]  the API under a fuzzer, longer than make test has time for
 # make mutants           the code changed a thousand times, one test each time must notice; half an hour
 # make load [SECONDS=120] [PAUSE=2]  a market open on this machine, with its goals
-# make out                          twice the processes, and a leader that is killed
+# make out                          twice the web processes, and a leader that is killed
 # make growth [QUICK=1]             the same work with up to a thousand times as many rows
 # make lint | fmt | openapi | screens | constraints | clean
 

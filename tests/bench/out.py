@@ -1,8 +1,8 @@
 """`make out`: twice the processes on the same machine, and how soon a leader that dies is replaced.
 
-Orders at the door by one web process and by two behind nginx; a backlog worked off by one worker
-and by two; two processes that want to be the venue, of which the one that is gets SIGKILL. Writes
-docs/benchmarks.md; exit code 1 where the lease takes longer than MOVED to move.
+Orders at the door by one web process and by two behind nginx; two processes that want to be the
+venue, of which the one that is gets SIGKILL. Writes docs/benchmarks.md; exit code 1 where the lease
+takes longer than MOVED to move.
 """
 
 import contextlib
@@ -25,7 +25,6 @@ from tests.chaos.nginx import nginx_program
 
 EVERY = SERVER | CLIENT
 CLIENTS, SECONDS, REPETITIONS = 16, 4, 5
-BACKLOG = 1_200  # orders
 PATIENCE = 120.0
 MOVED = 10.0  # seconds until another process is the leader
 KILLS = 5
@@ -86,23 +85,6 @@ def door(bench: Bench, count: int) -> float:
         )
 
 
-def backlog(bench: Bench, count: int) -> float:
-    """Orders a second that so many workers send, of those that had waited for them."""
-    from trading.models import Submission
-
-    bench.world.fresh()
-    waiting = Submission.objects.filter(done_at__isnull=True)
-    with bench.stack.web(cores=EVERY) as web:
-        streams = [bench.world.orders(n, CLIENTS) for n in range(CLIENTS)]
-        load(web.port, streams, count=BACKLOG // CLIENTS)
-    with contextlib.ExitStack() as running:
-        for number_of in range(count):
-            running.enter_context(bench.stack.worker("--hostname", f"out{number_of}@%h"))
-        began, before = time.perf_counter(), waiting.count()
-        wait_until(lambda: not waiting.exists(), PATIENCE, "the backlog is worked off")
-    return before / (time.perf_counter() - began)
-
-
 def lease(bench: Bench) -> list[float]:
     """Seconds from the end of the process that was the venue until another one is, each time."""
     argv, took = bench.stack.venue_command(), []
@@ -151,12 +133,9 @@ def main() -> int:
         bench = Bench(stack)
         moved = max(lease(bench))
         lines = ["| figure | one | two | ratio |", "|---|---|---|---|"]
-        for name, measure in (
-            ("orders a second at the door, web processes behind nginx", door),
-            ("orders a second sent from a backlog, workers of two processes", backlog),
-        ):
-            one, two = measure(bench, 1), measure(bench, 2)
-            lines.append(f"| {name} | {number(one)} | {number(two)} | {number(two / one)}× |")
+        one, two = door(bench, 1), door(bench, 2)
+        name = "orders a second at the door, web processes behind nginx"
+        lines.append(f"| {name} | {number(one)} | {number(two)} | {number(two / one)}× |")
         verdict = "kept" if moved <= MOVED else "MISSED"
         table = "\n".join(lines)
         table += (
