@@ -21,34 +21,22 @@ from tests.bench.http_client import load
 from tests.bench.machine import machine_lines
 from tests.bench.stack import CLIENT, SERVER, Child, Stack, venue_started
 from tests.bench.table import number, section_write
-from tests.chaos.nginx import nginx_program
+from tests.chaos.nginx import nginx_conf, nginx_program
 
 EVERY = SERVER | CLIENT
 CLIENTS, SECONDS, REPETITIONS = 16, 4, 5
 PATIENCE = 120.0
 MOVED = 10.0  # seconds until another process is the leader
 KILLS = 5
-_CONF = """
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    upstream web {{ {servers} keepalive 32; }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://web;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host localhost;
-        }}
+_PROXY = """
+upstream web {{ {servers} keepalive 32; }}
+server {{
+    listen 127.0.0.1:{port};
+    location / {{
+        proxy_pass http://web;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_set_header Host localhost;
     }}
 }}
 """
@@ -63,8 +51,7 @@ def webs(bench: Bench, count: int) -> Iterator[int]:
         folder.mkdir()
         servers = " ".join(f"server 127.0.0.1:{port} max_fails=0;" for port in ports)
         port = free_port()
-        conf = folder / "nginx.conf"
-        conf.write_text(_CONF.format(folder=folder, servers=servers, port=port))
+        conf = nginx_conf(folder, _PROXY.format(servers=servers, port=port))
         argv = [nginx_program(), "-c", str(conf), "-e", str(folder / "error.log")]
         running.enter_context(
             bench.stack.child(

@@ -35,7 +35,7 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
-    include {folder}/speedtrade.conf;
+    {inside}
 }}
 """
 
@@ -56,6 +56,13 @@ def nginx_program() -> str:
     if found is None:
         raise LookupError("there is no nginx; `make chaos` and `make out` get one")
     return found
+
+
+def nginx_conf(folder: Path, inside: str) -> Path:
+    """A configuration whose files are all in `folder`; `inside` is what its http block says."""
+    conf = folder / "nginx.conf"
+    conf.write_text(_AROUND.format(folder=folder, inside=inside))
+    return conf
 
 
 def _example(folder: Path, listens: int, ports: tuple[int, ...]) -> str:
@@ -98,9 +105,9 @@ def nginx_before(folder: Path, *ports: int) -> Iterator[Nginx]:
     listens = free_port()
     _certificate(folder)
     (folder / "speedtrade.conf").write_text(_example(folder, listens, ports))
-    (folder / "nginx.conf").write_text(_AROUND.format(folder=folder))
+    conf = nginx_conf(folder, f"include {folder}/speedtrade.conf;")
     process = subprocess.Popen(
-        [nginx_program(), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")],
+        [nginx_program(), "-c", str(conf), "-e", str(folder / "error.log")],
         preexec_fn=die_with_parent(signal.SIGTERM),
     )
     log = folder / "error.log"
