@@ -86,8 +86,10 @@ class UpdateServer:
                     account = self._authenticate(connection, data)
                 elif message.get("action") == "listen" and account is not None:
                     streams = data.get("streams", [])
-                    self._send(connection, {"stream": "listening", "data": {"streams": streams}})
-                    self.listening[connection] = account
+                    answer = {"stream": "listening", "data": {"streams": streams}}
+                    with self._lock:  # the answer comes first, then all that happens after it
+                        self.listening[connection] = account
+                        self._send(connection, answer)
         except ConnectionClosed:
             pass
         finally:
