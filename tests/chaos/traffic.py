@@ -111,7 +111,8 @@ class Trader:
         return Answer(key, status, told, headers, now, now - began)
 
     def orders(self) -> list[dict[str, Any]]:
-        """All of this user's orders, page after page."""
+        """All of this user's orders, page after page, by a new log-in: tokens end."""
+        self.login()
         found: list[dict[str, Any]] = []
         path = "/api/v1/orders?limit=100"
         while path:
