@@ -24,7 +24,7 @@ from marketdata.hub import Reader
 from marketdata.lobby import Lobby, lobby_here
 from marketdata.selectors import instruments_split
 from speedtrade.lib import live
-from speedtrade.lib.admission import FORBIDDEN, Admission, Refused, admit
+from speedtrade.lib.admission import FORBIDDEN, TOO_MANY, Admission, Refused, admit
 from speedtrade.lib.errors import title_of
 from speedtrade.lib.strict_json import NamedTwice, object_read
 
@@ -32,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 CONNECT_ANEW: Final = 4000
 TOO_SLOW: Final = 4408
-TOO_MANY: Final = 4429
 TOO_LARGE: Final = 1009
 #: How many unknown symbols an error names.
 NAMED: Final = 5

@@ -21,10 +21,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.tcp import Connection
 
 from speedtrade import health
+from speedtrade.lib.admission import TOO_MANY
 
 logger = logging.getLogger(__name__)
 SERVICE_RESTART = 1012  # RFC 6455's registry of close codes: come back, perhaps to another process
-TOO_MANY = 4429  # ours: too many messages
 LAST_ANSWER = (b"Connection", b"close")  # RFC 9112, 9.6: nothing more is sent along this one
 LOOK_AGAIN = 0.02  # seconds between two looks at the requests in hand
 QUIET = 0.5  # seconds without one before the end: what was let in may not have been read yet

@@ -45,7 +45,7 @@ def key_create(
     bound = account_id is not None
     account = account_for_user(user=user, account_id=account_id) if bound else None
     # Before the lock: hashing takes its time.
-    if not password_check(user=user, password=password):
+    if not password_check(user=user, password=password, now=now):
         raise InvalidInput.field("password", "This is not your password.", "wrong_password")
     raw, prefix = key_draw()
     try:

@@ -47,7 +47,7 @@ def user_close(*, user: User, username: str, password: str, now: datetime) -> Us
     """
     if User.normalize_username(username.strip()).casefold() != user.username.casefold():
         raise InvalidInput.field("username", "This is not your name.", "wrong_name")
-    password_demand(user=user, password=password)
+    password_demand(user=user, password=password, now=now)
     with transaction.atomic():
         # The user's row stands before the accounts; an account's row is what an order locks.
         user = User.objects.select_for_update(no_key=True).get(pk=user.pk)

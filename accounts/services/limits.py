@@ -35,7 +35,7 @@ def account_limits_change(
     for each that cannot be, RateLimited after too many wrong passwords.
     """
     # Before the lock: hashing takes its time, and orders wait for the lock.
-    confirmed = _confirmed(actor, password)
+    confirmed = _confirmed(actor, password, now)
     with transaction.atomic():
         account = BrokerageAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
         before = {name: getattr(account, name) for name in _HOUSE}
@@ -73,9 +73,9 @@ def limits_raise(account: BrokerageAccount, caps: Caps) -> bool:
     return any(_raises(getattr(account, name), cap) for name, cap in caps.items())
 
 
-def _confirmed(actor: User, password: str) -> bool:
+def _confirmed(actor: User, password: str, now: datetime) -> bool:
     if password:
-        password_demand(user=actor, password=password)
+        password_demand(user=actor, password=password, now=now)
     return bool(password)
 
 

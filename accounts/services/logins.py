@@ -176,22 +176,27 @@ def person_check(*, user: User, password: str = "", code: str = "", now: datetim
         except InvalidCredentials as error:
             raise InvalidInput.field("code", error.detail, "wrong_code") from error
         return True
-    password_demand(user=user, password=password)
+    password_demand(user=user, password=password, now=now)
     return False
 
 
-def password_demand(*, user: User, password: str, field: str = "password") -> None:
+def password_demand(*, user: User, password: str, field: str = "password", now: datetime) -> None:
     """Go on only with the user's password; raises InvalidInput at `field`, and RateLimited."""
-    if not password_check(user=user, password=password):
+    if not password_check(user=user, password=password, now=now):
         raise InvalidInput.field(field, "This is not your password.", "wrong_password")
 
 
-def password_check(*, user: User, password: str) -> bool:
+def password_check(*, user: User, password: str, now: datetime) -> bool:
     """Whether this is the password of who is in; counts like a log-in and raises RateLimited.
 
-    A right one excuses the wrong ones before it.
+    A right one excuses the wrong ones before it. Too many are a row of the audit, as at a log-in:
+    whoever guesses here has the session of somebody already.
     """
-    password_count(user, user.username, KNOWN)
+    try:
+        password_count(user, user.username, KNOWN)
+    except RateLimited as error:
+        later(_failed, user, LOCKED, {"limit": limit_name(error, KNOWN)}, now)
+        raise
     right = _authenticated(user.username, password) is not None
     if right:
         passwords_excuse(user, KNOWN)

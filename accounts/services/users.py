@@ -117,7 +117,7 @@ def user_password_change(
     Raises InvalidInput for a wrong current or a weak new password, RateLimited after too many
     wrong ones: a stolen session is no place to guess the password.
     """
-    password_demand(user=user, password=current_password, field="current_password")
+    password_demand(user=user, password=current_password, field="current_password", now=now)
     password_put(
         user=user,
         password=new_password,

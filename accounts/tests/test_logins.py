@@ -442,6 +442,13 @@ def test_of_each_limit_a_failure_that_reached_it_is_a_row_of_its_own(alice):
     assert locked() == ["known_browsers", "address", "strangers"]
 
 
+def test_who_guesses_from_a_session_of_somebody_else_is_written_down_too(alice):
+    web = page_client(alice)
+    guess = partial(web.post, "/settings/security/confirm", {"password": "wrong"})
+    assert [guess().status_code for _ in range(7)] == [422] * 5 + [429] * 2
+    assert locked() == ["known_browsers"]
+
+
 def test_of_each_user_a_failure_is_written_again_after_ten_minutes(alice, charlie, monkeypatch):
     page_login("alice")
     page_login("charlie")

@@ -298,7 +298,7 @@ def test_wrong_codes_of_a_thief_leave_the_browsers_of_the_user_open(alice, secre
 
 def test_right_passwords_of_who_is_in_lock_nobody_out(alice, secret):
     for _ in range(7):
-        assert logins.password_check(user=alice, password=PASSWORD)
+        assert logins.password_check(user=alice, password=PASSWORD, now=timezone.now())
     assert api_login(app_code(secret)).status_code == 200
 
 
@@ -307,7 +307,7 @@ def test_a_right_password_of_who_is_in_gives_no_more_tries_for_the_code(alice, s
     web = page_client(alice)
     for _ in range(5):
         assert web.post("/settings/security/confirm", {"code": "000000"}).status_code == 422
-        assert logins.password_check(user=alice, password=PASSWORD)
+        assert logins.password_check(user=alice, password=PASSWORD, now=timezone.now())
     answer = web.post("/settings/security/confirm", {"code": app_code(secret)})
     assert answer.status_code == 429
     assert locked() == [{"limit": "codes_of_known_browsers"}]

@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 LOG_IN: Final = 4401
 FORBIDDEN: Final = 4403
+TOO_MANY: Final = 4429  # sockets of one user, or messages that nobody waits for an answer to
 
 
 class Refused(Exception):
