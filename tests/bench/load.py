@@ -125,9 +125,9 @@ def run(bench: Bench, seconds: float, buyer_pause: float) -> list[Goal]:
     cookies = [cookie_of(trader.user) for trader in world.traders[:READERS]]
     beat = [sys.executable if part == "python" else part for part in BEAT.argv]
     beat = [part.format(folder=bench.folder) for part in beat]
-    every = SERVER | CLIENT
+    every = SERVER | CLIENT  # nothing is bound to a core, as in production
     with (
-        stack.web() as sockets_web,
+        stack.web(cores=every) as sockets_web,
         stack.web(cores=every) as web,
         stack.worker() as worker,
         stack.venue() as venue,
