@@ -37,10 +37,12 @@ PRODUCT := speedtrade accounts marketdata portfolio trading
 run: $(RUN_STAMP)
 	@exec $(PY) manage.py up
 
-# The browser tests come last, in a process of their own: Playwright leaves an event loop running.
+# The browser tests come last, in processes of their own: Playwright leaves an event loop running.
+# What measures a page comes after all of them, when nothing else runs.
 test: lint $(SPECS_STAMP) $(CHROMIUM)
 	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not namespaces and not nginx"
-	$(PY) -m pytest -q -m e2e
+	$(PY) -m pytest -n 2 --dist loadgroup -q -m "e2e and not measured"
+	$(PY) -m pytest -q -m "e2e and measured"
 
 # Measuring makes the tests half as fast again; lives by dice and browsers would add no line.
 coverage: $(SPECS_STAMP)

@@ -21,7 +21,7 @@ from speedtrade.embedded import embedded_servers
 
 pytest_plugins = ["speedtrade.testing.fixtures"]  # the cast, and cleaning past triggers
 CHROMIUM = "/usr/bin/chromium"
-ALONE = ("serial", "e2e", "chaos")  # marks of tests that share one worker, one after the other
+ALONE = ("serial", "chaos")  # marks of tests that share one worker, one after the other
 #: Marks of tests that wait for another process, and so for the machine. What touches money, locks
 #: and orders is not among them: a race there must be seen the first time.
 RETRIED = ("e2e", "real_time")
@@ -50,6 +50,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line(
             "markers", f"{mark}: runs one at a time with its like, on one worker"
         )
+    config.addinivalue_line(
+        "markers", "e2e: drives a browser; each worker has a browser and a product of its own"
+    )
+    config.addinivalue_line(
+        "markers", "measured: judges a time or a share; runs when no other worker does"
+    )
     config.addinivalue_line(
         "markers", "lives: lived through by dice; `make test` measures no lines"
     )

@@ -1,10 +1,15 @@
-"""Real clicks on the real product: one copy of `manage.py up` for the whole session.
+"""Real clicks on the real product: one copy of `manage.py up` for all tests of a worker.
+
+A worker's tests run one after the other, so what one does to its copy (halt trading, change the
+settings of somebody of the world) no other one meets. No test may count on another before it: two
+workers take them in turns.
 
 Every page is watched: a violation of the CSP, an error on the console, an uncaught exception or a
 request to another host fails the test that caused it.
 """
 
 import os
+import re
 import uuid
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
@@ -13,7 +18,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
+from playwright.sync_api import Error as PlaywrightError
 
 from speedtrade.testing.product import Product, product_running
 from speedtrade.testing.world import World, cookie_of, world_of
@@ -21,8 +27,10 @@ from speedtrade.testing.world import World, cookie_of, world_of
 CHROMIUM = Path("/usr/bin/chromium")
 PASSWORD = "correct-horse-9-battery"
 RUNNING = pytest.StashKey[Product]()
+CAME = pytest.StashKey["list[Person]"]()
 LINES_SHOWN = 200  # of the product's output below a test that failed
-PATIENCE = 20_000  # milliseconds for what the worker and the venue do behind a page
+PATIENCE = 20_000  # milliseconds for what a page does, or the worker and the venue behind it
+expect.set_options(timeout=PATIENCE)  # a limit that is meant stands at its own `expect`
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,12 +58,14 @@ def product(product_folder: Path, pytestconfig: pytest.Config) -> Iterator[Produ
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that failed shows what the product said meanwhile: a page's 500 tells no cause."""
+    """A test that failed shows its pages and what the product said: a 500 tells no cause."""
     report = yield
     product = item.config.stash.get(RUNNING, None)
     if report.failed and product is not None:
         said = [line for line in list(product.lines) if "[info " not in line]
         report.sections.append(("Captured product output", "".join(said[-LINES_SHOWN:])))
+        for person in item.stash.get(CAME, ()):
+            report.sections.append((f"The page at {person.page.url}", person.words()))
     return report
 
 
@@ -101,8 +111,8 @@ class Person:
     def __init__(self, context: BrowserContext, product: Product) -> None:
         self.context, self.product = context, product
         self.watch = Watch(urlsplit(product.url).netloc)
+        context.set_default_timeout(PATIENCE)  # of every page of theirs
         self.page = self.watch.follow(context.new_page())
-        self.page.set_default_timeout(PATIENCE)
         self.name = f"p{uuid.uuid4().hex[:10]}"
 
     def go(self, path: str) -> Page:
@@ -110,6 +120,18 @@ class Person:
         return self.page
 
     def register(self) -> "Person":
+        """Open an account by what the page's form sends, and be on the dashboard."""
+        address, http = f"{self.product.url}/register", self.context.request
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', http.get(address).text())
+        assert token
+        person = {"username": self.name, "email": f"{self.name}@example.com"}
+        sent = {**person, "password": PASSWORD, "paper": "on", "csrfmiddlewaretoken": token[1]}
+        answer = http.post(address, form=sent, max_redirects=0)
+        assert answer.status == 302, answer.text()
+        self.go("/dashboard")
+        return self
+
+    def register_on_the_page(self) -> "Person":
         self.go("/register")
         self.page.get_by_label("Name").fill(self.name)
         self.page.get_by_label("E-mail").fill(f"{self.name}@example.com")
@@ -118,6 +140,13 @@ class Person:
         self.page.get_by_role("button", name="Open account").click()
         self.page.wait_for_url("**/dashboard")
         return self
+
+    def words(self) -> str:
+        """What the page says as it stands, for a test that failed on it."""
+        try:
+            return self.page.locator("main").inner_text(timeout=1000)
+        except PlaywrightError as error:
+            return str(error)
 
     def become(self, world: World, name: str) -> "Person":
         """Be somebody of the world from the next page on; "nobody" is logged out."""
@@ -132,9 +161,9 @@ class Person:
 
 
 @pytest.fixture
-def people(browser: Browser, product: Product) -> Iterator[Any]:
+def people(browser: Browser, product: Product, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A function that brings somebody in: `people(java_script_enabled=False)`."""
-    came: list[Person] = []
+    came = request.node.stash[CAME] = []
 
     def bring(**options: Any) -> Person:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})

@@ -20,6 +20,7 @@ from speedtrade.testing.world import World, cookie_of
 from tests.e2e.conftest import Watch
 from tests.e2e.live import fake_feed, symbols_of
 
+pytestmark = pytest.mark.measured
 KB = 1024
 HTML_MOST, CSS_MOST, OURS_MOST, SCRIPTS_MOST = 30 * KB, 12 * KB, 25 * KB, 90 * KB
 REQUESTS_MOST = 12

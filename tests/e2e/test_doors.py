@@ -101,4 +101,4 @@ def test_nothing_of_it_needs_javascript(people: Any) -> None:
     assert page.locator("[data-reveal]").is_hidden()
     page.get_by_role("button", name="Open account").click()
     expect(page.get_by_role("alert")).to_contain_text("Please correct this")
-    person.register()
+    person.register_on_the_page()

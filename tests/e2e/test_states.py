@@ -57,6 +57,7 @@ def overflow(page: Page) -> int:
 
 
 # ── what lies between the page and the server ────────────────────────────────
+@pytest.mark.measured
 def test_a_dead_socket_is_said_and_a_live_one_fetches_what_was_missed_once(
     people: People, world: World
 ) -> None:
@@ -101,10 +102,8 @@ def test_a_price_without_news_is_dimmed_and_comes_back(people: People, world: Wo
     assert price.evaluate("(e) => getComputedStyle(e).color") == fresh
 
 
-def test_a_slow_server_gets_one_order_however_often_the_button_is_pressed(
-    people: People, world: World
-) -> None:
-    person = people().become(world, "desk")  # support has an account like everybody
+def test_a_slow_server_gets_one_order_however_often_the_button_is_pressed(people: People) -> None:
+    person = people().register()  # nobody else's orders are counted below
     page = person.go("/markets/AAPL/ticket?amount=1")
     page.get_by_role("button", name="Review order").last.click()
     place = page.get_by_role("button", name="Place buy order")

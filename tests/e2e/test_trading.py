@@ -45,7 +45,7 @@ def tile(page: Page, name: str) -> str:
 
 def buys_and_sells(person: Person, *, live: bool) -> None:
     """The whole way of one user; the figures are compared with each other, not with a table."""
-    page = person.register().page
+    page = person.register_on_the_page().page
     expect(page.get_by_text("Nothing bought yet")).to_be_visible()
 
     person.go("/markets/AAPL")
