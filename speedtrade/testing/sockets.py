@@ -31,7 +31,7 @@ HOSTILE = (
 )
 PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "redis": 6379, "rediss": 6379}
 #: Event of Python -> which of its arguments says where; a name alone has no port.
-_WHERE = {
+_WHERE: dict[str, Any] = {
     "socket.getaddrinfo": slice(0, 2),
     "socket.gethostbyname": 0,
     "socket.gethostbyaddr": 0,
