@@ -228,6 +228,7 @@ def test_each_canary_that_gets_out_is_heard(alice, caplog):
     said = pages_said(alice, account) | admin_said(page_client(make_superuser())) | stored()
     said["records"] = "\n".join(str(record.__dict__) for record in caplog.records)
     for canary in CANARIES:
+        assert hits({"here": f"a {canary}.", "there": "nothing"}) == ["here"]
         assert {
             "/api/v1/accounts",
             "/settings/export",

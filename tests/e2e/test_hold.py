@@ -16,6 +16,9 @@ People = Callable[..., Person]
 ORDER = re.compile(r"/orders/\d+$")
 FULL = "Now let go."
 SHORT = re.compile("too short: nothing was sent")
+KEPT = "Not confirmed: nothing was sent."
+FIRST = "Hold for a moment, then let go."
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 #: No two of these orders are alike: none is taken for the same one a second time.
 AMOUNTS = (Decimal(5000) + n for n in count())
 
@@ -69,23 +72,37 @@ def test_let_go_early_or_elsewhere_it_places_none(reviewing: Callable[..., Perso
     pressed(page)
     page.locator("#ticket-head").hover()
     page.mouse.up()
-    expect(page.locator("#hold-said")).to_have_text("Not confirmed: nothing was sent.")
+    expect(page.locator("#hold-said")).to_have_text(KEPT)
     nothing_sent(page)
     pressed(page)
     page.mouse.up()
     page.wait_for_url(ORDER)
 
 
-def test_another_finger_that_lets_go_ends_nothing(reviewing: Callable[..., Person]) -> None:
+@pytest.mark.parametrize("says", ["pointerup", "pointercancel"])
+def test_another_finger_that_lets_go_ends_nothing(
+    reviewing: Callable[..., Person], says: str
+) -> None:
     page = reviewing().page
+    page.evaluate("() => { window.sent = 0; addEventListener('submit', () => (sent += 1), true); }")
     pressed(page)
-    other = 'new PointerEvent("pointerup", { pointerId: 99, bubbles: true })'
+    other = f'new PointerEvent("{says}", {{ pointerId: 99, bubbles: true }})'
     button(page).evaluate(f"button => button.dispatchEvent({other})")
     page.keyboard.press("Enter")
-    nothing_sent(page)
+    assert page.evaluate("() => sent") == 0
     expect(page.locator("#hold-said")).to_have_text(FULL)
     page.mouse.up()
     page.wait_for_url(ORDER)
+
+
+def test_a_window_that_is_left_ends_it(reviewing: Callable[..., Person]) -> None:
+    """As by another program's window; a browser that a test drives never loses it by itself."""
+    page = reviewing().page
+    pressed(page)
+    page.evaluate("() => dispatchEvent(new Event('blur'))")
+    expect(page.locator("#hold-said")).to_have_text(KEPT)
+    page.mouse.up()
+    nothing_sent(page)
 
 
 @pytest.mark.parametrize("key", ["Enter", " "])
@@ -101,6 +118,47 @@ def test_a_key_holds_it_as_well(reviewing: Callable[..., Person], key: str) -> N
     page.wait_for_url(ORDER)
 
 
+@pytest.mark.parametrize("key", ["Enter", " "])
+def test_a_key_whose_button_loses_focus_ends_it(reviewing: Callable[..., Person], key: str) -> None:
+    page = reviewing().page
+    button(page).focus()
+    page.keyboard.down(key)
+    expect(page.locator("#hold-said")).to_have_text(FULL)
+    page.locator("#id_word").focus()
+    expect(page.locator("#hold-said")).to_have_text(KEPT)
+    button(page).focus()
+    page.keyboard.up(key)
+    nothing_sent(page)
+
+
+@pytest.mark.parametrize("key", ["Enter", " "])
+def test_a_key_that_was_down_before_the_button_had_focus_holds_nothing(
+    reviewing: Callable[..., Person], key: str
+) -> None:
+    """Of a long press elsewhere the button gets the repeats."""
+    page = reviewing().page
+    page.evaluate("() => document.activeElement.blur()")
+    page.keyboard.down(key)
+    button(page).focus()
+    page.keyboard.down(key)
+    expect(page.locator("#hold-said")).to_have_text(FIRST)
+    page.keyboard.up(key)
+    expect(page.locator("#hold-said")).to_have_text(FIRST)
+    nothing_sent(page)
+
+
+@pytest.mark.parametrize("keys", [["a"], ["Control", "Enter"], ["Alt", " "], ["Meta", "Enter"]])
+def test_other_keys_hold_nothing(reviewing: Callable[..., Person], keys: list[str]) -> None:
+    page = reviewing().page
+    button(page).focus()
+    for key in keys:
+        page.keyboard.down(key)
+    expect(page.locator("#hold-said")).to_have_text(re.compile(f"{FIRST}|{SHORT.pattern}"))
+    for key in reversed(keys):
+        page.keyboard.up(key)
+    nothing_sent(page)
+
+
 def test_a_click_that_is_no_press_says_how(reviewing: Callable[..., Person]) -> None:
     page = reviewing().page
     button(page).evaluate("button => button.click()")
@@ -108,8 +166,8 @@ def test_a_click_that_is_no_press_says_how(reviewing: Callable[..., Person]) -> 
     nothing_sent(page)
 
 
-def test_a_finger_holds_it_on_a_phone(reviewing: Callable[..., Person]) -> None:
-    page = reviewing(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True).page
+def finger_down(page: Page) -> Any:
+    """A finger is on the button and the bar is full; what says what becomes of it."""
     box = button(page).bounding_box()
     assert box and box["width"] > 300 and box["height"] >= 44
     button(page).scroll_into_view_if_needed()
@@ -118,8 +176,21 @@ def test_a_finger_holds_it_on_a_phone(reviewing: Callable[..., Person]) -> None:
     finger = page.context.new_cdp_session(page)
     finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
     expect(page.locator("#hold-said")).to_have_text(FULL)
-    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    return finger
+
+
+def test_a_finger_holds_it_on_a_phone(reviewing: Callable[..., Person]) -> None:
+    page = reviewing(**PHONE).page
+    finger_down(page).send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     page.wait_for_url(ORDER)
+
+
+def test_a_finger_that_the_phone_takes_away_ends_it(reviewing: Callable[..., Person]) -> None:
+    """As for a call that comes in, or a swipe from the edge."""
+    page = reviewing(**PHONE).page
+    finger_down(page).send("Input.dispatchTouchEvent", {"type": "touchCancel", "touchPoints": []})
+    expect(page.locator("#hold-said")).to_have_text(KEPT)
+    nothing_sent(page)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +204,7 @@ def test_the_bar_moves_in_steps_where_less_motion_is_asked_for(
     running = "bar => bar.getAnimations().map((one) => one.effect.getTiming().easing)"
     assert page.locator("[data-hold-bar]").evaluate(running) == [easing]
     page.keyboard.press("Tab")
-    expect(page.locator("#hold-said")).to_have_text("Not confirmed: nothing was sent.")
+    expect(page.locator("#hold-said")).to_have_text(KEPT)
     assert page.locator("[data-hold-bar]").evaluate(running) == []
 
 
