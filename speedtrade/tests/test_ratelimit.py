@@ -6,25 +6,35 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from django.http import HttpResponse
 from django.test import RequestFactory
 
 from speedtrade.lib import ratelimit
-from speedtrade.lib.ratelimit import RateLimited, client_address, rate_clear, rate_take
+from speedtrade.lib.ratelimit import (
+    RateLimited,
+    client_address,
+    limit_orders,
+    limited_by_address,
+    rate_clear,
+    rate_take,
+)
 from speedtrade.lib.redis import redis_client, redis_resting
 from speedtrade.testing.cast import ApiClient
 
 RATE = "20/minute"
 
 
-def granted(times: int, *, threads: int = 1, rate: str = RATE, who: str = "alice") -> int:
-    """How many of `threads` x `times` uses get through."""
+def granted(
+    times: int, *, threads: int = 1, rate: str = RATE, who: str = "alice", over: int = 1
+) -> int:
+    """How many of `threads` x `times` uses get through, where the rate counts `over` times."""
     start, through = threading.Barrier(threads), []
 
     def use() -> None:
         start.wait()
         for _ in range(times):
             try:
-                rate_take(name="test", who=who, rate=rate)
+                rate_take(name="test", who=who, rate=rate, times=over)
             except RateLimited:
                 continue
             through.append(1)
@@ -85,6 +95,28 @@ def test_a_refusal_says_how_long_to_wait():
         rate_take(name="test", who="alice", rate=RATE, detail="Slowly, please.")
     assert (info.value.status, info.value.detail) == (429, "Slowly, please.")
     assert 1 <= info.value.retry_after <= 60
+    assert info.value.limit == "test"
+
+
+def test_a_refusal_has_words_of_its_own_and_asks_for_one_whole_second_at_least():
+    assert granted(1, rate="1/1second") == 1
+    with pytest.raises(RateLimited) as info:
+        rate_take(name="test", who="alice", rate="1/1second")
+    assert info.value.retry_after == 1
+    assert info.value.detail == RateLimited().detail
+
+
+def test_a_rate_may_count_several_times_over():
+    assert granted(90, over=4) == 80
+    rate_clear(name="test", who="alice", rate=RATE, times=4)
+    assert granted(90, over=4) == 80
+
+
+def test_the_limiter_waits_for_redis_no_longer_than_others(settings):
+    options = ratelimit._shared().storage.storage.connection_pool.connection_kwargs
+    seconds = settings.REDIS_TIMEOUT.total_seconds()
+    assert options["socket_timeout"] == options["socket_connect_timeout"] == seconds
+    assert options["retry"].get_retries() == 1
 
 
 def test_what_was_refused_is_not_counted():
@@ -116,6 +148,23 @@ def test_without_redis_a_stricter_count_of_this_process_holds(redis_away):
     rate_clear(name="test", who="alice", rate=RATE)
     assert granted(30) == 10
     assert granted(5, rate="1/minute", who="bob") == 1  # never nothing at all
+    assert granted(90, who="carol", over=4) == 40
+    with pytest.raises(RateLimited) as info:
+        rate_take(name="test", who="carol", rate=RATE, times=4, detail="Slowly, please.")
+    assert (info.value.limit, info.value.detail) == ("test", "Slowly, please.")
+    assert 1 <= info.value.retry_after <= 60
+    rate_clear(name="test", who="carol", rate=RATE, times=4)
+    assert granted(90, who="carol", over=4) == 40
+
+
+@pytest.mark.keep_redis
+@pytest.mark.parametrize("ask", [rate_take, rate_clear])
+def test_whoever_finds_redis_away_says_so_once(redis_away, caplog, ask):
+    for _ in range(2):
+        ask(name="test", who="alice", rate=RATE)
+    [record] = [one for one in caplog.records if one.name == ratelimit.__name__]
+    assert (record.getMessage(), record.limit) == ("limiter_without_redis", "test")
+    assert redis_resting()
 
 
 @pytest.mark.keep_redis
@@ -160,6 +209,42 @@ def test_forwarded_addresses_count_only_behind_our_proxies(settings, proxies, fo
     headers = {"X-Forwarded-For": forwarded} if forwarded else {}
     request = RequestFactory().get("/", headers=headers, REMOTE_ADDR="192.0.2.1")
     assert client_address(request) == address
+
+
+def test_who_comes_from_nowhere_counts_as_one():
+    request = RequestFactory().get("/")
+    del request.META["REMOTE_ADDR"]
+    assert client_address(request) == "unknown"
+
+
+def test_a_view_counts_its_posts_by_address(settings):
+    settings.RATE_RESET_PER_ADDRESS = "2/minute"
+
+    @limited_by_address("of-the-test", "RATE_RESET_PER_ADDRESS")
+    def view(request, *args, **named):
+        """Words of its own."""
+        return HttpResponse(f"{args} {named}")
+
+    def ask(method: str, address: str = "192.0.2.1") -> str:
+        request = RequestFactory().generic(method, "/", REMOTE_ADDR=address)
+        return view(request, 1, two=2).content.decode()
+
+    assert view.__doc__ == "Words of its own."
+    assert [ask("POST"), ask("POST")] == ["(1,) {'two': 2}"] * 2
+    with pytest.raises(RateLimited) as info:
+        ask("POST")
+    assert info.value.limit == "of-the-test"
+    assert ask("GET") and ask("POST", "192.0.2.2")
+
+
+def test_orders_are_limited_by_user(settings):
+    settings.RATE_ORDERS_PER_USER = "2/minute"
+    for _ in range(2):
+        limit_orders(7)
+    with pytest.raises(RateLimited) as info:
+        limit_orders(7)
+    assert info.value.limit == "orders"
+    limit_orders(8)
 
 
 def test_a_forged_header_does_not_change_who_is_counted(db, client, settings):
