@@ -15,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ KILLED = ("killed", "time", "crash")  # by a test, by the clock, with the whole 
 WANTED = 90  # per cent of them
 LEAST_SECONDS, TIMES_AS_LONG = 90, 30  # what a test may take, by its time of the processor
 SLOW = 0.5  # seconds; such tests measure or race, and fail now and then: they must do so twice
+ENOUGH = 10  # seconds of tests: who outlives the fastest counts as alive, to be on the safe side
 UNFIT_AT_MOST = 2  # tests that fail without a mutant; they are said, and left out
 
 
@@ -203,7 +205,10 @@ class Forks:
     def _tests(self, mutant: Mutant) -> list[str]:
         lines = self.reached[mutant.path]
         through = {one for line in mutant.lines for one in lines.get(str(line), ())}
-        return self._quickest(through, mutant.function)
+        quickest = self._quickest(through, mutant.function)
+        until = accumulate(self.seconds[one] for one in quickest)
+        known = zip(quickest, until, strict=True)
+        return [one for one, sofar in known if sofar < ENOUGH] or quickest[:1]
 
     def _quickest(self, through: set[str], function: str = "") -> list[str]:
         """First who has killed others of that function."""

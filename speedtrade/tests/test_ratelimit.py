@@ -16,6 +16,7 @@ from speedtrade.lib.ratelimit import (
     limit_orders,
     limited_by_address,
     rate_clear,
+    rate_per_day,
     rate_take,
 )
 from speedtrade.lib.redis import redis_client, redis_resting
@@ -104,6 +105,19 @@ def test_a_refusal_has_words_of_its_own_and_asks_for_one_whole_second_at_least()
         rate_take(name="test", who="alice", rate="1/1second")
     assert info.value.retry_after == 1
     assert info.value.detail == RateLimited().detail
+
+
+def test_a_refusal_waits_for_the_oldest_of_its_own_uses():
+    rate_take(name="test", who="alice", rate="1/minute")
+    [key] = redis_client().scan_iter(f"{ratelimit.PREFIX}*")
+    redis_client().lset(key, 0, str(time.time() - 40))
+    with pytest.raises(RateLimited) as info:
+        rate_take(name="test", who="alice", rate="1/minute")
+    assert 10 <= info.value.retry_after <= 20
+
+
+def test_a_day_counts_only_whole_stretches_of_a_rate():
+    assert rate_per_day("7/5hour") == 28
 
 
 def test_a_rate_may_count_several_times_over():
