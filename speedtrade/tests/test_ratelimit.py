@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.http import HttpResponse
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 
 from speedtrade.lib import ratelimit
 from speedtrade.lib.ratelimit import (
@@ -237,14 +237,14 @@ def test_a_view_counts_its_posts_by_address(settings):
     @limited_by_address("of-the-test", "RATE_RESET_PER_ADDRESS")
     def view(request, *args, **named):
         """Words of its own."""
-        return HttpResponse(f"{args} {named}")
+        return HttpResponse(f"{request.method} {args} {named}")
 
     def ask(method: str, address: str = "192.0.2.1") -> str:
         request = RequestFactory().generic(method, "/", REMOTE_ADDR=address)
         return view(request, 1, two=2).content.decode()
 
     assert view.__doc__ == "Words of its own."
-    assert [ask("POST"), ask("POST")] == ["(1,) {'two': 2}"] * 2
+    assert [ask("POST"), ask("POST")] == ["POST (1,) {'two': 2}"] * 2
     with pytest.raises(RateLimited) as info:
         ask("POST")
     assert info.value.limit == "of-the-test"
@@ -277,5 +277,19 @@ def test_api_calls_are_limited_by_user_with_a_wait(db, alice, charlie, settings)
     script = ApiClient(user=alice)
     assert [script.get("auth/me").status_code for _ in range(4)] == [200, 200, 200, 429]
     refused = script.get("auth/me")
-    assert refused.json()["code"] == "rate_limited" and int(refused.headers["Retry-After"]) > 0
+    assert refused.json()["code"] == "rate_limited" and int(refused.headers["Retry-After"]) > 2
     assert ApiClient(user=charlie).get("auth/me").status_code == 200
+
+
+def test_strangers_at_the_api_are_limited_by_address(db, settings):
+    """Fails where all of them are one: whoever asks often would shut out the others."""
+    settings.RATE_API_PER_USER = "2/minute"
+    paths = ["192.0.2.1"] * 3 + ["192.0.2.2"]
+    answers = [Client(REMOTE_ADDR=one).post("/api/v1/auth/login").status_code for one in paths]
+    assert [answer == 429 for answer in answers] == [False, False, True, False]
+
+
+def test_who_comes_without_a_key_is_not_limited_by_one(db, alice, settings):
+    settings.RATE_API_PER_KEY = "1/minute"
+    script = ApiClient(user=alice)
+    assert [script.get("auth/me").status_code for _ in range(3)] == [200] * 3
