@@ -6,7 +6,7 @@
 # make bench [ONLY=row] [QUICK=1]   every figure about speed beside its floor, ten minutes
 # make soak [SECONDS=1800] [SEED=n]  orders while processes are killed by dice, then every promise
 # make fuzz [EXAMPLES=200] [SEED=n]  the API under a fuzzer, longer than make test has time for
-# make mutants           the code changed a thousand times, one test each time must notice; half an hour
+# make mutants [ONLY=part]  the code changed thousands of times, a test must notice each time; an hour
 # make load [SECONDS=120] [PAUSE=2]  a market open on this machine, with its goals
 # make out                          twice the web processes, and a leader that is killed
 # make growth [QUICK=1]             the same work with up to a thousand times as many rows
@@ -72,10 +72,14 @@ fuzz: export EXAMPLES ?= 200
 fuzz: $(DEV_STAMP)
 	$(PY) -m pytest -q -s --show-capture=no -m fuzz tests/fuzz
 
-# docs/mutants.md says which may live, and why. What is done already is kept in mutants/.
+# docs/mutants.md says which may live, and why. What is done already is kept in mutants/. The first
+# half is plain Python; the second needs servers, and ONLY names the parts of paths that it is for.
 mutants: $(MUTANTS_STAMP)
+ifndef ONLY
 	PATH=$(CURDIR)/$(MUTANTS)/bin:$$PATH $(MUTANTS)/bin/mutmut run --max-children 2
 	$(MUTANTS)/bin/mutmut results
+endif
+	$(MUTANTS)/bin/python -m tests.mutants_forked $(ONLY)
 
 # Figures mean something where nothing else runs; docs/benchmarks.md keeps them.
 bench: $(DEV_STAMP) $(PGBENCH_STAMP)

@@ -13,18 +13,24 @@ import pytest
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
+from structlog.testing import capture_logs
 
 from accounts import tokens
-from accounts.models import TokenFamily, User
+from accounts.models import AuditEvent, TokenFamily, User
+from accounts.services import families
+from accounts.services.families import token_family_revoke
 from accounts.services.users import user_deactivate, user_password_change
 from accounts.tasks import families_clean
 from accounts.tokens import (
     InvalidToken,
     authenticate_token,
+    families_expire,
     tokens_issue,
     tokens_revoke,
+    tokens_revoke_all,
     tokens_rotate,
 )
+from speedtrade.lib.errors import Conflict, InvalidInput, NotFound
 from speedtrade.testing.cast import PASSWORD, ApiClient, make_user
 
 ME = "auth/me"
@@ -266,3 +272,107 @@ def test_the_cleaning_deletes_dead_families_and_spares_the_living(alice, time_ma
 
 def authenticate_token_family(pair: tokens.TokenPair) -> str:
     return str(claims_of(pair.refresh_token)["fam"])
+
+
+# ── what the row of a family says ────────────────────────────────────────────
+def family_of(pair: tokens.TokenPair) -> TokenFamily:
+    return TokenFamily.objects.get(pk=uuid.UUID(authenticate_token_family(pair)))
+
+
+def test_a_family_and_its_tokens_say_the_same(alice):
+    now = timezone.now()
+    pair = tokens_issue(user=alice, now=now)
+    row = family_of(pair)
+    assert (row.user, row.created_at, row.expires_at) == (alice, now, now + timedelta(days=1))
+    assert row.auth_hash == alice.get_session_auth_hash()
+    later = now + timedelta(hours=5)
+    second = tokens_rotate(refresh_token=pair.refresh_token, now=later)
+    row.refresh_from_db()
+    assert (row.created_at, row.expires_at) == (now, later + timedelta(days=1))
+    access, refresh = claims_of(second.access_token), claims_of(second.refresh_token)
+    assert refresh["exp"] == int(row.expires_at.timestamp())
+    assert uuid.UUID(refresh["jti"]) == row.current != uuid.UUID(access["jti"])
+    for claims in (access, refresh):
+        assert (claims["sub"], claims["iat"]) == (str(alice.pk), int(later.timestamp()))
+        assert uuid.UUID(claims["fam"]) == row.pk
+
+
+def test_a_family_says_when_and_why_it_died_the_first_time(alice):
+    now = timezone.now()
+    first = tokens_issue(user=alice, now=now)
+    second = tokens_rotate(refresh_token=first.refresh_token, now=now)
+    with capture_logs() as logs, pytest.raises(InvalidToken):
+        tokens_rotate(refresh_token=first.refresh_token, now=now + timedelta(seconds=1))
+    row = family_of(first)
+    assert (row.revoked_at, row.revoke_reason) == (now + timedelta(seconds=1), "replay")
+    [log] = logs
+    assert (log["event"], log["log_level"]) == ("refresh_token_replayed", "warning")
+    assert (log["user_id"], log["family"]) == (alice.pk, str(row.pk))
+    tokens_revoke(refresh_token=second.refresh_token, now=now + timedelta(hours=1))
+    assert family_of(first).revoked_at == row.revoked_at
+
+
+def test_logging_out_and_the_end_of_all_say_so(alice, charlie):
+    now = timezone.now()
+    out, other = tokens_issue(user=alice, now=now), tokens_issue(user=alice, now=now)
+    theirs = tokens_issue(user=charlie, now=now)
+    tokens_revoke(refresh_token=out.refresh_token, now=now)
+    tokens_revoke_all(user=alice, now=now + timedelta(seconds=2), reason="of the test")
+    row = family_of(out)
+    assert (row.revoked_at, row.revoke_reason) == (now, "logout")
+    row = family_of(other)
+    assert (row.revoked_at, row.revoke_reason) == (now + timedelta(seconds=2), "of the test")
+    assert family_of(theirs).revoked_at is None
+
+
+@pytest.mark.parametrize("early, passes", [(1, True), (0, False), (-1, False)])
+def test_a_family_ends_at_its_very_end(alice, early, passes):
+    """By its row: the token itself is looked at with the clock of the machine."""
+    pair = tokens_issue(user=alice, now=timezone.now())
+    now = family_of(pair).expires_at - timedelta(microseconds=early)
+    if passes:
+        tokens_rotate(refresh_token=pair.refresh_token, now=now)
+        return
+    with pytest.raises(InvalidToken):
+        tokens_rotate(refresh_token=pair.refresh_token, now=now)
+
+
+@pytest.mark.parametrize("older, deleted", [(0, 0), (1, 1)])
+def test_a_family_is_kept_as_long_as_an_access_token_of_it_may_live(alice, older, deleted):
+    now = timezone.now()
+    family = family_of(tokens_issue(user=alice, now=now))
+    family.expires_at = now - timedelta(minutes=30, seconds=10, microseconds=older)
+    family.save()
+    assert families_expire(now=now) == deleted
+    assert TokenFamily.objects.count() == 1 - deleted
+
+
+# ── support ends a log-in ────────────────────────────────────────────────────
+def test_support_ends_one_log_in_once_with_a_reason(alice, bob, monkeypatch):
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(families, "live_publish", lambda **words: told.append(words))
+    now = timezone.now()
+    pair, other = tokens_issue(user=alice, now=now), tokens_issue(user=alice, now=now)
+    given: dict[str, Any] = {"family_id": family_of(pair).pk, "actor": bob, "now": now}
+    with pytest.raises(InvalidInput):
+        token_family_revoke(**given, reason=" ")
+    row = token_family_revoke(**given, reason=" It leaked. ")
+    stored = family_of(pair)
+    assert row == stored and (stored.revoked_at, stored.revoke_reason) == (now, "support")
+    with pytest.raises(InvalidToken):
+        authenticate_token(pair.access_token)
+    assert authenticate_token(other.access_token) == alice
+    event = AuditEvent.objects.get(action="tokens.revoke")
+    assert (event.actor, event.target) == (bob, f"tokenfamily:{row.pk}")
+    assert (event.reason, event.data, event.at) == ("It leaked.", {"user": alice.pk}, now)
+    assert told == [{"user_id": alice.pk, "kind": "logout", "thing_id": alice.pk}]
+    with pytest.raises(Conflict) as late:
+        token_family_revoke(**given, reason="Again.")
+    assert late.value.detail == f"It has been dead since {now:%Y-%m-%d %H:%M} UTC."
+
+
+def test_support_ends_no_log_in_that_is_none(bob):
+    with pytest.raises(NotFound):
+        token_family_revoke(
+            family_id=uuid.uuid4(), actor=bob, reason="It leaked.", now=timezone.now()
+        )

@@ -6,25 +6,36 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from django.test import RequestFactory
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 
 from speedtrade.lib import ratelimit
-from speedtrade.lib.ratelimit import RateLimited, client_address, rate_clear, rate_take
+from speedtrade.lib.ratelimit import (
+    RateLimited,
+    client_address,
+    limit_orders,
+    limited_by_address,
+    rate_clear,
+    rate_per_day,
+    rate_take,
+)
 from speedtrade.lib.redis import redis_client, redis_resting
 from speedtrade.testing.cast import ApiClient
 
 RATE = "20/minute"
 
 
-def granted(times: int, *, threads: int = 1, rate: str = RATE, who: str = "alice") -> int:
-    """How many of `threads` x `times` uses get through."""
+def granted(
+    times: int, *, threads: int = 1, rate: str = RATE, who: str = "alice", over: int = 1
+) -> int:
+    """How many of `threads` x `times` uses get through, where the rate counts `over` times."""
     start, through = threading.Barrier(threads), []
 
     def use() -> None:
         start.wait()
         for _ in range(times):
             try:
-                rate_take(name="test", who=who, rate=rate)
+                rate_take(name="test", who=who, rate=rate, times=over)
             except RateLimited:
                 continue
             through.append(1)
@@ -85,6 +96,41 @@ def test_a_refusal_says_how_long_to_wait():
         rate_take(name="test", who="alice", rate=RATE, detail="Slowly, please.")
     assert (info.value.status, info.value.detail) == (429, "Slowly, please.")
     assert 1 <= info.value.retry_after <= 60
+    assert info.value.limit == "test"
+
+
+def test_a_refusal_has_words_of_its_own_and_asks_for_one_whole_second_at_least():
+    assert granted(1, rate="1/1second") == 1
+    with pytest.raises(RateLimited) as info:
+        rate_take(name="test", who="alice", rate="1/1second")
+    assert info.value.retry_after == 1
+    assert info.value.detail == RateLimited().detail
+
+
+def test_a_refusal_waits_for_the_oldest_of_its_own_uses():
+    rate_take(name="test", who="alice", rate="1/minute")
+    [key] = redis_client().scan_iter(f"{ratelimit.PREFIX}*")
+    redis_client().lset(key, 0, str(time.time() - 40))
+    with pytest.raises(RateLimited) as info:
+        rate_take(name="test", who="alice", rate="1/minute")
+    assert 10 <= info.value.retry_after <= 20
+
+
+def test_a_day_counts_only_whole_stretches_of_a_rate():
+    assert rate_per_day("7/5hour") == 28
+
+
+def test_a_rate_may_count_several_times_over():
+    assert granted(90, over=4) == 80
+    rate_clear(name="test", who="alice", rate=RATE, times=4)
+    assert granted(90, over=4) == 80
+
+
+def test_the_limiter_waits_for_redis_no_longer_than_others(settings):
+    options = ratelimit._shared().storage.storage.connection_pool.connection_kwargs
+    seconds = settings.REDIS_TIMEOUT.total_seconds()
+    assert options["socket_timeout"] == options["socket_connect_timeout"] == seconds
+    assert options["retry"].get_retries() == 1
 
 
 def test_what_was_refused_is_not_counted():
@@ -116,6 +162,23 @@ def test_without_redis_a_stricter_count_of_this_process_holds(redis_away):
     rate_clear(name="test", who="alice", rate=RATE)
     assert granted(30) == 10
     assert granted(5, rate="1/minute", who="bob") == 1  # never nothing at all
+    assert granted(90, who="carol", over=4) == 40
+    with pytest.raises(RateLimited) as info:
+        rate_take(name="test", who="carol", rate=RATE, times=4, detail="Slowly, please.")
+    assert (info.value.limit, info.value.detail) == ("test", "Slowly, please.")
+    assert 1 <= info.value.retry_after <= 60
+    rate_clear(name="test", who="carol", rate=RATE, times=4)
+    assert granted(90, who="carol", over=4) == 40
+
+
+@pytest.mark.keep_redis
+@pytest.mark.parametrize("ask", [rate_take, rate_clear])
+def test_whoever_finds_redis_away_says_so_once(redis_away, caplog, ask):
+    for _ in range(2):
+        ask(name="test", who="alice", rate=RATE)
+    [record] = [one for one in caplog.records if one.name == ratelimit.__name__]
+    assert (record.getMessage(), record.limit) == ("limiter_without_redis", "test")
+    assert redis_resting()
 
 
 @pytest.mark.keep_redis
@@ -162,6 +225,42 @@ def test_forwarded_addresses_count_only_behind_our_proxies(settings, proxies, fo
     assert client_address(request) == address
 
 
+def test_who_comes_from_nowhere_counts_as_one():
+    request = RequestFactory().get("/")
+    del request.META["REMOTE_ADDR"]
+    assert client_address(request) == "unknown"
+
+
+def test_a_view_counts_its_posts_by_address(settings):
+    settings.RATE_RESET_PER_ADDRESS = "2/minute"
+
+    @limited_by_address("of-the-test", "RATE_RESET_PER_ADDRESS")
+    def view(request, *args, **named):
+        """Words of its own."""
+        return HttpResponse(f"{request.method} {args} {named}")
+
+    def ask(method: str, address: str = "192.0.2.1") -> str:
+        request = RequestFactory().generic(method, "/", REMOTE_ADDR=address)
+        return view(request, 1, two=2).content.decode()
+
+    assert view.__doc__ == "Words of its own."
+    assert [ask("POST"), ask("POST")] == ["POST (1,) {'two': 2}"] * 2
+    with pytest.raises(RateLimited) as info:
+        ask("POST")
+    assert info.value.limit == "of-the-test"
+    assert ask("GET") and ask("POST", "192.0.2.2")
+
+
+def test_orders_are_limited_by_user(settings):
+    settings.RATE_ORDERS_PER_USER = "2/minute"
+    for _ in range(2):
+        limit_orders(7)
+    with pytest.raises(RateLimited) as info:
+        limit_orders(7)
+    assert info.value.limit == "orders"
+    limit_orders(8)
+
+
 def test_a_forged_header_does_not_change_who_is_counted(db, client, settings):
     settings.RATE_LOGIN_PER_ADDRESS = "3/minute"
     answers = [
@@ -178,5 +277,19 @@ def test_api_calls_are_limited_by_user_with_a_wait(db, alice, charlie, settings)
     script = ApiClient(user=alice)
     assert [script.get("auth/me").status_code for _ in range(4)] == [200, 200, 200, 429]
     refused = script.get("auth/me")
-    assert refused.json()["code"] == "rate_limited" and int(refused.headers["Retry-After"]) > 0
+    assert refused.json()["code"] == "rate_limited" and int(refused.headers["Retry-After"]) > 2
     assert ApiClient(user=charlie).get("auth/me").status_code == 200
+
+
+def test_strangers_at_the_api_are_limited_by_address(db, settings):
+    """Fails where all of them are one: whoever asks often would shut out the others."""
+    settings.RATE_API_PER_USER = "2/minute"
+    paths = ["192.0.2.1"] * 3 + ["192.0.2.2"]
+    answers = [Client(REMOTE_ADDR=one).post("/api/v1/auth/login").status_code for one in paths]
+    assert [answer == 429 for answer in answers] == [False, False, True, False]
+
+
+def test_who_comes_without_a_key_is_not_limited_by_one(db, alice, settings):
+    settings.RATE_API_PER_KEY = "1/minute"
+    script = ApiClient(user=alice)
+    assert [script.get("auth/me").status_code for _ in range(3)] == [200] * 3
