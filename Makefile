@@ -60,9 +60,10 @@ chaos: export HISTORIES ?= 100000
 chaos: export RECONNECTS ?= 100
 chaos: export WILD_QUOTES ?= 1000000
 chaos: $(SPECS_STAMP) $(NGINX_STAMP)
-	$(PY) -m pytest -n 2 --dist loadgroup -q trading/tests/test_lines.py \
+	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not nginx" trading/tests/test_lines.py \
 		trading/tests/test_simulation.py tests/chaos portfolio/tests/test_lots.py \
 		marketdata/tests/test_gate.py
+	$(PY) -m pytest -q -m nginx tests/chaos
 
 soak: SECONDS ?= 1800
 soak: $(DEV_STAMP)

@@ -614,7 +614,7 @@ GTC_LIFETIME = timedelta(days=90)
 SUBMIT_WAKE_AFTER = timedelta(seconds=2)  # a claimed-by-nobody submission older than this is woken
 SUBMIT_UNKNOWN_AFTER = timedelta(seconds=5)  # sent so long ago with no answer: ask the broker
 SUBMIT_LOOKUPS = 5  # misses, over at least SUBMIT_LOST_AFTER, before an order counts as lost
-SUBMIT_LOST_AFTER = timedelta(seconds=60)
+SUBMIT_LOST_AFTER = timedelta(seconds=30)
 SWEEP_PERIOD = timedelta(seconds=5)
 POLL_PERIOD = timedelta(seconds=5)
 SNAPSHOT_PERIOD = timedelta(seconds=60)

@@ -6,6 +6,7 @@ points are in every run of the tests, the others where CHAOS is set.
 
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -27,7 +28,7 @@ CONVERGED_WITHIN = 60  # seconds after all run again
 POINTS = ["after_accept", "after_read_before_commit"]
 MORE_POINTS = ["after_claim", "before_call", "after_commit_before_ack", "mid_apply"]
 UNSENT = {"before_call"}  # it dies with an order that counts as sent: nobody sends it again
-LOST_AFTER = 90  # seconds until such an order is called lost: a person decides
+LOST_AFTER = 45  # seconds until such an order is called lost: a person decides
 ALL = "CHAOS" in os.environ
 
 
@@ -117,12 +118,18 @@ class BrokerDesk:
 
 
 @pytest.fixture
-def broker_desk(fleet: Fleet, transactional_db: None) -> Iterator[BrokerDesk]:  # noqa: F811
+def broker_desk(
+    fleet: Fleet,  # noqa: F811
+    transactional_db: None,
+    settings: Any,
+) -> Iterator[BrokerDesk]:
     from accounts.keys import BrokerKey
     from accounts.services.connections import account_connect
     from marketdata import quote_store
     from speedtrade.testing.cast import make_user
 
+    # Between two of many kills more than a minute may pass with no reading that came to its end.
+    settings.BLIND_AFTER = timedelta(minutes=10)
     with Maker() as vendor:
         theirs = vendor.open_account("PKCHAOS", "secret-of-chaos")
         fleet.surroundings |= {

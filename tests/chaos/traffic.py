@@ -160,7 +160,7 @@ class Traffic:
     def _send(self, hand: int) -> None:
         began = time.monotonic()
         for number in itertools.count():
-            due = began + number * self.hands / self.rate
+            due = began + (number * self.hands + hand) / self.rate
             if self._over.wait(max(0.0, due - time.monotonic())):
                 return
             key = f"{self.trader.name}-{hand}-{number}"

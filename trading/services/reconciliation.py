@@ -98,12 +98,24 @@ def submission_recover(*, submission_id: int, now: datetime) -> None:
     row = Submission.objects.filter(
         pk=submission_id, done_at__isnull=True, claimed_at__isnull=False, available_at__lte=now
     )
-    lookups = row.values_list("lookups", flat=True).first()
-    wait = min(settings.SWEEP_PERIOD * 2 ** min(lookups or 0, 10), LOOK_AGAIN_MAX)
-    if lookups is None or not row.update(available_at=now + wait):
+    known = row.values_list("action", "lookups").first()
+    if known is None or not row.update(available_at=now + look_again_after(*known)):
         return
     rows = Submission.objects.select_related("order__brokerage_account", "order__instrument")
     _recover(rows.get(pk=submission_id), now)
+
+
+def look_again_after(action: str, misses: int) -> timedelta:
+    """How long nobody looks again, with so many misses before this one.
+
+    An order is looked for with each sweep until it may be called lost, then ever more seldom; a
+    cancel is asked for ever more seldom from the start. Half a period less than that: a look comes
+    a moment after its sweep, and must not be so fresh that the next sweep passes it by.
+    """
+    free = settings.SUBMIT_LOOKUPS - 1 if action == SubmissionAction.SUBMIT else 0
+    doubled = min(max(misses - free, 0), 10)
+    wait: timedelta = min(settings.SWEEP_PERIOD * 2**doubled, LOOK_AGAIN_MAX)
+    return wait - timedelta(seconds=settings.SWEEP_PERIOD.total_seconds() / 2)
 
 
 def _recover(submission: Submission, now: datetime) -> None:

@@ -68,6 +68,14 @@ class Checks:
         rows = self.orders.orders.values()
         return [one.pk for one in rows if one.state == "lost" and not one.paper]
 
+    def waiting(self) -> list[int]:
+        """Orders about which somebody must still do something."""
+        return [pk for pk, one in self.orders.orders.items() if self.orders.unsettled(one)]
+
+    def never_arrived(self, pk: int) -> bool:
+        """Whether the venue has no such order."""
+        return self.orders.orders[pk].paper is None
+
     def unsettled(self) -> str:
         """Which orders wait for something, in words."""
         rows = [one for one in self.orders.orders.values() if self.orders.unsettled(one)]

@@ -1,6 +1,8 @@
 """The luck of a simulated world: one stream of numbers per label, and which faults a seed has."""
 
 import random
+from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 #: Fault -> the least and the most of its chances that strike, in a seed that has it.
@@ -18,6 +20,7 @@ RATES: Final[dict[str, tuple[float, float]]] = {
     "stale": (0.1, 0.5),
 }
 CHANCE: Final = 0.5  # that a seed has a fault at all
+PRICES: Final = {"bad_quote", "stale"}  # refused at once: nobody has to come back from them
 
 
 class Dice:
@@ -39,8 +42,9 @@ class Dice:
 class Faults:
     """Swarm testing: each seed turns a random part of the faults on, each at a rate of its own."""
 
-    def __init__(self, dice: Dice) -> None:
-        self._dice, self.on = dice, True
+    def __init__(self, dice: Dice, clock: Callable[[], datetime]) -> None:
+        self._dice, self._clock, self.on = dice, clock, True
+        self.struck: datetime | None = None  # when one did last that leaves something to be mended
         swarm = dice["swarm"]
         self.rates = {
             name: swarm.uniform(*span) if swarm.random() < CHANCE else 0.0
@@ -50,4 +54,7 @@ class Faults:
     def strike(self, name: str) -> bool:
         """Whether this fault happens now; never once the faults are off."""
         rate = self.rates[name]
-        return self.on and rate > 0 and self._dice[f"fault:{name}"].random() < rate
+        struck = self.on and rate > 0 and self._dice[f"fault:{name}"].random() < rate
+        if struck and name not in PRICES:
+            self.struck = self._clock()
+        return struck

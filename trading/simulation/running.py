@@ -43,13 +43,18 @@ FIRST_PAPER: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What came of a seed. `converged`: seconds after the last fault; `story`: its last lines."""
+    """What came of a seed. `story` is its last lines.
+
+    `converged`: seconds from the last fault to the venue's truth; `absent`: an order that was
+    waited for then had never got there.
+    """
 
     seed: int
     days: float
     steps: int
     identity: str
-    converged: int
+    converged: float
+    absent: bool
     violation: Violation | None
     story: tuple[str, ...]
 
@@ -116,8 +121,8 @@ def run(seed: int, *, days: float, cast: Cast, out: TextIO | None = None) -> Run
             world.run()
         except Violation as broken:
             violation = broken
-        trace, converged = world.trace, world.converged
-    return Run(seed, days, trace.steps, trace.identity, converged, violation, tuple(trace.story))
+        trace, took = world.trace, (round(world.converged, 1), world.absent)
+    return Run(seed, days, trace.steps, trace.identity, *took, violation, tuple(trace.story))
 
 
 def _number_papers() -> None:

@@ -26,6 +26,10 @@ class Switches:
         self._frozen: dict[int, BrokerageAccount] = {}
         self._stopped: dict[int, tuple[BrokerageAccount, User]] = {}
 
+    @property
+    def any_off(self) -> bool:
+        return bool(self.halted or self._killed or self._frozen or self._stopped)
+
     def off(self, account: BrokerageAccount, owner: User) -> str:
         """Turn some switch off; what it was."""
         luck, now = self.world.dice["switch"], self.world.now

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any, Final
 
 from django.db import connection
@@ -31,22 +31,19 @@ from trading.simulation.dice import Dice, Faults
 from trading.simulation.market import LISTINGS, Listing, Market
 from trading.simulation.memory import MemoryRedis
 from trading.simulation.people import People
+from trading.simulation.settling import BEAT, LAST, settle
 from trading.simulation.switches import Switches
 from trading.simulation.trace import Trace, Violation
 
 DAY: Final = timedelta(days=1)
-BEAT: Final = 5.0  # seconds: SWEEP_PERIOD and POLL_PERIOD
 #: After so many beats in a row only every other one is played, then every fourth, and so on: what
 #: waits for a resume or for a person is not hurried by a thousand sweeps that find the same.
 BEATS: Final = 6
 GAP_MAX: Final = 1800.0
 BURSTS: Final = (0, 0, 0, 1, 2)  # how often people come by on a day: mostly it is quiet
-LAST: Final = 15  # seconds before the end
 TICKS: Final = 2  # prices that follow such a burst
-CONVERGED: Final = 60  # seconds after the last fault by which ours is the venue's truth (R4)
-LOST_AFTER: Final = 90  # so much more where a venue's "not here" proves nothing
-#: What goes on after the faults have ended; nobody comes and no price moves any more.
-UNDER_WAY: Final = {"work", "look", "match", "report", "venue_starts"}
+#: What people do; whatever comes of it has not been waited for before.
+ACTED: Final = {"person", "person_as", "retry"}
 FULL_EVERY: Final = 15  # steps between two checks of the whole ledger
 
 
@@ -55,7 +52,7 @@ class World:
 
     def __init__(self, dice: Dice, cast: "Any", start: datetime, days: float, trace: Trace) -> None:
         self.dice, self.trace = dice, trace
-        self.faults = Faults(dice)
+        self.faults = Faults(dice, lambda: self.now)
         self.proof = dice["line"].random() < 0.75  # whether a miss of the venue proves an absence
         self.start, self.now = start, start
         self.end = start + timedelta(days=days)
@@ -67,7 +64,10 @@ class World:
         self.venue: PaperVenue | None = PaperVenue(self.hours)
         self.told: dict[tuple[int, str], str] = {}  # what the line knows of (account, client id)
         self.arrived: dict[tuple[int, str], datetime] = {}
-        self.converged = 0
+        self.acted: datetime | None = None  # when a person last did something
+        self.right: datetime | None = start  # since when ours is the venue's truth; None: it is not
+        self.converged = 0.0  # seconds from the last fault until then
+        self.absent = False  # whether an order that was waited for never got to the venue
         self.checks = Checks(self, cast)
         self.people = People(self, cast)
         self.switches = Switches(self, cast.staff)
@@ -113,10 +113,14 @@ class World:
         """All of it: the days, then quiet, and then the truth. Raises Violation."""
         self.at(0, "day", 0)
         # A last visit, so that the faults end while much is under way.
-        self.at(max((self.end - self.start).total_seconds() - LAST, 0), "burst")
+        self.at(max((self.end - self.start - LAST).total_seconds(), 0), "burst")
         while self._heap and self._heap[0][0] <= self.end:
             self.next()
         self.settle()
+
+    def settle(self) -> None:
+        """The end: see `settling`."""
+        settle(self)
 
     def go_on(self, count: int) -> None:
         """The next events, as many as there are."""
@@ -130,12 +134,15 @@ class World:
 
     def step(self, what: str, *args: Any) -> None:
         """One process does one thing, and everybody's promises are looked at."""
+        if what in ACTED:
+            self.acted = self.now
         came = self.guarded(getattr(self, f"_{what}"), *args)
         self._commit()
         changed = self.checks.look(late=what in {"beat", "venue_poll"})
         if self.trace.steps % FULL_EVERY == FULL_EVERY - 1:
             self.checks.books.look_at_all()
         self.trace.add(self.now, what, came, changed)
+        self.right = (self.right or self.now) if self.checks.idle else None
         if self.faults.on:
             self._beat_on(what, args, changed)
 
@@ -283,28 +290,19 @@ class World:
             )
 
     # ── the end ──────────────────────────────────────────────────────────────
-    def settle(self) -> None:
-        """The faults stop and everybody runs: soon ours is the venue's truth (I9, I12)."""
-        self.faults.on = False
-        self.switches.all_on()
-        if self.venue is None:
-            self.step("venue_starts")
-        quiet = self.now
-        allowed = CONVERGED if self.proof else CONVERGED + LOST_AFTER
-        self._heap = [event for event in self._heap if event[2] in UNDER_WAY]
-        self._heap.sort()
-        while True:
-            self.at(BEAT, "beat", self._chain)
-            target = self.now + timedelta(seconds=BEAT)
-            while self._heap and self._heap[0][0] <= target:
-                self.next()
-            self.now = max(self.now, target)
-            if self.checks.absent():
-                self.step("release")
-            self.converged = round((self.now - quiet).total_seconds())
-            if self.checks.idle and not any(event[2] in UNDER_WAY for event in self._heap):
-                break
-            if self.converged > allowed:
-                raise Violation("I9 liveness", f"after {allowed} s: {self.checks.unsettled()}")
-        self.checks.books.look_at_all()
-        self.checks.truth()
+    def keep(self, kinds: set[str]) -> None:
+        """Only these events come any more."""
+        self._heap = [event for event in self._heap if event[2] in kinds]
+        heapify(self._heap)
+
+    def awaits(self, kinds: set[str]) -> bool:
+        """Whether one of these events is to come."""
+        return any(event[2] in kinds for event in self._heap)
+
+    def beat_for(self, seconds: float) -> None:
+        """All that comes in so many seconds, at whose end the beat is."""
+        self.at(seconds, "beat", self._chain)
+        target = self.now + timedelta(seconds=seconds)
+        while self._heap and self._heap[0][0] <= target:
+            self.next()
+        self.now = max(self.now, target)

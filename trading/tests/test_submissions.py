@@ -206,15 +206,16 @@ def test_a_proof_is_asked_for_before_anything_is_sent_again(desk: Desk, vendor: 
 
 # ── brokers that forget ids ──────────────────────────────────────────────────
 def test_an_order_that_a_forgetful_broker_cannot_find_is_lost_not_sent_again(
-    desk: Desk, vendor: Vendor
+    desk: Desk, vendor: Vendor, settings: Any
 ):
     vendor.caps = FORGETFUL
     vendor.script = [UNKNOWN]
     order = desk.send(desk.place("buy", "10"))
-    for _ in range(11):
+    for _ in range(5):
         desk.wait(5)
         desk.sweep()
-        assert desk.fresh(order).state == "submitting"  # many misses, but in 55 seconds only
+        assert desk.fresh(order).state == "submitting"  # five misses, but in 25 seconds only
+    assert desk.submission(order).lookups == settings.SUBMIT_LOOKUPS
     desk.wait(5)
     desk.sweep()
     order = desk.fresh(order)
@@ -246,7 +247,7 @@ def test_a_lost_order_that_turns_up_is_adopted(desk: Desk, vendor: Vendor, finde
     order = desk.place("buy", "10")
     desk.send(order)
     hidden = vendor.book.pop(order.client_order_id)
-    for _ in range(12):
+    for _ in range(6):
         desk.wait(5)
         desk.sweep()
     assert desk.fresh(order).state == "lost"
@@ -260,11 +261,11 @@ def test_a_lost_order_that_turns_up_is_adopted(desk: Desk, vendor: Vendor, finde
 
 
 def test_a_broker_that_knows_its_ids_is_not_sent_an_old_order_either(desk: Desk, vendor: Vendor):
-    """It would take no second one, but the market of a minute ago is gone: a person decides."""
+    """It would take no second one, but the market it was for is gone: a person decides."""
     vendor.caps = UNSURE
     vendor.script = [UNKNOWN]
     order = desk.send(desk.place("buy", "10"))
-    for _ in range(12):
+    for _ in range(6):
         desk.wait(5)
         desk.sweep()
     assert vendor.sent == [order.client_order_id]
@@ -272,17 +273,18 @@ def test_a_broker_that_knows_its_ids_is_not_sent_an_old_order_either(desk: Desk,
 
 
 def test_a_list_that_has_it_outweighs_look_ups_that_miss(desk: Desk, vendor: Vendor):
-    """Fails without the last look at the whole list: twelve look-ups by id do not see it."""
+    """Fails without the last look at the whole list: six look-ups by id do not see it."""
     vendor.caps = UNSURE
     vendor.script = [(True, UNKNOWN)]
-    vendor.blind = 12
+    vendor.blind = 6
     order = desk.send(desk.place("buy", "10"))
     vendor.fill(order.client_order_id, "10", "100.00", done=True)
-    for _ in range(12):
+    for _ in range(6):
         desk.wait(5)
         desk.sweep()
     assert vendor.sent == [order.client_order_id]
     assert desk.fresh(order).state == "filled"
+    assert not OrderEvent.objects.filter(order=order, new_state="lost").exists()
     desk.check()
 
 
@@ -338,7 +340,7 @@ def test_what_was_canceled_and_never_arrived_is_not_sent_after_all(desk: Desk, v
     order = killed(desk, desk.place("buy", "10"))
     desk.cancel(order)
     assert desk.fresh(order).state == "pending_cancel"
-    for _ in range(11):
+    for _ in range(5):
         desk.wait(5)
         desk.sweep()
         assert desk.fresh(order).state == "pending_cancel"
@@ -367,9 +369,12 @@ def test_a_canceled_order_that_a_forgetful_broker_cannot_find_waits_for_a_person
     vendor.script = [Killed()]
     order = killed(desk, desk.place("buy", "10"))
     desk.cancel(order)
-    for _ in range(13):
+    for _ in range(5):
         desk.wait(5)
         desk.sweep()
+        assert desk.fresh(order).state == "pending_cancel"
+    desk.wait(5)
+    desk.sweep()
     order = desk.fresh(order)
     assert (order.state, desk.hold(order)) == ("lost", 1050)
 

@@ -69,7 +69,7 @@ def halted() -> bool:
 def test_what_was_claimed_and_never_left_is_sent_once_by_another_worker(
     desk: Desk, vendor: Vendor, killed_at: Any, caps: Capabilities, settings: Any
 ):
-    """Fails without the take-back: after a minute the order is lost, and nobody ever sent it."""
+    """Fails without the take-back: half a minute later it is lost, and nobody ever sent it."""
     vendor.caps = caps
     order = killed_at("after_claim")
     desk.wait(settings.SUBMIT_UNKNOWN_AFTER.total_seconds() - 0.001)

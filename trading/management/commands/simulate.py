@@ -16,6 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from trading.simulation.figures import convergence_told
 from trading.simulation.scratch import PREFIX, run_all, scratch
 
 
@@ -49,26 +50,23 @@ class Command(BaseCommand):
         if options["trace"]:
             words += ["--trace", os.path.abspath(options["trace"])]
         each = [[*words, "--of", f"{number}/{workers}"] for number in range(workers)]
-        failed, steps, took = 0, 0, []
+        failed, steps, took = 0, 0, list[tuple[float, bool]]()
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # and tidy up
-        with scratch(workers) as places:
+        with scratch(workers) as places, closing(run_all(each, places)) as lines:
             began = time.monotonic()
-            with closing(run_all(each, places)) as lines:
+            try:
                 for line in lines:
                     steps, failed = steps + line["steps"], failed + bool(line["told"])
-                    took.append(line["converged"])
+                    took.append((line["converged"], line["absent"]))
                     self._say(line, options)
                     if line["told"] and options["stop_on_fail"]:
                         break
-            seconds = time.monotonic() - began
-        took.sort()
-        pace = len(took) * options["days"] / seconds * 60
-        self.stdout.write(
-            f"{len(took)} seeds of {options['days']:g} days, {steps} steps: {failed} failed. "
-            f"After the last fault ours was the venue's truth within {took[-1]} s, "
-            f"for 99 of 100 within {took[int(len(took) * 0.99)]} s. "
-            f"{pace:.0f} simulated days a minute."
-        )
+            finally:  # whoever ends it early hears what there was until then
+                pace = len(took) * options["days"] / (time.monotonic() - began) * 60
+                self.stdout.write(
+                    f"{len(took)} seeds of {options['days']:g} days, {steps} steps: {failed} "
+                    f"failed. {convergence_told(took)} {pace:.0f} simulated days a minute."
+                )
         if failed:
             raise CommandError(f"{failed} of {len(took)} seeds broke a promise.")
 
@@ -96,6 +94,7 @@ class Command(BaseCommand):
                     "steps": made.steps,
                     "identity": made.identity,
                     "converged": made.converged,
+                    "absent": made.absent,
                     "told": made.told() if made.violation else "",
                 }
                 self.stdout.write(json.dumps(line))

@@ -1,0 +1,87 @@
+"""When a broker is asked for an order that got no answer, as beat and the workers ask: by tasks."""
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import cycle
+from typing import Any
+
+import pytest
+
+from accounts.models import BrokerageAccount
+from speedtrade.testing.vendor import CAPS, Vendor
+from trading.brokers import registry
+from trading.brokers.base import OutcomeUnknown
+from trading.models import Order
+from trading.services.reconciliation import (
+    look_again_after,
+    submission_recover,
+    submissions_sweep,
+)
+from trading.tests.desk import Desk
+
+BEAT = 5
+
+
+@pytest.fixture
+def vendor(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Vendor:
+    """A broker out there whose look-ups prove nothing."""
+    made = Vendor(caps=replace(CAPS, lookup_is_proof=False))
+    monkeypatch.setitem(registry._ADAPTERS, "alpaca", lambda account: made)
+    return made
+
+
+@pytest.fixture
+def order(desk: Desk, vendor: Vendor) -> Order:
+    """Sent, and nobody heard what became of it."""
+    vendor.script = [OutcomeUnknown("timed out")]
+    made = desk.place("buy", "10", limit="90.00", tif="gtc")
+    BrokerageAccount.objects.filter(pk=made.brokerage_account_id).update(broker="alpaca")
+    return desk.send(made)
+
+
+def beat(desk: Desk, delay: float) -> None:
+    """One sweep, and its look-ups so long after it; then the time until the next one."""
+    asked: list[int] = []
+    submissions_sweep(now=desk.now, wake=lambda pk: None, recover=asked.append)
+    desk.wait(delay)
+    for pk in asked:
+        submission_recover(submission_id=pk, now=desk.now)
+    desk.wait(BEAT - delay)
+
+
+@pytest.mark.parametrize("phase", [0, 0.1, 4.9])
+@pytest.mark.parametrize("delays", [(0.01,), (0.01, 1.5), (2, 0.1, 0.1)])
+def test_what_never_arrived_is_lost_with_the_first_sweep_of_its_time(
+    desk: Desk, vendor: Vendor, order: Order, phase: float, delays: tuple[float, ...], settings: Any
+):
+    """Fails where each miss doubles the wait, or a sweep comes a moment before a look is due."""
+    claimed, late = desk.now, cycle(delays)
+    desk.wait(phase)
+    while desk.fresh(order).state == "submitting":
+        assert desk.now - claimed <= settings.SUBMIT_LOST_AFTER + timedelta(seconds=2 * BEAT)
+        began = desk.now
+        beat(desk, next(late))
+    assert desk.fresh(order).state == "lost"
+    waited = began - claimed
+    most = settings.SUBMIT_LOST_AFTER + settings.SWEEP_PERIOD
+    assert settings.SUBMIT_LOST_AFTER - timedelta(seconds=max(delays)) <= waited < most
+    assert settings.SUBMIT_LOOKUPS <= len(vendor.asked) <= settings.SUBMIT_LOOKUPS + 2
+
+
+def test_what_is_lost_is_looked_for_ever_more_seldom(desk: Desk, vendor: Vendor, order: Order):
+    for _ in range(8):
+        beat(desk, 0.01)
+    assert desk.fresh(order).state == "lost"
+    known = len(vendor.asked)
+    for _ in range(600 // BEAT):
+        beat(desk, 0.01)
+    assert 600 / 30 <= len(vendor.asked) - known <= 600 / 30 + 3
+
+
+def test_looks_come_with_each_sweep_until_there_were_enough_and_cancels_never_do():
+    """As seconds in which nobody looks: half a beat less than it takes."""
+    looks = [look_again_after("submit", misses).total_seconds() for misses in range(9)]
+    assert looks == [2.5] * 5 + [7.5, 17.5, 27.5, 27.5]
+    cancels = [look_again_after("cancel", tries).total_seconds() for tries in range(5)]
+    assert cancels == [2.5, 7.5, 17.5, 27.5, 27.5]
+    assert look_again_after("submit", 10_000).total_seconds() == 27.5
