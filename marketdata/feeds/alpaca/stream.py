@@ -40,7 +40,8 @@ class _Connection(StockDataStream):
 
     async def _start_ws(self) -> None:
         limit = settings.FEED_CONNECT_LIMIT.total_seconds()
-        await asyncio.wait_for(super()._start_ws(), limit)
+        async with asyncio.timeout(limit):  # not `wait_for`: of 3.11 it can lose a cancel
+            await super()._start_ws()
         self._opened()
 
     @property
@@ -137,11 +138,14 @@ class QuoteStream:
                 await asyncio.sleep(0.1)
         finally:
             self._connection = None
-            task.cancel()
+            while not task.done():
+                task.cancel()  # the package loses one that comes with a frame
+                await asyncio.wait({task}, timeout=0.5)
             with contextlib.suppress(asyncio.CancelledError, Exception):
-                await task
+                task.result()
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(connection.close(), CLOSE_LIMIT)
+                async with asyncio.timeout(CLOSE_LIMIT):
+                    await connection.close()
 
     def _on_open(self) -> None:
         self.connects += 1

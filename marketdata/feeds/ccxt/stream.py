@@ -135,7 +135,8 @@ class PriceStream:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(client.close(), CLOSE_LIMIT)
+                async with asyncio.timeout(CLOSE_LIMIT):
+                    await client.close()
         return True
 
     def _take(self, client: Any, told: dict[tuple[str, str], Any]) -> None:

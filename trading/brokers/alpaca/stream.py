@@ -31,6 +31,7 @@ OnUpdate = Callable[[BrokerOrder], Awaitable[None]]
 OnGap = Callable[[str], Awaitable[None]]
 
 START_WITHIN = 15.0  # seconds for connecting and authenticating, and as many for listening
+CLOSE_WITHIN = 3.0  # seconds for a polite end
 GAP_AGAIN = 5.0  # seconds between two calls for what may have been missed
 REFUSED_WAIT = (60.0, 120.0)  # seconds before a key that was refused is tried again
 PORTS = {"ws": 80, "wss": 443}
@@ -56,7 +57,8 @@ class AlpacaStream:
                 logger.exception("alpaca_stream_broke", extra={"account": self.account_id})
             finally:
                 with suppress(Exception):
-                    await asyncio.wait_for(ears.close(), 3)
+                    async with asyncio.timeout(CLOSE_WITHIN):
+                        await ears.close()
             await asyncio.sleep(settings.BROKER_STREAM_BACKOFF[0])
 
 
@@ -93,7 +95,8 @@ class _Ears(TradingStream):
     async def _start_ws(self) -> None:
         """As the package does, but a server that stays mute is given up."""
         self._listening = False
-        await asyncio.wait_for(super()._start_ws(), START_WITHIN)
+        async with asyncio.timeout(START_WITHIN):
+            await super()._start_ws()
 
     async def _connect(self) -> None:
         """The package follows redirects; a key is shown to nobody but the host that was meant."""
@@ -102,6 +105,13 @@ class _Ears(TradingStream):
         meant, reached = urlsplit(self._endpoint), line.request_headers["Host"]
         if reached != meant.netloc.removesuffix(f":{PORTS[meant.scheme]}"):
             raise ConnectionError(f"led away to {reached}")
+
+    async def close(self) -> None:
+        """A line that is closed takes a cancel for its own end; here it stays one."""
+        await super().close()
+        here = asyncio.current_task()
+        if here is not None and here.cancelling():
+            raise asyncio.CancelledError
 
     async def _auth(self) -> None:
         self._refused = False
@@ -125,7 +135,9 @@ class _Ears(TradingStream):
         while True:
             limit = START_WITHIN if not self._listening else GAP_AGAIN if self._owed else quiet
             try:
-                raw = await asyncio.wait_for(line.recv(), limit)
+                # Not `wait_for`: of Python 3.11 it loses a cancel that comes with a frame.
+                async with asyncio.timeout(limit):
+                    raw = await line.recv()
             except TimeoutError:
                 if not self._listening:
                     raise ConnectionClosedError(None, None) from None

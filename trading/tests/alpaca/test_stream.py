@@ -154,6 +154,77 @@ async def test_on_gap_comes_before_what_happens_after_it(vendor, theirs):
     assert order == ["connected", "update"]
 
 
+Cancel = Callable[[], None]
+
+
+async def hears(monkeypatch: Any, start: Callable[[Any, Cancel], Any]) -> bool:
+    """Whether a stream ends that is cancelled, once, in `start`, which it has for connecting."""
+
+    def cancel() -> None:
+        if not task.cancelling():
+            task.cancel()
+
+    monkeypatch.setattr(stream.TradingStream, "_start_ws", lambda self: start(self, cancel))
+    heard = Listener()
+    task = asyncio.create_task(AlpacaStream(1, KEY, "paper").run(heard.on_update, heard.on_gap))
+    await asyncio.wait({task}, timeout=5)
+    ended = task.cancelled()
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.2)
+    return ended
+
+
+async def test_a_cancel_that_comes_as_connecting_fails_is_heard(vendor, monkeypatch):
+    """Or a process that is told to end waits for a stream that goes on."""
+
+    async def start(self: Any, cancel: Cancel) -> None:
+        cancel()
+        raise ConnectionError("cut off")
+
+    assert await hears(monkeypatch, start)
+
+
+async def test_so_is_one_that_comes_with_a_frame(vendor, monkeypatch):
+    class Line:
+        def __init__(self, cancel: Cancel) -> None:
+            self.cancel, self.read = cancel, 0
+
+        async def recv(self) -> str:
+            self.read += 1
+            if self.read == 1:
+                self.cancel()
+            else:
+                await asyncio.sleep(0.01)
+            return "{}"
+
+        async def close(self) -> None:
+            return None
+
+    async def start(self: Any, cancel: Cancel) -> None:
+        self._ws = Line(cancel)
+
+    assert await hears(monkeypatch, start)
+
+
+async def test_so_is_one_that_comes_while_the_line_of_a_refused_key_is_closed(vendor, monkeypatch):
+    """The library takes it for the end of its own wait, and then the key would rest a minute."""
+    calls: list[Cancel] = []
+
+    async def start(self: Any, cancel: Cancel) -> None:
+        calls.append(cancel)
+        self._refused = True
+        raise ValueError("failed to authenticate")
+
+    async def close(self: Any) -> None:
+        calls[0]()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(stream.TradingStream, "close", close)
+    assert await hears(monkeypatch, start)
+
+
 @pytest.mark.fault("F6", "F7")
 async def test_duplicates_and_reordered_frames_are_told_as_they_are(vendor, theirs):
     async with listening() as heard:
