@@ -63,6 +63,11 @@ def lost_give_up(*, now: datetime) -> int:
     return count
 
 
+def lost_proved_unsent(order: Order, *, reason: str, now: datetime) -> None:
+    """End a locked order that was lost and, as its worker knows by now, never left."""
+    _give_up(order, source="worker", reason=reason, actor=None, now=now)
+
+
 def _give_up(order: Order, *, source: str, reason: str, actor: User | None, now: datetime) -> None:
     order.reject_code, order.reject_reason = ABSENT, ABSENT_WORDS
     order_move(

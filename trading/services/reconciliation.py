@@ -11,6 +11,7 @@ from itertools import groupby, islice
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 
 from accounts.models import BrokerKind
 from speedtrade.lib import clock
@@ -36,6 +37,7 @@ from trading.services.unsent import unsent_known, unsent_take_back
 logger = logging.getLogger(__name__)
 SWEEP_BATCH = 200
 LOOK_AGAIN_MAX = timedelta(seconds=30)
+LOOK_TAKES = timedelta(seconds=15)  # so long nobody else looks, should a look not end
 POLL_BATCH = 500  # orders asked for in one call
 LOST_REASON = "the broker does not know it; it was not sent again"
 
@@ -99,10 +101,16 @@ def submission_recover(*, submission_id: int, now: datetime) -> None:
         pk=submission_id, done_at__isnull=True, claimed_at__isnull=False, available_at__lte=now
     )
     known = row.values_list("action", "lookups").first()
-    if known is None or not row.update(available_at=now + look_again_after(*known)):
+    if known is None or not row.update(available_at=now + LOOK_TAKES):
         return
     rows = Submission.objects.select_related("order__brokerage_account", "order__instrument")
-    _recover(rows.get(pk=submission_id), now)
+    try:
+        _recover(rows.get(pk=submission_id), now)
+    finally:
+        unanswered = Submission.objects.filter(
+            pk=submission_id, done_at__isnull=True, claimed_at__isnull=False
+        )
+        unanswered.update(available_at=now + look_again_after(*known))
 
 
 def look_again_after(action: str, misses: int) -> timedelta:
@@ -127,7 +135,7 @@ def _recover(submission: Submission, now: datetime) -> None:
         return
     if order_adopt(order, submission, broker) is not False:
         return
-    Submission.objects.filter(pk=submission.pk).update(lookups=submission.lookups + 1)
+    Submission.objects.filter(pk=submission.pk).update(lookups=F("lookups") + 1)
     waited = (
         submission.claimed_at is not None
         and now - submission.claimed_at >= settings.SUBMIT_LOST_AFTER

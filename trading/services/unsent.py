@@ -15,6 +15,7 @@ from speedtrade.lib.live import live_publish
 from trading.domain.orders import OrderState
 from trading.models import Order, Submission, SubmissionAction
 from trading.services.guard import send_proved_absent
+from trading.services.lost import lost_proved_unsent
 from trading.services.moves import order_lock, order_move
 
 RESEND_AFTER: Final = timedelta(seconds=1)  # and twice as long with each try
@@ -34,6 +35,11 @@ def unsent_give_back(
     now = clock.now()
     with transaction.atomic():
         locked = order_lock(order)
+        if locked.state == OrderState.LOST:
+            # The proof came late; by now the market is another, so it is over and not sent again.
+            send_proved_absent(submission_id=submission.pk)
+            lost_proved_unsent(locked, reason=error, now=now)
+            return
         if locked.state not in _IN_HAND:
             return
         send_proved_absent(submission_id=submission.pk)

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from accounts.models import BrokerageAccount
+from portfolio.models import Hold
 from speedtrade.testing.vendor import CAPS, Vendor
 from trading.brokers import registry
-from trading.brokers.base import OutcomeUnknown
-from trading.models import Order
+from trading.brokers.base import BrokerOrder, BrokerRequest, NotSent, OrderRef, OutcomeUnknown
+from trading.models import Order, Submission
+from trading.services.executions import ABSENT
 from trading.services.reconciliation import (
     look_again_after,
     submission_recover,
@@ -76,6 +78,49 @@ def test_what_is_lost_is_looked_for_ever_more_seldom(desk: Desk, vendor: Vendor,
     for _ in range(600 // BEAT):
         beat(desk, 0.01)
     assert 600 / 30 <= len(vendor.asked) - known <= 600 / 30 + 3
+
+
+def test_what_may_be_called_lost_can_no_longer_leave(settings: Any):
+    """An order leaves within CCXT_LEASE_WAIT of its claim, and its answer has come or timed out."""
+    answered = settings.CCXT_LEASE_WAIT + timedelta(seconds=sum(settings.BROKER_TIMEOUT))
+    assert answered < settings.SUBMIT_LOST_AFTER
+
+
+def test_a_proof_that_comes_late_ends_what_was_lost_and_frees_its_hold(
+    desk: Desk, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+):
+    made = desk.place("buy", "10", limit="90.00", tif="gtc")
+    BrokerageAccount.objects.filter(pk=made.brokerage_account_id).update(broker="alpaca")
+
+    def slow(request: BrokerRequest) -> BrokerOrder:
+        while desk.fresh(made).state == "submitting":
+            beat(desk, 0.01)
+        assert desk.fresh(made).state == "lost"
+        raise NotSent("the line was closed")
+
+    monkeypatch.setattr(vendor, "submit_order", slow)
+    order = desk.send(made)
+    assert (order.state, order.reject_code) == ("rejected", ABSENT)
+    assert not Hold.objects.filter(order_ref=made.pk, amount__gt=0).exists()
+    assert not Submission.objects.filter(order=made, done_at=None).exists()
+
+
+def test_while_a_look_lasts_no_sweep_begins_another(
+    desk: Desk, vendor: Vendor, order: Order, monkeypatch: pytest.MonkeyPatch
+):
+    again: list[int] = []
+
+    def look(ref: OrderRef) -> None:
+        vendor.asked.append(ref.client_order_id)
+        desk.wait(BEAT)
+        submissions_sweep(now=desk.now, wake=lambda pk: None, recover=again.append)
+
+    monkeypatch.setattr(vendor, "find_order", look)
+    desk.wait(BEAT)
+    beat(desk, 0.01)
+    assert (len(vendor.asked), again) == (1, [])
+    beat(desk, 0.01)
+    assert len(vendor.asked) == 2, "and the next sweep looks again"
 
 
 def test_looks_come_with_each_sweep_until_there_were_enough_and_cancels_never_do():

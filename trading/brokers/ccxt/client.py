@@ -164,13 +164,19 @@ class Client:
         return found if found and found.get("spot") else None
 
     def call(self, method: str, *args: Any, submit: bool = False, **kwargs: Any) -> Any:
-        """A private call, under the lease of the key. Raises BrokerError, and nothing else."""
+        """A private call, under the lease of the key. Raises BrokerError, and nothing else.
+
+        An order leaves within CCXT_LEASE_WAIT or not at all: who looks for it without finding it
+        counts from its claim, and must never call lost what is still to leave.
+        """
+        deadline = time.monotonic() + settings.CCXT_LEASE_WAIT.total_seconds()
         exchange = self.exchange
         weight = self.venue.weights.get(method, 1.0)
-        deadline = time.monotonic() + settings.CCXT_LEASE_WAIT.total_seconds()
         while True:
             try:
                 with key_turn(key_digest(self.venue.id, self.key.api_key)) as turn:
+                    if submit and time.monotonic() > deadline:
+                        raise LeaseBusy("its turn came too late")
                     pace(self.venue, turn, weight)
                     left, empty = room(self.venue, turn)
                     self.budget = Budget(left, empty)

@@ -155,6 +155,16 @@ def test_one_who_waits_too_long_for_the_key_has_sent_nothing(hand: Hand, quick: 
     hand.broker.submit_order(request)
 
 
+def test_an_order_whose_turn_comes_too_late_stays_here(hand: Hand, quick: Any) -> None:
+    hand.broker.check()
+    quick.CCXT_LEASE_WAIT = timedelta(0)
+    request = order_request()
+    with pytest.raises(NotSent, match="too late"):
+        hand.broker.submit_order(request)
+    assert hand.broker.find_order(order_ref(request)) is None  # a look-up is never too late
+    assert not hand.vendor.truth.accepted
+
+
 def test_a_database_that_is_away_sends_nothing(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
     hand.broker.check()
     monkeypatch.setitem(connections["default"].settings_dict, "NAME", "no_such_database")
