@@ -1,7 +1,7 @@
 """Checking who somebody is: every door that asks for a password or a code counts in `tries`."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.auth import authenticate
@@ -26,7 +26,8 @@ from speedtrade.lib.errors import DomainError, InvalidInput, Unavailable
 from speedtrade.lib.later import later
 from speedtrade.lib.ratelimit import RateLimited, rate_take
 
-LOCKED = "user.login_locked"
+FAILED, LOCKED = "user.login_failed", "user.login_locked"
+_INSIDE: Final = {"door": "session"}  # of who is in and is asked for the password again
 WRONG_CODE = "This code is wrong, or it was used before. An app shows a new one every 30 seconds."
 
 WRONG_PASSKEY = "This passkey does not open this account."
@@ -83,7 +84,7 @@ def login_begin(
     # Excused by who is in, and not here: where a code follows, the password is half of it.
     user = _authenticated(username, password)
     if user is None:
-        later(_failed, known, "user.login_failed", tried, now)
+        later(_failed, known, FAILED, tried, now)
         raise InvalidCredentials
     return user
 
@@ -92,16 +93,17 @@ def _failed(known: User | None, action: str, data: dict[str, str], now: datetime
     """Write down that a log-in failed, or that too many did, for a user that there is.
 
     The audit is for ever, and who fails is a stranger who need not stop: of each user there is one
-    row of a failure, and one of each limit that was reached, within RATE_LOGIN_FAILURES_NOTED, so
-    guessing fills nothing; the log has all that is refused for the rate. It is written after the
-    answer, by who is known and who is not alike, or the time of an answer would say who exists;
-    what a process that dies just then has not written is lost. A name that nobody has is not kept:
-    it may be a password that slipped into the wrong field, and there is no end of such names. The
-    actor is nobody, because nobody knows who it was.
+    row of a failure, and one of each limit that was reached, within RATE_LOGIN_FAILURES_NOTED, and
+    as many of who is in; so guessing fills nothing, and the log has all that is refused. It is
+    written after the answer, by who is known and who is not alike, or the time of an answer would
+    say who exists; what a process that dies just then has not written is lost. A name that nobody
+    has is not kept: it may be a password that slipped into the wrong field, and there is no end of
+    such names. The actor is nobody, because nobody knows who it was.
     """
     if known is None:
         return
-    who = f"user:{known.pk} {data.get('limit', '')}".strip()
+    inside = data.get("door") == _INSIDE["door"]
+    who = f"user:{known.pk} {data.get('limit', '')}{' inside' if inside else ''}".strip()
     try:
         rate_take(name=action, who=who, rate=settings.RATE_LOGIN_FAILURES_NOTED)
     except RateLimited:
@@ -189,17 +191,19 @@ def password_demand(*, user: User, password: str, field: str = "password", now: 
 def password_check(*, user: User, password: str, now: datetime) -> bool:
     """Whether this is the password of who is in; counts like a log-in and raises RateLimited.
 
-    A right one excuses the wrong ones before it. Too many are a row of the audit, as at a log-in:
-    whoever guesses here has the session of somebody already.
+    A right one excuses the wrong ones before it. Wrong ones are in the audit, as those of a log-in
+    are: whoever guesses here has the session of somebody already.
     """
     try:
         password_count(user, user.username, KNOWN)
     except RateLimited as error:
-        later(_failed, user, LOCKED, {"limit": limit_name(error, KNOWN)}, now)
+        later(_failed, user, LOCKED, {**_INSIDE, "limit": limit_name(error, KNOWN)}, now)
         raise
     right = _authenticated(user.username, password) is not None
     if right:
         passwords_excuse(user, KNOWN)
+    else:
+        later(_failed, user, FAILED, _INSIDE, now)
     return right
 
 

@@ -446,7 +446,17 @@ def test_who_guesses_from_a_session_of_somebody_else_is_written_down_too(alice):
     web = page_client(alice)
     guess = partial(web.post, "/settings/security/confirm", {"password": "wrong"})
     assert [guess().status_code for _ in range(7)] == [422] * 5 + [429] * 2
-    assert locked() == ["known_browsers"]
+    target = f"user:{alice.pk}"
+    assert failures() == [
+        ("user.login_failed", target, {"door": "session"}),
+        ("user.login_locked", target, {"door": "session", "limit": "known_browsers"}),
+    ]
+    page_login("alice")
+    assert failures()[-1] == (
+        "user.login_failed",
+        target,
+        {"door": "page", "tried": "alice"},
+    )
 
 
 def test_of_each_user_a_failure_is_written_again_after_ten_minutes(alice, charlie, monkeypatch):
