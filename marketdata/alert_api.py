@@ -35,7 +35,7 @@ class AlertsView(APIView):
         rows, asked = alert_selectors.alerts_of(request.user), request.query_params
         if symbol := asked.get("symbol", ""):
             rows = rows.filter(instrument=selectors.instrument_get(symbol))
-        if state := asked.get("state", ""):
+        if (state := asked.get("state")) is not None:
             if state not in list(AlertState):
                 raise InvalidInput.field("state", f"Choose one of {', '.join(AlertState)}.")
             rows = rows.filter(state=state)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, time
 from typing import Any
 
 from django.conf import settings
+from django.core.validators import RegexValidator
 from django.utils.dateparse import parse_date, parse_datetime
 from rest_framework import serializers
 
@@ -16,6 +17,9 @@ from marketdata.models import AssetType
 from marketdata.models.alerts import NOTE_MAX
 from marketdata.selectors import DIRECTIONS
 from speedtrade.lib.api import NumberField
+
+#: The document says so too: PostgreSQL stores no such text.
+NO_NUL = RegexValidator(r"^[^\x00]*$", "Leave out the character NUL.")
 
 
 class MomentField(serializers.CharField):
@@ -40,6 +44,7 @@ class MomentField(serializers.CharField):
 
 class QuotesQuery(serializers.Serializer[Any]):
     symbols = serializers.CharField(
+        validators=[NO_NUL],
         max_length=settings.QUOTES_LIMIT * 25,
         help_text=f"Up to {settings.QUOTES_LIMIT} symbols, separated by commas.",
     )
@@ -66,7 +71,7 @@ class BarsQuery(serializers.Serializer[Any]):
 
 
 class SearchQuery(serializers.Serializer[Any]):
-    q = serializers.CharField(max_length=60)
+    q = serializers.CharField(max_length=60, validators=[NO_NUL])
     limit = serializers.IntegerField(
         min_value=1, max_value=settings.SEARCH_LIMIT, default=settings.SEARCH_LIMIT
     )

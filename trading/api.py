@@ -75,8 +75,8 @@ class OrdersView(APIView):
             account,
             status=asked.get("status", "all"),
             symbol=instrument_get(symbol).symbol if symbol else "",
-            side=asked.get("side", ""),
-            asset_type=asked.get("asset_type", ""),
+            side=asked.get("side"),
+            asset_type=asked.get("asset_type"),
         )
         pages = self.pagination_class()
         found = pages.paginate_queryset(orders, request, self)

@@ -267,6 +267,7 @@ def test_alerts_by_api(api, stock):
     assert api.get("alerts?symbol=AAPL&state=waiting").json()["results"] == [alert]
     assert api.get("alerts?state=off").json()["results"] == []
     assert api.get("alerts?state=lost").status_code == 400
+    assert api.get("alerts?state=").status_code == 400
     assert api("DELETE", f"alerts/{alert['id']}").status_code == 204
     assert api.get(f"alerts/{alert['id']}").status_code == 404
 

@@ -21,8 +21,12 @@ def idempotency_key(request: HttpRequest) -> str | None:
 
 
 def whole_number(text: str | None, field: str) -> int | None:
-    """A positive id from a query or a body, or None where there is none; raises InvalidInput."""
-    if text is None or text == "":
+    """A positive id from a query or a body, or None where there is none; raises InvalidInput.
+
+    An empty one is refused: `account_id=$ACCOUNT` of a script that forgot to set it must not mean
+    another account.
+    """
+    if text is None:
         return None
     if not text.isascii() or not text.isdecimal() or len(text) > ID_DIGITS:
         raise InvalidInput.field(field, "Write a whole number.")

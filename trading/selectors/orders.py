@@ -69,16 +69,16 @@ def orders_of(
     *,
     status: str = "all",
     symbol: str = "",
-    side: str = "",
-    asset_type: str = "",
+    side: str | None = None,
+    asset_type: str | None = None,
 ) -> QuerySet[Order]:
     """Orders of an account, newest first. Raises InvalidInput for a filter that makes no sense."""
     orders = Order.objects.filter(brokerage_account=account)
     if status not in {"open", "closed", "all"}:
         raise InvalidInput.field("status", "Choose open, closed or all.")
-    if side and side not in {"buy", "sell"}:
+    if side is not None and side not in {"buy", "sell"}:
         raise InvalidInput.field("side", "Choose buy or sell.")
-    if asset_type and asset_type not in AssetType.values:
+    if asset_type is not None and asset_type not in AssetType.values:
         raise InvalidInput.field("asset_type", "Choose stock or crypto.")
     if status != "all":
         orders = orders.filter(state__in=OPEN_VALUES if status == "open" else FINAL_VALUES)
