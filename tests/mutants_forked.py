@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from itertools import accumulate
@@ -159,6 +160,8 @@ class Forks:
 
     def tried(self, swap: Swap, source: str, tests: list[str]) -> dict[str, Any]:
         answer = forked(lambda: self._try(swap, source, tests))
+        if answer["fate"] == "broken":  # by us: no kill
+            raise self.session.Failed(answer["by"])
         if answer["fate"] in ("time", "crash"):  # its last test did not tidy up
             self.clean()
         return answer
@@ -226,7 +229,7 @@ def forked(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
             os.dup2(nowhere, 1)
             os.dup2(nowhere, 2)
             with os.fdopen(write, "w") as answer:
-                json.dump(work(), answer)
+                json.dump(answered(work), answer)
         finally:
             os._exit(0)
     os.close(write)
@@ -236,6 +239,14 @@ def forked(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     if os.WIFSIGNALED(status):
         return {"fate": "time" if os.WTERMSIG(status) == signal.SIGALRM else "crash"}
     return dict(json.loads(told)) if told else {"fate": "crash"}
+
+
+def answered(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `work` returns, or that this machinery failed: what a test raises, pytest has caught."""
+    try:
+        return work()
+    except BaseException:
+        return {"fate": "broken", "by": traceback.format_exc()}
 
 
 def fingerprint(tests: list[str]) -> str:
@@ -285,6 +296,9 @@ def main(wanted: list[str]) -> int:
         mine = [path for path in code if not wanted or any(one in path for one in wanted)]
         paths += mine
         tests |= dict.fromkeys(theirs if mine else ())
+    if not paths:
+        say(f"nothing is named like {', '.join(wanted)}; parts of paths of GROUPS are")
+        return 2
     options = ["-q", "-s", "-p", "no:cacheprovider", "-m", "not (e2e or lives or chaos or serial)"]
     return int(pytest.main([*options, *tests], plugins=[Forks(paths, list(tests))]))
 

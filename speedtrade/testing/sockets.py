@@ -115,5 +115,6 @@ def doorman(urls: Iterable[str]) -> Iterator[Doorman]:
 
 
 def _hear(event: str, arguments: tuple[Any, ...]) -> None:
-    if _on_duty and event in _WHERE:
-        _on_duty[-1].hear(event, arguments[_WHERE[event]])
+    if event in _WHERE:
+        for one in _on_duty[-1:]:  # read once: another thread may just be leaving
+            one.hear(event, arguments[_WHERE[event]])

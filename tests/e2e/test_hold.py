@@ -23,6 +23,10 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 AMOUNTS = (Decimal(5000) + n for n in count())
 
 
+#: Of every form, from here on.
+COUNTING = "() => { window.sent = 0; addEventListener('submit', () => (sent += 1), true); }"
+
+
 @pytest.fixture
 def reviewing(people: People, world: World) -> Callable[..., Person]:
     """Somebody who looks at the review of a large order of a live account."""
@@ -34,6 +38,7 @@ def reviewing(people: People, world: World) -> Callable[..., Person]:
         page = person.go(f"/markets/AAPL/ticket?{query}")
         page.get_by_role("button", name="Review order").last.click()
         expect(page.locator("#id_word")).to_be_visible(timeout=PATIENCE)
+        page.evaluate(COUNTING)
         return person
 
     return look
@@ -51,6 +56,8 @@ def pressed(page: Page) -> None:
 
 
 def nothing_sent(page: Page) -> None:
+    """Not even on its way: an order that just leaves has led to no other address yet."""
+    assert page.evaluate("() => sent") == 0
     expect(button(page)).to_be_visible()
     assert not ORDER.search(page.url)
 
@@ -84,12 +91,11 @@ def test_another_finger_that_lets_go_ends_nothing(
     reviewing: Callable[..., Person], says: str
 ) -> None:
     page = reviewing().page
-    page.evaluate("() => { window.sent = 0; addEventListener('submit', () => (sent += 1), true); }")
     pressed(page)
     other = f'new PointerEvent("{says}", {{ pointerId: 99, bubbles: true }})'
     button(page).evaluate(f"button => button.dispatchEvent({other})")
     page.keyboard.press("Enter")
-    assert page.evaluate("() => sent") == 0
+    nothing_sent(page)
     expect(page.locator("#hold-said")).to_have_text(FULL)
     page.mouse.up()
     page.wait_for_url(ORDER)

@@ -231,6 +231,7 @@ def test_forced_colours_keep_the_edges_of_buttons(people: People, world: World) 
         assert edgeless == [], path
 
 
+@pytest.mark.measured
 def test_nothing_moves_for_those_who_want_no_motion(people: People, world: World) -> None:
     person = people(reduced_motion="reduce").become(world, "mixed")
     for path in ("/dashboard", "/markets/AAPL", "/markets", "/orders", "/portfolio"):

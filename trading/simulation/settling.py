@@ -30,10 +30,11 @@ def settle(world: "World") -> None:
         world.step("venue_starts")
     if world.checks.absent():  # of before: who is lost waits for a person, who comes now
         world.step("release")
-    waiting = set(world.checks.waiting())
+    last = set(world.checks.waiting())
     world.keep(UNDER_WAY)
     world.beat_for(round(world.dice["settle"].uniform(0, BEAT), 3))  # faults wait for no beat
     while world.right is None or world.awaits(UNDER_WAY):
+        last = set(world.checks.waiting()) or last
         if world.checks.absent():
             world.step("release")
         if (world.right or world.now) - trouble > CONVERGED:
@@ -43,7 +44,7 @@ def settle(world: "World") -> None:
             raise Violation("I9 liveness", "something is under way for ever")
         world.beat_for(BEAT)
     world.converged = max((world.right - trouble).total_seconds(), 0.0)
-    world.absent = any(world.checks.never_arrived(pk) for pk in waiting)
+    world.absent = any(world.checks.never_arrived(pk) for pk in last)
     world.checks.books.look_at_all()
     world.checks.truth()
 
@@ -55,5 +56,5 @@ def last_trouble(world: "World") -> datetime:
     """
     if world.switches.any_off:
         return world.now
-    times = [world.faults.struck, world.acted, world.now - LAST]
+    times = [world.faults.struck, world.disturbed, world.now - LAST]
     return max(time for time in times if time is not None)

@@ -64,7 +64,7 @@ class World:
         self.venue: PaperVenue | None = PaperVenue(self.hours)
         self.told: dict[tuple[int, str], str] = {}  # what the line knows of (account, client id)
         self.arrived: dict[tuple[int, str], datetime] = {}
-        self.acted: datetime | None = None  # when a person last did something
+        self.disturbed: datetime | None = None  # when somebody last did something
         self.right: datetime | None = start  # since when ours is the venue's truth; None: it is not
         self.converged = 0.0  # seconds from the last fault until then
         self.absent = False  # whether an order that was waited for never got to the venue
@@ -135,7 +135,7 @@ class World:
     def step(self, what: str, *args: Any) -> None:
         """One process does one thing, and everybody's promises are looked at."""
         if what in ACTED:
-            self.acted = self.now
+            self.disturbed = self.now
         came = self.guarded(getattr(self, f"_{what}"), *args)
         self._commit()
         changed = self.checks.look(late=what in {"beat", "venue_poll"})

@@ -119,7 +119,7 @@ class House(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         """Nobody does anything for so long."""
         self.world.pass_time(seconds)
-        self.world.acted = self.world.now
+        self.world.disturbed = self.world.now
 
     @rule(name=st.sampled_from(list(RATES)), rate=st.sampled_from([0.0, 0.3, 1.0]))
     def fault(self, name: str, rate: float) -> None:
