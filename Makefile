@@ -6,7 +6,7 @@
 # make bench [ONLY=row] [QUICK=1]   every figure about speed beside its floor, ten minutes
 # make soak [SECONDS=1800] [SEED=n]  orders while processes are killed by dice, then every promise
 # make fuzz [EXAMPLES=200] [SEED=n]  the API under a fuzzer, longer than make test has time for
-# make mutants [ONLY=part]  the code changed thousands of times, a test must notice each time; an hour
+# make mutants [ONLY=part]  the code changed thousands of times, a test must notice each time; hours
 # make load [SECONDS=120] [PAUSE=2]  a market open on this machine, with its goals
 # make out                          twice the web processes, and a leader that is killed
 # make growth [QUICK=1]             the same work with up to a thousand times as many rows
