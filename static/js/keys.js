@@ -7,7 +7,7 @@ const GO = { d: "/dashboard", p: "/portfolio", o: "/orders", w: "/watchlists", m
 const GO_WITHIN = 1_200;
 const ROWS = "main :is(.list > li, .table tbody tr)";
 const ROW_LINK = "a.cover, a.quiet, th a, td a";
-let waiting = 0;
+let waiting = -Infinity; // when g was pressed: long ago, however young the page is
 
 const shown = (element) => element.getClientRects().length > 0;
 const links = () => [...document.querySelectorAll(ROWS)]
@@ -50,7 +50,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (!isShortcut(event) || document.querySelector("dialog[open]")) return;
   const target = performance.now() - waiting < GO_WITHIN ? GO[event.key] : undefined;
-  waiting = event.key === "g" ? performance.now() : 0;
+  waiting = event.key === "g" ? performance.now() : -Infinity;
   if (target) location.assign(target);
   else if (KEYS[event.key]) KEYS[event.key]();
   else return;

@@ -66,6 +66,18 @@ def test_g_and_a_letter_goes_and_j_and_k_walk_the_rows(person: Person) -> None:
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
 
 
+def test_a_letter_alone_goes_nowhere_however_young_the_page_is(person: Person) -> None:
+    taken = person.page.evaluate(
+        """() => {
+          performance.now = () => 300;
+          const options = { bubbles: true, cancelable: true };
+          const made = (key) => new KeyboardEvent("keydown", { key, ...options });
+          return [..."dpowmal"].filter((key) => !document.body.dispatchEvent(made(key)));
+        }"""
+    )
+    assert taken == []
+
+
 def test_no_key_works_while_somebody_types_or_when_they_are_switched_off(person: Person) -> None:
     page = person.go("/search")
     page.get_by_role("searchbox").fill("")
