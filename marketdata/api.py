@@ -62,8 +62,8 @@ class BarsView(APIView):
         """The newest bars of a range, oldest first; today's last bar is still running."""
         wanted = _query(serializers.BarsQuery, request)
         instrument = selectors.instrument_get(symbol)
-        rows = selectors.bars(instrument, **wanted, now=timezone.now())
-        text = presenters.bars_text(instrument.symbol, wanted["timeframe"], rows)
+        lines = selectors.bar_lines(instrument, **wanted, now=timezone.now())
+        text = presenters.bars_text(instrument.symbol, wanted["timeframe"], lines)
         return HttpResponse(text, content_type="application/json")
 
 

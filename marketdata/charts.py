@@ -39,12 +39,19 @@ class Year:
 
 def range_bars(instrument: Instrument, name: str, *, now: datetime) -> BarRun:
     """The bars of a range, oldest first; raises InvalidInput for a name that is not in RANGES."""
+    return selectors.bars(instrument, **range_asked(instrument, name, now=now), now=now)
+
+
+def range_asked(instrument: Instrument, name: str, *, now: datetime) -> dict[str, Any]:
+    """{timeframe, start, limit} of a range; raises InvalidInput as `range_bars`."""
     if name not in RANGES:
         raise InvalidInput.field("range", f"Choose one of {', '.join(RANGES)}.")
     opened = market_hours().session_for(instrument.asset_type, now).open
-    start = range_start(name, now, opened)
-    limit = settings.BARS_LIMIT
-    return selectors.bars(instrument, RANGES[name].timeframe, now=now, start=start, limit=limit)
+    return {
+        "timeframe": RANGES[name].timeframe,
+        "start": range_start(name, now, opened),
+        "limit": settings.BARS_LIMIT,
+    }
 
 
 def year_of(instrument: Instrument, *, now: datetime) -> Year:

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from marketdata.alert_words import alert_text
-from marketdata.bar_store import BarRun
-from marketdata.domain.bars import Bar
+from marketdata.bar_store import BarLines
 from marketdata.domain.quotes import Level, Quote, moment_to_wire, quote_to_wire
 from marketdata.feeds.registry import source_label
 from marketdata.models import Alert, AlertFiring, Instrument
@@ -58,14 +57,14 @@ def book_json(quote: Quote, now: datetime) -> dict[str, Any]:
     }
 
 
-def bars_text(symbol: str, timeframe: str, rows: BarRun, **more: Any) -> str:
-    """Bars as JSON, oldest first; `t` is when a bar begins. `loading`: some are on their way.
+def bars_text(symbol: str, timeframe: str, lines: BarLines, **more: Any) -> str:
+    """Bars as JSON, oldest first. `loading`: some are on their way.
 
     Written as text: a thousand small dicts would cost more than the query behind them.
     """
     head = _json({"symbol": symbol, "timeframe": timeframe})
-    tail = _json({"loading": rows.loading, **more})
-    return f'{head[:-1]},"bars":[{",".join(map(_bar, rows))}],{tail[1:]}'
+    tail = _json({"loading": lines.loading, **more})
+    return f'{head[:-1]},"bars":[{lines}],{tail[1:]}'
 
 
 def instrument_json(instrument: Instrument) -> dict[str, Any]:
@@ -136,11 +135,6 @@ def firing_json(firing: AlertFiring) -> dict[str, Any]:
 
 def _levels(levels: Iterable[Level]) -> list[dict[str, str]]:
     return [{"price": format(row.price, "f"), "size": format(row.size, "f")} for row in levels]
-
-
-def _bar(row: Bar) -> str:
-    t, o, h, low, c, v = row
-    return f'{{"t":"{_moment(t)}","o":"{o:f}","h":"{h:f}","l":"{low:f}","c":"{c:f}","v":"{v:f}"}}'
 
 
 def _json(value: object) -> str:

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db.models import Case, Exists, IntegerField, OuterRef, Q, QuerySet, Value, When
 
 from marketdata import quote_store
-from marketdata.bar_store import BarRun, bars_read
+from marketdata.bar_store import BarLines, BarRun, Range, bars_read, bars_written
 from marketdata.domain.bars import TIMEFRAMES
 from marketdata.domain.calendar import Phase
 from marketdata.domain.quotes import Quote
@@ -233,6 +233,42 @@ def bars(
     InvalidInput for an unknown timeframe, a limit outside 1 to settings.BARS_LIMIT or an end before
     the start, and Unavailable for an instrument that no feed here prices.
     """
+    wanted = _range(instrument, timeframe, now=now, start=start, end=end, limit=limit)
+    if wanted is None:
+        return BarRun()
+    if kind_for(instrument).vendor:
+        return bars_read(wanted, now=now, wait=wait)
+    return _bars_simulated(wanted, now)
+
+
+def bar_lines(
+    instrument: Instrument,
+    timeframe: str,
+    *,
+    now: datetime,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    limit: int = settings.BARS_LIMIT_DEFAULT,
+) -> BarLines:
+    """What `bars` returns, as JSON for who only hands it on."""
+    wanted = _range(instrument, timeframe, now=now, start=start, end=end, limit=limit)
+    if wanted is None:
+        return BarRun().lines()
+    if kind_for(instrument).vendor:
+        return bars_written(wanted, now=now)
+    return _bars_simulated(wanted, now).lines()
+
+
+def _range(
+    instrument: Instrument,
+    timeframe: str,
+    *,
+    now: datetime,
+    start: datetime | None,
+    end: datetime | None,
+    limit: int,
+) -> Range | None:
+    """What is asked for, up to `now`; None where no market of ours has anything."""
     if timeframe not in TIMEFRAMES:
         raise InvalidInput.field("timeframe", f"Choose one of {', '.join(TIMEFRAMES)}.")
     if not 1 <= limit <= settings.BARS_LIMIT:
@@ -241,20 +277,22 @@ def bars(
     if start is not None and end is not None and end < start:
         raise InvalidInput.field("end", "The end is before the start.")
     if last < BARS_BEGIN or (start is not None and start > last):
-        return BarRun()
-    kind = kind_for(instrument)
-    if kind.vendor:
-        asked: dict[str, Any] = {
-            "start": start,
-            "end": last,
-            "limit": limit,
-            "now": now,
-            "wait": wait,
-        }
-        return bars_read(instrument, timeframe, **asked)
-    feed = feed_named(kind.name)
-    rows = feed.bars(instrument.symbol, timeframe, start=start, end=last, limit=limit, now=now)
-    return BarRun(rows)
+        return None
+    return Range(instrument, timeframe, start, last, limit)
+
+
+def _bars_simulated(wanted: Range, now: datetime) -> BarRun:
+    feed = feed_named(kind_for(wanted.instrument).name)
+    return BarRun(
+        feed.bars(
+            wanted.instrument.symbol,
+            wanted.timeframe,
+            start=wanted.start,
+            end=wanted.end,
+            limit=wanted.limit,
+            now=now,
+        )
+    )
 
 
 def market_clock(now: datetime) -> Mapping[str, MarketState]:

@@ -81,18 +81,20 @@ def bars(request: HttpRequest, symbol: str) -> HttpResponseBase:
     """
     now, instrument = timezone.now(), selectors.instrument_get(symbol)
     if name := request.GET.get("range", ""):
-        rows = charts.range_bars(instrument, name, now=now)
-        timeframe = RANGES[name].timeframe
+        asked = charts.range_asked(instrument, name, now=now)
     else:
         wanted = serializers.BarsQuery(data=request.GET)
         if not wanted.is_valid():
             raise InvalidInput("Choose a timeframe and a limit as the API names them.")
-        timeframe = wanted.validated_data["timeframe"]
-        rows = selectors.bars(instrument, **wanted.validated_data, now=now)
-    more = {}
+        asked = wanted.validated_data
+    timeframe, more = asked["timeframe"], {}
     if names := charts.chosen_indicators(request.GET.get("indicators", "")):
+        rows = selectors.bars(instrument, **asked, now=now)
         more["indicators"] = charts.indicator_lines(instrument, timeframe, rows, names, now)
-    text = presenters.bars_text(instrument.symbol, timeframe, rows, **more)
+        lines = rows.lines()
+    else:
+        lines = selectors.bar_lines(instrument, **asked, now=now)
+    text = presenters.bars_text(instrument.symbol, timeframe, lines, **more)
     return HttpResponse(text, content_type="application/json")
 
 

@@ -9,7 +9,7 @@ The daily bar starts at the session's open, whatever the session's length.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -26,6 +26,13 @@ class Bar(NamedTuple):  # and no dataclass: a chart has hundreds, and each costs
     l: Decimal  # noqa: E741 - the field's name in every bar on the wire
     c: Decimal
     v: Decimal
+
+
+def bar_to_wire(bar: Bar) -> str:
+    """The bar as JSON; `t` is when it begins, numbers are exact strings."""
+    t, o, h, low, c, v = bar
+    begins = t.astimezone(UTC).isoformat()[:19]
+    return f'{{"t":"{begins}Z","o":"{o:f}","h":"{h:f}","l":"{low:f}","c":"{c:f}","v":"{v:f}"}}'
 
 
 def bar_start(t: datetime, timeframe: str, session_open: datetime) -> datetime:

@@ -1,5 +1,6 @@
 """Bars of vendors: asked for by readers, fetched once by the feed process, kept within limits."""
 
+import json
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -94,6 +95,32 @@ def test_what_is_stored_is_read_without_asking(vendor, coin, django_assert_num_q
     assert [bar.t for bar in run] == [NOW.replace(second=0) - MINUTE * n for n in range(9, -1, -1)]
     assert not run.loading
     assert not redis_client().exists("st:bars:wanted:ccxt:kraken")
+
+
+def test_what_postgresql_writes_is_what_we_would_have_written(vendor, coin):
+    prices = ("0.0000000123", "1234567.89", "100", "0.1", "4999999999.0000000001")
+    for number, price in enumerate(prices):
+        Bar.objects.create(
+            instrument=coin,
+            timeframe="1m",
+            t=NOW.replace(second=0) - number * MINUTE,
+            o=D(price),
+            h=D(price) * 2,
+            l=D(price),
+            c=D(price),
+            v=D("0") if number else D("0.0000000012"),
+        )
+    run = read(coin)
+    lines = selectors.bar_lines(coin, "1m", now=NOW, start=NOW - HOUR)
+    assert (lines, lines.loading) == (run.lines(), True)
+    assert json.loads(f"[{lines}]")[-1]["v"] == f"{run[-1].v:f}"
+    assert len(json.loads(f"[{lines}]")) == len(prices)
+    nothing = selectors.bar_lines(coin, "1m", now=NOW - 9 * HOUR, start=NOW - 10 * HOUR)
+    assert nothing == ""
+    assert (
+        selectors.bar_lines(coin, "1m", now=NOW, start=NOW - HOUR, limit=1)
+        == bar_store.BarRun(run[-1:]).lines()
+    )
 
 
 def test_the_end_is_asked_for_again_and_the_open_bar_follows(vendor, coin):

@@ -124,7 +124,7 @@ def works(bench: Bench) -> dict[str, Callable[[], object]]:
     """Name of a curve -> the work that is timed."""
     from django.test import Client
 
-    from marketdata.bar_store import bars_read
+    from marketdata.bar_store import Range, bars_written
     from marketdata.models import Instrument
     from portfolio.selectors import summary_get
     from tests.bench.reads import series_renew
@@ -150,8 +150,8 @@ def works(bench: Bench) -> dict[str, Callable[[], object]]:
         "portfolio": lambda: summary_get(account=trader.account, now=_now()),
         "book two fills": fills_book(bench),
         "search": lambda: ask(api, "/api/v1/market/search?q=a"),
-        "last 390 bars": lambda: bars_read(
-            first, "1m", start=None, end=_now(), limit=390, now=_now(), wait=False
+        "last 390 bars": lambda: bars_written(
+            Range(first, "1m", None, _now(), 390), now=_now(), wait=False
         ),
     }
 
