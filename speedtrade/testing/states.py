@@ -31,9 +31,11 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection, transaction
 from django.utils import timezone
 
+from accounts.keys import BrokerKey
 from accounts.models import BrokerageAccount, User
 from accounts.selectors import account_for_user
 from accounts.services.accounts import account_freeze
+from accounts.services.credentials import credential_put
 from accounts.services.staff import support_grant
 from accounts.services.users import user_register
 from marketdata import quote_store
@@ -201,7 +203,7 @@ def connected_make(now: datetime) -> dict[str, int]:
 
 
 def wealthy_make(now: datetime) -> dict[str, int]:
-    """A live account that orders are taken for. It has no key, so none of them is ever sent."""
+    """A live account that orders are taken for. Its gate is shut, so none of them is ever sent."""
     user = person_make("wealthy", now).user
     live = BrokerageAccount.objects.create(
         user=user,
@@ -213,9 +215,15 @@ def wealthy_make(now: datetime) -> dict[str, int]:
         connected_at=now,
         last_synced_at=now,
     )
+    key = BrokerKey("PK" + "A" * 18, "a" * 40)
+    credential_put(account=live, key=key, now=now)
     heard = now + FRESH_FOR  # by then nobody has asked for it again
     BrokerLink.objects.create(
-        brokerage_account=live, created_at=now, attempted_at=heard, orders_at=heard
+        brokerage_account=live,
+        created_at=now,
+        attempted_at=heard,
+        orders_at=heard,
+        paused_until=heard,
     )
     cash_move(live, D(500_000), now)
     return {"live": live.pk}

@@ -244,6 +244,10 @@ class AuthFailed(BrokerError):
     """The broker does not take the key (wrong, expired, read-only); the words tell its owner."""
 
 
+class KeyUnreadable(AuthFailed):
+    """This installation has no key for the account, or cannot open it: nobody was asked."""
+
+
 class NotCancelable(BrokerError):
     """The order is final at the broker; its report says how."""
 

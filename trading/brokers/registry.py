@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
 
-from accounts.models import BrokerageAccount, BrokerKind
-from accounts.services.credentials import credential_read
-from trading.brokers.base import Broker, UpdateStream
+from accounts.models import BrokerageAccount, BrokerCredential, BrokerKind
+from accounts.services.credentials import CredentialUnreadable, credential_read
+from trading.brokers.base import Broker, KeyUnreadable, UpdateStream
 from trading.brokers.gate import GatedBroker
 from trading.brokers.paper.adapter import PaperBroker
 
@@ -18,7 +18,11 @@ ADAPTERS_KEPT = 64  # in one process; an exchange's adapter knows its markets, w
 
 
 def _vendor(account: BrokerageAccount) -> Broker:
-    return GatedBroker(_adapter(account.pk, credential_version(account)), account.pk)
+    try:
+        adapter = _adapter(account.pk, credential_version(account))
+    except (BrokerCredential.DoesNotExist, CredentialUnreadable):
+        raise KeyUnreadable("The stored key cannot be read here. Enter the key again.") from None
+    return GatedBroker(adapter, account.pk)
 
 
 _ADAPTERS: dict[str, Callable[[BrokerageAccount], Broker]] = {
@@ -29,7 +33,7 @@ _ADAPTERS: dict[str, Callable[[BrokerageAccount], Broker]] = {
 
 
 def broker_for(account: BrokerageAccount) -> Broker:
-    """The adapter of an account; raises KeyError for a kind that has none."""
+    """The adapter of an account; raises KeyUnreadable, and KeyError for a kind that has none."""
     return _ADAPTERS[account.broker](account)
 
 

@@ -11,10 +11,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import BrokerageAccount
-from accounts.services.credentials import CredentialUnreadable
 from speedtrade.lib.errors import Unavailable
 from speedtrade.lib.later import later
-from trading.brokers.base import AuthFailed, Broker, BrokerError, KeyFacts
+from trading.brokers.base import AuthFailed, Broker, BrokerError, KeyFacts, KeyUnreadable
 from trading.brokers.registry import broker_for
 from trading.models import BrokerLink
 
@@ -50,10 +49,10 @@ def key_check_run(*, account_id: int, now: datetime) -> None:
     try:
         facts = facts_read(account_id=account_id, broker=broker_for(account))
         words = clock_words(facts) or (PERMITTED if facts.may_trade else "") + facts.words
+    except KeyUnreadable as error:
+        words = str(error)
     except AuthFailed as error:
         words = REFUSED + str(error)
-    except CredentialUnreadable:
-        words = "The stored key cannot be read here. Enter the key again."
     except BrokerError as error:
         words = f"The broker could not be asked: {error}"
     BrokerLink.objects.filter(brokerage_account=account).update(

@@ -17,7 +17,7 @@ from accounts.models import BrokerKind
 from speedtrade.lib import clock
 from speedtrade.lib.errors import InvariantBroken
 from speedtrade.lib.live import live_publish
-from trading.brokers.base import Broker, BrokerError, IdScope
+from trading.brokers.base import Broker, BrokerError, IdScope, KeyUnreadable
 from trading.brokers.registry import broker_for
 from trading.domain.orders import FINAL_STATES, SENT_STATES, OrderState
 from trading.models import Order, Submission, SubmissionAction
@@ -26,6 +26,7 @@ from trading.services.executions import report_apply
 from trading.services.guard import send_proved_absent
 from trading.services.moves import order_lock, order_move
 from trading.services.submissions import (
+    error_note,
     is_ours,
     order_adopt,
     order_submit,
@@ -129,9 +130,13 @@ def look_again_after(action: str, misses: int) -> timedelta:
 def _recover(submission: Submission, now: datetime) -> None:
     """One look for a submission without an answer, and what follows from a miss."""
     order = submission.order
-    broker = broker_for(order.brokerage_account)
     if submission.action == SubmissionAction.CANCEL:
         order_tell_cancel(order, submission)
+        return
+    try:
+        broker = broker_for(order.brokerage_account)
+    except KeyUnreadable as error:
+        error_note(submission, error)
         return
     if order_adopt(order, submission, broker) is not False:
         return

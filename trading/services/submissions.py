@@ -28,6 +28,7 @@ from trading.brokers.base import (
     BrokerOrder,
     BrokerRequest,
     DuplicateClientOrderId,
+    KeyUnreadable,
     NotCancelable,
     NotSent,
     OrderRef,
@@ -137,7 +138,11 @@ def order_submit(order: Order, submission: Submission) -> None:
 
     The only place that sends, so that nothing passes the guard.
     """
-    broker, request = broker_for(order.brokerage_account), request_of(order)
+    try:
+        broker, request = broker_for(order.brokerage_account), request_of(order)
+    except KeyUnreadable as error:
+        _key_fails(order, submission, error)
+        return
     leave = send_admit(order=order, request=request, claim=submission.attempts, now=clock.now())
     if leave == Leave.HELD:
         held = "trading is halted"
@@ -153,15 +158,14 @@ def order_submit(order: Order, submission: Submission) -> None:
     except OrderRejected as error:
         report = _refused(order, error.code, error.detail)
     except AuthFailed as error:
-        # The broker read the key before the order, and went no further.
-        report = _refused(order, "broker_auth", str(error))
-        account_fail(account_id=order.brokerage_account_id, reason=str(error), now=clock.now())
+        _key_fails(order, submission, error)
+        return
     except NotSent as error:
         unsent_give_back(order=order, submission=submission, error=str(error))
         return
     except OutcomeUnknown as error:
         logger.warning("submit_unknown", extra={"order": order.pk})
-        Submission.objects.filter(pk=submission.pk).update(last_error=str(error)[:300])
+        error_note(submission, error)
         return
     crash_point("after_accept")
     _record(order, submission, report, "worker")
@@ -198,6 +202,17 @@ def _refused(order: Order, code: str, detail: str) -> BrokerOrder:
     )
 
 
+def _key_fails(order: Order, submission: Submission, error: AuthFailed) -> None:
+    """The order is refused: a broker reads the key before the order, and goes no further."""
+    account_fail(account_id=order.brokerage_account_id, reason=str(error), now=clock.now())
+    _record(order, submission, _refused(order, "broker_auth", str(error)), "worker")
+
+
+def error_note(submission: Submission, error: BrokerError) -> None:
+    """Keep what was said last of a submission that goes on waiting."""
+    Submission.objects.filter(pk=submission.pk).update(last_error=str(error)[:300])
+
+
 def _record(order: Order, submission: Submission, report: BrokerOrder, source: str) -> None:
     report_apply(
         account_id=order.brokerage_account_id, report=report, source=source, now=clock.now()
@@ -208,14 +223,14 @@ def _record(order: Order, submission: Submission, report: BrokerOrder, source: s
 
 def order_tell_cancel(order: Order, submission: Submission) -> None:
     """Ask the broker to cancel, and adopt what became of the order. Harmless twice."""
-    broker = broker_for(order.brokerage_account)
     refused = False
     try:
+        broker = broker_for(order.brokerage_account)
         broker.cancel_order(ref_of(order))
     except NotCancelable:
         refused = True  # it is final there, as a rule: the look-up below says how
     except BrokerError as error:
-        Submission.objects.filter(pk=submission.pk).update(last_error=str(error)[:300])
+        error_note(submission, error)
         return
     found = order_adopt(order, submission, broker)
     if found and refused:
@@ -260,7 +275,7 @@ def order_adopt(order: Order, submission: Submission, broker: Broker) -> bool | 
     try:
         report = broker.find_order(ref_of(order))
     except BrokerError as error:
-        Submission.objects.filter(pk=submission.pk).update(last_error=str(error)[:300])
+        error_note(submission, error)
         return None
     if report is None:
         return False

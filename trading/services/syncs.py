@@ -17,7 +17,6 @@ from django.utils import timezone
 from accounts.models import AccountStatus, BrokerageAccount, BrokerKind, User
 from accounts.services.accounts import reason_required
 from accounts.services.audit import audit_record
-from accounts.services.credentials import CredentialUnreadable
 from accounts.services.syncs import (
     account_activate,
     account_fail,
@@ -68,7 +67,6 @@ _PERIODS: Final = {
 OPEN_TRIES: Final = 3  # readings of a new account, until one finds nothing moving
 CLOCK_COARSE: Final = timedelta(seconds=2)  # so far off is a clock that is told in whole seconds
 SHORT: Final = "It holds {symbol} short, which SpeedTrade cannot keep books of. Close that first."
-UNREADABLE: Final = "The stored key cannot be read here. Enter the key again."
 TWIN: Final = "This account at the broker is connected here already, with another key."
 ANOTHER: Final = "This key is for another account at the broker. Connect it as one of its own."
 SILENT: Final = "The broker does not answer. We go on trying."
@@ -113,8 +111,6 @@ def account_sync(*, account_id: int, now: datetime) -> bool:
                 _open(account, broker, now)
             else:
                 _follow(account, link, broker, now)
-        except (BrokerageAccount.credential.RelatedObjectDoesNotExist, CredentialUnreadable):
-            account_fail(account_id=account_id, reason=UNREADABLE, now=now)
         except AuthFailed as error:
             account_fail(account_id=account_id, reason=str(error), now=now)
         except BrokerError as error:
