@@ -4,7 +4,6 @@ Redis only hurries. With it away the venue still polls its table and matches aga
 than it may: a stale quote fills no order.
 """
 
-import json
 import logging
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import orjson
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -110,7 +110,7 @@ class VenueRunner:
 def _wires(batch: str) -> list[Any]:
     """The ticks of a message; none, with a log line, where it is no list in JSON."""
     try:
-        wires = json.loads(batch)
+        wires = orjson.loads(batch)
     except ValueError:
         wires = None
     if not isinstance(wires, list):
