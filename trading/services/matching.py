@@ -95,11 +95,17 @@ class VenueRunner:
         return wakes, list(moved)
 
     def _reached(self, batch: str) -> Iterator[str]:
-        """Symbols of a batch of ticks whose bid or ask some resting order accepts."""
-        for wire in _wires(batch):
+        """Symbols of a batch of ticks whose bid or ask some resting order accepts.
+
+        Most ticks are of symbols where nobody waits: their prices are not even read.
+        """
+        waiting = set(self.venue.symbols())
+        for wire in _wires(batch) if waiting else ():
             try:
-                symbol, bid, ask = wire["symbol"], Decimal(wire["bid"]), Decimal(wire["ask"])
-                reached = self.venue.reached(symbol, bid, ask)
+                symbol = wire["symbol"]
+                reached = symbol in waiting and self.venue.reached(
+                    symbol, Decimal(wire["bid"]), Decimal(wire["ask"])
+                )
             except (KeyError, TypeError, ValueError, ArithmeticError):
                 logger.warning("venue_bad_tick")
                 continue
