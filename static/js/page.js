@@ -5,7 +5,7 @@ const root = document.documentElement;
 // Choices stand on <html>, written by the server: data-keys, data-flash, data-paused.
 export const chosen = (name) => root.dataset[name];
 // What no toast is wanted of, "fills ends alerts connection"; it is spoken all the same.
-export const isQuiet = (about) => (chosen("quiet") ?? "").split(" ").includes(about);
+export const isQuiet = (about) => about !== "" && (chosen("quiet") ?? "").split(" ").includes(about);
 export const choose = (name, value) => { root.dataset[name] = value; };
 
 // One polite region speaks for the whole page: orders, alerts, the connection, what was copied.

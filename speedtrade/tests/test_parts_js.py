@@ -1,0 +1,160 @@
+"""A list of orders that is fetched anew under its reader's hands, in a browser without a server.
+
+Markup and scripts are the product's own; the test answers what they ask, when it wants to.
+"""
+
+import json
+import mimetypes
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.template import Context, Template
+from django.template.loader import render_to_string
+from django.utils.safestring import mark_safe
+from playwright.sync_api import Page, Route, expect
+
+from marketdata.models import Instrument
+from trading.models import Order
+
+pytestmark = pytest.mark.e2e
+ORIGIN = "http://speedtrade.test"
+LIST = "/orders?status=open"
+PAGE = """{% load django_htmx static %}<!doctype html><html lang="en"><head><title>Orders</title>
+<meta name="htmx-config" content='{"includeIndicatorStyles":false,"responseHandling":[
+{"code":"204","swap":false},{"code":"[23]..","swap":true},{"code":"422","swap":true},
+{"code":"[45]..","swap":false,"error":true}]}'>
+<link rel="stylesheet" href="{% static 'css/components.css' %}">{% htmx_script %}
+{% for name in scripts %}<script type="module" src="/static/js/{{ name }}.js"></script>{% endfor %}
+</head><body><ol id="toasts" class="toasts"></ol>
+<main id="main" tabindex="-1"><h1>Orders</h1>{{ part }}</main>
+{% include "components/_keys.html" %}<div id="sr" role="status"></div>
+<template id="toast-template"><li><svg><use href="/static/icons.svg#info"/></svg>
+<span data-text></span><button type="button" data-close>Close</button></li></template>
+</body></html>"""
+TOLD = """(name) => {
+  window.told = [];
+  document.body.addEventListener(name, ({ detail }) => told.push(detail));
+}"""
+NEWS = """(name) => document.body.dispatchEvent(new CustomEvent(name, { detail: null }))"""
+AWAY = "SpeedTrade cannot be reached. Try again."
+QUIET_FOR = 1_200  # ms in which nothing may come: twice what a part waits before it asks again
+
+
+def order(number: int, *, filled: str = "0", state: str = "new") -> Order:
+    """An order of five shares that waits at its limit; in no database."""
+    return Order(
+        pk=number,
+        instrument=Instrument(symbol="AAPL", asset_type="stock", price_tick=Decimal("0.01")),
+        side="buy",
+        order_type="limit",
+        time_in_force="gtc",
+        qty=Decimal(5),
+        limit_price=Decimal(90),
+        filled_qty=Decimal(filled),
+        filled_notional=Decimal(filled) * 90,
+        state="partially_filled" if Decimal(filled) else state,
+        created_at=datetime(2026, 1, 5, 15, tzinfo=UTC),
+    )
+
+
+class Site:
+    """What the browser asked for, and the answers: at once, or when the test lets go of them."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.orders = [order(1), order(2), order(3)]
+        self.asked: list[str] = []
+        self.held: list[Route] = []
+        self.holds = False
+        self.away = False
+        self.differs = ("", "")  # what stands in the markup, and what shall
+        page.route("**/*", self._answer)
+
+    def _answer(self, route: Route) -> None:
+        path = route.request.url.removeprefix(ORIGIN)
+        if path.startswith("/static/"):
+            file = Path(str(finders.find(path.removeprefix("/static/"))))
+            kind = mimetypes.guess_type(file.name)[0] or "text/plain"
+            route.fulfill(body=file.read_bytes(), content_type=kind)
+        elif path == "/":
+            context = {"scripts": ["ui"], "part": self.part()}
+            body = Template(PAGE).render(Context(context))
+            route.fulfill(body=body, content_type="text/html")
+        else:
+            self.asked.append(f"{route.request.method} {path}")
+            if self.away:
+                route.abort()
+            elif self.holds or route.request.method == "POST":
+                self.held.append(route)
+            else:
+                route.fulfill(body=self.part(), content_type="text/html")
+
+    def part(self) -> str:
+        """The list as it is at this moment."""
+        context = {"found": self.orders, "address": LIST, "tab": "open", "csrf_token": "x"}
+        made = render_to_string("trading/partials/_orders.html", context)
+        return mark_safe(made.replace(*self.differs) if self.differs[0] else made)  # noqa: S308
+
+    def open(self) -> Page:
+        self.page.goto(ORIGIN + "/")
+        self.page.wait_for_function("() => window.htmx && document.querySelector('#orders')")
+        return self.page
+
+    def news(self, name: str = "st:order") -> None:
+        self.page.evaluate(NEWS, name)
+
+    def until(self, is_it: Callable[[], Any], what: str) -> None:
+        """Let the page work until it has done what is waited for."""
+        for _ in range(200):
+            if is_it():
+                return
+            self.page.wait_for_timeout(25)  # lets Playwright deliver; there is no event to wait for
+        raise AssertionError(f"{what}: {self.asked}")
+
+    def until_asked(self, times: int) -> None:
+        self.until(lambda: self.asked.count(f"GET {LIST}") >= times, f"{times} fetches")
+
+    def fetched_anew(self) -> None:
+        """News came, and the list is a new one."""
+        self.page.evaluate("window.old = document.getElementById('orders')")
+        self.news()
+        self.page.wait_for_function("() => !window.old.isConnected")
+        expect(self.page.locator(".htmx-settling")).to_have_count(0)
+
+    def answer(self, body: str = "", status: int = 204, **events: Any) -> None:
+        """The oldest request that is held gets this, with HX-Trigger where there are events."""
+        self.until(lambda: self.held, "a request that is held")
+        headers = {"HX-Trigger": json.dumps(events)} if events else {}
+        headers["Content-Type"] = "text/html"
+        self.held.pop(0).fulfill(status=status, body=body, headers=headers)
+
+
+@pytest.fixture
+def site(page: Page) -> Site:
+    return Site(page)
+
+
+def toasts(page: Page) -> Any:
+    return page.locator("#toasts [data-text]")
+
+
+def says(level: str, text: str) -> dict[str, Any]:
+    return {"st:toast": {"level": level, "text": text}}
+
+
+# ── answers to somebody who has left, and errors that repeat ────────────────
+
+
+@pytest.mark.parametrize("status", [204])
+def test_an_answer_in_the_servers_words_is_told_once(site: Site, status: int) -> None:
+    page = site.open()
+    page.locator("#cancel-2").click()
+    site.answer("", status, **says("warning", "Too late: filled."))
+    expect(toasts(page)).to_have_text(["Too late: filled."])
+    expect(page.locator("#cancel-2")).to_be_enabled()
+    expect(toasts(page)).to_have_count(1)
