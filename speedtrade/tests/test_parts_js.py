@@ -158,3 +158,34 @@ def test_an_answer_in_the_servers_words_is_told_once(site: Site, status: int) ->
     expect(toasts(page)).to_have_text(["Too late: filled."])
     expect(page.locator("#cancel-2")).to_be_enabled()
     expect(toasts(page)).to_have_count(1)
+
+
+def test_an_error_that_repeats_stands_and_is_spoken_once(site: Site) -> None:
+    page = site.open()
+    page.evaluate(  # what Playwright evaluates counts as somebody's doing
+        "() => { window.failures = 0;"
+        " Object.defineProperty(navigator, 'userActivation', { value: { isActive: false } });"
+        " document.addEventListener('htmx:sendError', () => { window.failures += 1; }); }"
+    )
+    site.away = True
+    for count in (1, 2):
+        site.news()
+        page.wait_for_function("(count) => window.failures === count", arg=count)
+        expect(toasts(page)).to_have_text([AWAY])
+        expect(page.locator("#sr")).to_have_text(AWAY if count == 1 else "")
+        page.evaluate("document.getElementById('sr').textContent = ''")
+    page.locator("#toasts button").click()
+    expect(toasts(page)).to_have_count(0)
+    site.news()
+    expect(toasts(page)).to_have_count(1)
+
+
+def test_who_asks_again_hears_the_same_error_again(site: Site) -> None:
+    page = site.open()
+    site.away = True
+    for _ in range(2):
+        page.locator("#cancel-2").click()
+        expect(page.locator("#sr")).to_have_text(AWAY)
+        expect(page.locator("#cancel-2")).to_be_enabled()
+        page.evaluate("document.getElementById('sr').textContent = ''")
+    expect(toasts(page)).to_have_count(1)

@@ -10,9 +10,13 @@ const CLOCK = { weekday: "short", hour: "numeric", minute: "2-digit", hourCycle:
 const toasts = document.getElementById("toasts");
 
 // ── toasts: server messages, and HX-Trigger: {"st:toast": {"level", "text"}}; about: see isQuiet ──
+// An error stands until it is closed: it comes no second time, and is said again to who asks again.
+const isShown = (text) => Array.from(toasts.querySelectorAll(".error > span"), (one) => one.textContent).includes(text);
+
 export function toast(text, level = "info", about = "") {
-  speak(text);
-  if (isQuiet(about)) return;
+  const again = level === "error" && isShown(text);
+  if (!again || navigator.userActivation?.isActive) speak(text);
+  if (again || isQuiet(about)) return;
   const item = document.getElementById("toast-template").content.firstElementChild.cloneNode(true);
   item.classList.add(level);
   const use = item.querySelector("use");
