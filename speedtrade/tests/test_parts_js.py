@@ -82,7 +82,7 @@ class Site:
             kind = mimetypes.guess_type(file.name)[0] or "text/plain"
             route.fulfill(body=file.read_bytes(), content_type=kind)
         elif path == "/":
-            context = {"scripts": ["ui"], "part": self.part()}
+            context = {"scripts": ["ui", "answers"], "part": self.part()}
             body = Template(PAGE).render(Context(context))
             route.fulfill(body=body, content_type="text/html")
         else:
@@ -148,9 +148,47 @@ def says(level: str, text: str) -> dict[str, Any]:
 
 
 # ── answers to somebody who has left, and errors that repeat ────────────────
+def cancels_and_loses_the_button(site: Site) -> Page:
+    page = site.open()
+    page.locator("#cancel-2").click()
+    site.until(lambda: site.held, "the cancel")
+    site.orders = [order(1), order(3)]
+    site.fetched_anew()
+    expect(page.locator("#cancel-2")).to_have_count(0)
+    return page
 
 
-@pytest.mark.parametrize("status", [204])
+def test_what_came_of_a_cancel_is_told_although_its_button_is_gone(site: Site) -> None:
+    page = cancels_and_loses_the_button(site)
+    page.evaluate(TOLD, "st:order")
+    site.answer(**says("warning", "Too late: filled."), **{"st:order": {"id": 2}})
+    expect(toasts(page)).to_have_text(["Too late: filled."])
+    assert page.evaluate("() => window.told") == [{"id": 2}]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (429, "Too many requests. Wait a moment."),
+        (503, "That did not work (503). Reload the page."),
+        (422, "That did not work (422). Reload the page."),
+    ],
+)
+def test_a_failure_of_a_cancel_is_told_although_its_button_is_gone(
+    site: Site, status: int, words: str
+) -> None:
+    page = cancels_and_loses_the_button(site)
+    site.answer("why", status)
+    expect(toasts(page)).to_have_text([words])
+
+
+def test_a_cancel_that_did_not_arrive_is_told_although_its_button_is_gone(site: Site) -> None:
+    page = cancels_and_loses_the_button(site)
+    site.held.pop().abort()
+    expect(toasts(page)).to_have_text([AWAY])
+
+
+@pytest.mark.parametrize("status", [204, 409])
 def test_an_answer_in_the_servers_words_is_told_once(site: Site, status: int) -> None:
     page = site.open()
     page.locator("#cancel-2").click()
@@ -158,6 +196,27 @@ def test_an_answer_in_the_servers_words_is_told_once(site: Site, status: int) ->
     expect(toasts(page)).to_have_text(["Too late: filled."])
     expect(page.locator("#cancel-2")).to_be_enabled()
     expect(toasts(page)).to_have_count(1)
+
+
+def test_an_answer_that_takes_its_own_button_away_is_told_once(site: Site) -> None:
+    site.differs = ('hx-swap="none"', 'hx-swap="outerHTML"')
+    page = site.open()
+    page.locator("#cancel-2").click()
+    site.answer("<p>Done</p>", 200, **says("success", "It is done."))
+    expect(page.get_by_text("Done", exact=True)).to_be_visible()
+    expect(toasts(page)).to_have_text(["It is done."])
+
+
+def test_a_list_that_was_taken_away_tells_no_failure(site: Site) -> None:
+    page = site.open()
+    site.holds = True
+    site.news()
+    site.until(lambda: site.held, "the fetch")
+    page.evaluate("document.getElementById('orders').remove()")
+    with page.expect_event("requestfinished"):
+        site.answer("", 503)
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(done))")
+    expect(toasts(page)).to_have_count(0)
 
 
 def test_an_error_that_repeats_stands_and_is_spoken_once(site: Site) -> None:

@@ -104,12 +104,6 @@ document.addEventListener("htmx:configRequest", ({ detail }) => {
   if (navigator.userActivation?.isActive ?? detail.triggeringEvent?.isTrusted) detail.headers["X-By-Hand"] = "true";
 });
 
-// ── htmx: what the server could not say ──
-document.addEventListener("htmx:sendError", () => toast("SpeedTrade cannot be reached. Try again.", "error"));
-document.addEventListener("htmx:responseError", (event) => {
-  const { status } = event.detail.xhr;
-  toast(status === 429 ? "Too many requests. Wait a moment." : `That did not work (${status}). Reload the page.`, "error");
-});
 document.addEventListener("htmx:afterSwap", (event) => {
   event.target.querySelector?.("[data-focus]")?.focus();
 });
