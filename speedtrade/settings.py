@@ -444,6 +444,7 @@ STATIC_JOINED: dict[str, tuple[list[str], str]] = {
         [
             "ui.js",
             "answers.js",
+            "parts.js",
             "calm.js",
             "quotes.js",
             "title.js",

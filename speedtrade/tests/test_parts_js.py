@@ -82,7 +82,7 @@ class Site:
             kind = mimetypes.guess_type(file.name)[0] or "text/plain"
             route.fulfill(body=file.read_bytes(), content_type=kind)
         elif path == "/":
-            context = {"scripts": ["ui", "answers"], "part": self.part()}
+            context = {"scripts": ["ui", "answers", "parts", "keys"], "part": self.part()}
             body = Template(PAGE).render(Context(context))
             route.fulfill(body=body, content_type="text/html")
         else:
@@ -145,6 +145,43 @@ def toasts(page: Page) -> Any:
 
 def says(level: str, text: str) -> dict[str, Any]:
     return {"st:toast": {"level": level, "text": text}}
+
+
+# ── a question, and a list that changes under it ────────────────────────────
+def asks_to_cancel(site: Site, number: int) -> Page:
+    page = site.open()
+    page.locator(f"a[href='/orders/{number}']").focus()
+    page.keyboard.press("x")
+    expect(page.get_by_role("dialog")).to_contain_text("Cancel Buy 5 AAPL?")
+    return page
+
+
+def test_a_yes_is_sent_although_the_list_was_fetched_anew(site: Site) -> None:
+    page = asks_to_cancel(site, 2)
+    site.fetched_anew()
+    page.get_by_role("button", name="Yes, cancel it").click()
+    site.until(lambda: "POST /orders/2/cancel" in site.asked, "the cancel")
+
+
+def test_a_yes_to_an_order_that_is_gone_says_that_nothing_was_sent(site: Site) -> None:
+    page = asks_to_cancel(site, 2)
+    site.orders = [order(1), order(3)]
+    site.fetched_anew()
+    page.get_by_role("button", name="Yes, cancel it").click()
+    expect(toasts(page)).to_have_text(["That order cannot be canceled any more. Nothing was sent."])
+    assert [one for one in site.asked if one.startswith("POST")] == []
+
+
+def test_an_open_question_stays_open_in_the_new_list(site: Site) -> None:
+    site.orders = [order(1, filled="2"), order(2, filled="1")]
+    page = site.open()
+    page.locator("#cancel-2").click()
+    page.locator("#cancel-rest-2").focus()
+    site.orders = [order(1, filled="3"), order(2, filled="4")]
+    site.fetched_anew()
+    expect(page.locator("#sure-2")).to_have_attribute("open", "")
+    expect(page.locator("#sure-2")).to_contain_text("4 of 5 have filled and stay.")
+    expect(page.locator("#sure-1")).not_to_have_attribute("open", "")
 
 
 # ── answers to somebody who has left, and errors that repeat ────────────────

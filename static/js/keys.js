@@ -2,11 +2,13 @@
 // All of them can be switched off in the settings (WCAG 2.1.4); none works while somebody types.
 import { isShortcut } from "./page.js";
 import { openPalette } from "./palette.js";
+import { toast } from "./ui.js";
 
 const GO = { d: "/dashboard", p: "/portfolio", o: "/orders", w: "/watchlists", m: "/markets", a: "/activity", l: "/alerts" };
 const GO_WITHIN = 1_200;
 const ROWS = "main :is(.list > li, .table tbody tr)";
 const ROW_LINK = "a.cover, a.quiet, th a, td a";
+const GONE = "That order cannot be canceled any more. Nothing was sent.";
 let waiting = -Infinity; // when g was pressed: long ago, however young the page is
 
 const shown = (element) => element.getClientRects().length > 0;
@@ -21,6 +23,13 @@ function walk(step) {
   next?.scrollIntoView({ block: "nearest" });
 }
 
+// While somebody reads the question, the list may be fetched anew, without this form.
+function send(action) {
+  const form = document.querySelector(`form[action="${CSS.escape(action)}"]`);
+  if (form) form.requestSubmit();
+  else toast(GONE, "warning");
+}
+
 // The order in focus, or the order of the page: its own Cancel button, after a question.
 function cancel() {
   const place = document.activeElement?.closest(ROWS) ?? document.getElementById("order");
@@ -29,7 +38,8 @@ function cancel() {
   if (!form || !ask) return;
   const title = place.querySelector("h1, a.cover, a.quiet")?.textContent.trim() ?? "this order";
   ask.querySelector("[data-text]").textContent = `Cancel ${title}?`;
-  ask.addEventListener("close", () => { if (ask.returnValue === "yes") form.requestSubmit(); }, { once: true });
+  const action = form.getAttribute("action");
+  ask.addEventListener("close", () => { if (ask.returnValue === "yes") send(action); }, { once: true });
   ask.returnValue = "";
   ask.showModal();
 }
