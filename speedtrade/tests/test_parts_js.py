@@ -184,6 +184,72 @@ def test_an_open_question_stays_open_in_the_new_list(site: Site) -> None:
     expect(page.locator("#sure-1")).not_to_have_attribute("open", "")
 
 
+# ── news that comes while the list is on its way ────────────────────────────
+def test_news_while_a_list_is_fetching_fetches_it_once_more(site: Site) -> None:
+    page = site.open()
+    site.holds = True
+    site.news()
+    site.until(lambda: site.held, "the first fetch")
+    old, site.holds = site.part(), False
+    site.orders = [order(3)]
+    site.news()  # waits behind the fetch, on an element that is about to go
+    site.answer(old, 200)
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.wait_for_timeout(QUIET_FOR)
+    assert site.asked == [f"GET {LIST}"] * 2
+
+
+def test_news_while_a_list_settles_is_not_lost(site: Site) -> None:
+    page = site.open()
+    page.evaluate(
+        "() => document.addEventListener('htmx:afterSwap', () => document.body.dispatchEvent("
+        "new CustomEvent('st:order')), { once: true })"
+    )
+    site.news()
+    site.until_asked(2)
+    page.wait_for_timeout(QUIET_FOR)
+    assert len(site.asked) == 2
+
+
+def test_news_that_a_list_has_answered_fetches_nothing_more(site: Site) -> None:
+    page = site.open()
+    for _ in range(3):
+        site.news()
+    site.until_asked(1)
+    page.wait_for_timeout(QUIET_FOR)
+    site.news("st:alert")  # none of its business
+    page.wait_for_timeout(QUIET_FOR)
+    assert len(site.asked) == 1
+
+
+def test_a_list_that_asks_at_once_asks_once(site: Site) -> None:
+    site.differs = (" delay:150ms", "")
+    page = site.open()
+    site.news()
+    site.until_asked(1)
+    page.wait_for_timeout(QUIET_FOR)
+    assert len(site.asked) == 1
+
+
+def test_a_busy_hour_asks_twice_a_second_and_ends_with_the_newest(site: Site) -> None:
+    """News every 40 ms for two seconds, more often than the list waits for."""
+    page = site.open()
+    site.holds = True
+    site.news()
+    site.until(lambda: site.held, "the first fetch")
+    site.holds = False
+    page.evaluate(
+        "() => { window.left = 50; const timer = setInterval(() => {"
+        " document.body.dispatchEvent(new CustomEvent('st:order'));"
+        " window.left -= 1; if (!window.left) clearInterval(timer); }, 40); }"
+    )
+    site.answer(site.part(), 200)
+    page.wait_for_function("() => window.left === 0")
+    site.orders = [order(3)]
+    expect(page.locator("tbody tr")).to_have_count(1)
+    assert 3 <= len(site.asked) <= 8
+
+
 # ── answers to somebody who has left, and errors that repeat ────────────────
 def cancels_and_loses_the_button(site: Site) -> Page:
     page = site.open()
