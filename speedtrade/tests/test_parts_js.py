@@ -41,6 +41,7 @@ TOLD = """(name) => {
   document.body.addEventListener(name, ({ detail }) => told.push(detail));
 }"""
 NEWS = """(name) => document.body.dispatchEvent(new CustomEvent(name, { detail: null }))"""
+FOCUSED = "document.activeElement.id || document.activeElement.getAttribute('href')"
 AWAY = "SpeedTrade cannot be reached. Try again."
 QUIET_FOR = 1_200  # ms in which nothing may come: twice what a part waits before it asks again
 
@@ -143,6 +144,10 @@ def toasts(page: Page) -> Any:
     return page.locator("#toasts [data-text]")
 
 
+def focused(page: Page) -> str:
+    return str(page.evaluate(FOCUSED))
+
+
 def says(level: str, text: str) -> dict[str, Any]:
     return {"st:toast": {"level": level, "text": text}}
 
@@ -161,6 +166,7 @@ def test_a_yes_is_sent_although_the_list_was_fetched_anew(site: Site) -> None:
     site.fetched_anew()
     page.get_by_role("button", name="Yes, cancel it").click()
     site.until(lambda: "POST /orders/2/cancel" in site.asked, "the cancel")
+    assert focused(page) == "/orders/2"
 
 
 def test_a_yes_to_an_order_that_is_gone_says_that_nothing_was_sent(site: Site) -> None:
@@ -169,6 +175,7 @@ def test_a_yes_to_an_order_that_is_gone_says_that_nothing_was_sent(site: Site) -
     site.fetched_anew()
     page.get_by_role("button", name="Yes, cancel it").click()
     expect(toasts(page)).to_have_text(["That order cannot be canceled any more. Nothing was sent."])
+    assert focused(page) == "/orders/3"
     assert [one for one in site.asked if one.startswith("POST")] == []
 
 
@@ -182,6 +189,7 @@ def test_an_open_question_stays_open_in_the_new_list(site: Site) -> None:
     expect(page.locator("#sure-2")).to_have_attribute("open", "")
     expect(page.locator("#sure-2")).to_contain_text("4 of 5 have filled and stay.")
     expect(page.locator("#sure-1")).not_to_have_attribute("open", "")
+    assert focused(page) == "cancel-rest-2"
 
 
 # ── news that comes while the list is on its way ────────────────────────────
@@ -351,3 +359,60 @@ def test_who_asks_again_hears_the_same_error_again(site: Site) -> None:
         expect(page.locator("#cancel-2")).to_be_enabled()
         page.evaluate("document.getElementById('sr').textContent = ''")
     expect(toasts(page)).to_have_count(1)
+
+
+# ── the focus ───────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("place", ["#cancel-2", "a[href='/orders/2']"])
+def test_the_focus_stays_where_it_was(site: Site, place: str) -> None:
+    page = site.open()
+    page.locator(place).focus()
+    before = focused(page)
+    site.orders = [order(2), order(3)]
+    site.fetched_anew()
+    assert focused(page) == before
+
+
+@pytest.mark.parametrize(
+    ("left", "where"),
+    [
+        ([order(1), order(2, state="pending_cancel"), order(3)], "/orders/2"),
+        ([order(1), order(3)], "/orders/3"),
+        ([order(1)], "/orders/1"),
+    ],
+)
+@pytest.mark.parametrize("pressed", [False, True])
+def test_the_focus_of_a_cancel_that_is_gone_goes_to_its_row_or_the_next(
+    site: Site, left: list[Order], where: str, pressed: bool
+) -> None:
+    page = site.open()
+    page.locator("#cancel-2").focus()
+    if pressed:
+        page.keyboard.press("Enter")
+        expect(page.locator("#cancel-2")).to_be_disabled()
+    site.orders = left
+    site.fetched_anew()
+    assert focused(page) == where
+
+
+def test_with_no_row_left_the_focus_goes_to_the_words_that_say_so(site: Site) -> None:
+    page = site.open()
+    page.locator("a[href='/orders/2']").focus()
+    site.orders = []
+    site.fetched_anew()
+    expect(page.get_by_role("heading", name="No open orders")).to_be_focused()
+
+
+def test_a_button_that_waited_for_its_answer_has_the_focus_again(site: Site) -> None:
+    page = site.open()
+    page.locator("#cancel-2").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#cancel-2")).to_be_disabled()
+    site.answer("", 503)
+    expect(page.locator("#cancel-2")).to_be_enabled()
+    expect(page.locator("#cancel-2")).to_be_focused()
+
+
+def test_a_list_that_is_fetched_anew_takes_no_focus_from_elsewhere(site: Site) -> None:
+    page = site.open()
+    site.fetched_anew()
+    assert page.evaluate("document.activeElement === document.body")

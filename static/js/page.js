@@ -8,6 +8,9 @@ export const chosen = (name) => root.dataset[name];
 export const isQuiet = (about) => about !== "" && (chosen("quiet") ?? "").split(" ").includes(about);
 export const choose = (name, value) => { root.dataset[name] = value; };
 
+// A row of a list or a table, which keys walk.
+export const ROWS = "main :is(.list > li, .table tbody tr)";
+
 // One polite region speaks for the whole page: orders, alerts, the connection, what was copied.
 export function speak(text) {
   const region = document.getElementById("sr");

@@ -65,7 +65,10 @@ for (const pill of document.querySelectorAll("[data-opens]")) {
 }
 
 // ── forms: one submit each; data-once also shows that it is under way ──
+let left = null; // the button that had the focus: the browser takes it off what is disabled
+
 function hold(button) {
+  left = document.activeElement === button ? button : null;
   button.setAttribute("aria-busy", "true");
   setTimeout(() => { button.disabled = true; }); // after its name and value were taken
 }
@@ -74,6 +77,7 @@ function release(place) {
   for (const button of place.querySelectorAll("[aria-busy=true]:is(button)")) {
     button.removeAttribute("aria-busy");
     button.disabled = false;
+    if (button === left && document.activeElement === document.body) button.focus({ preventScroll: true });
   }
 }
 
