@@ -416,3 +416,26 @@ def test_a_list_that_is_fetched_anew_takes_no_focus_from_elsewhere(site: Site) -
     page = site.open()
     site.fetched_anew()
     assert page.evaluate("document.activeElement === document.body")
+
+
+# ── the voice ───────────────────────────────────────────────────────────────
+def test_what_is_said_while_a_dialog_is_open_is_said_in_it(site: Site) -> None:
+    page = site.open()
+    page.keyboard.press("?")
+    toast = "(text) => htmx.trigger('body', 'st:toast', { text })"
+    page.evaluate(toast, "AAPL is at 200")
+    expect(page.locator("#keys [data-sr]")).to_have_text("AAPL is at 200")
+    expect(page.locator("#sr")).to_have_text("")
+    page.keyboard.press("Escape")
+    page.evaluate(toast, "AAPL is at 300")
+    expect(page.locator("#sr")).to_have_text("AAPL is at 300")
+    expect(page.locator("#keys [data-sr]")).to_have_text("")
+
+
+def test_words_of_one_moment_are_all_said(site: Site) -> None:
+    page = site.open()
+    page.evaluate(
+        "() => { for (const text of ['Bought 2 AAPL', 'The alert is off.', 'Live again'])"
+        " htmx.trigger('body', 'st:toast', { text }); }"
+    )
+    expect(page.locator("#sr")).to_have_text("Bought 2 AAPL. The alert is off. Live again")

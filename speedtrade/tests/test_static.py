@@ -73,6 +73,17 @@ def test_a_page_asks_for_joined_scripts_alone() -> None:
     assert asked - set(settings.STATIC_JOINED) == set()
 
 
+def test_every_dialog_has_a_voice_of_its_own() -> None:
+    """While one is open, the region of the page behind it is silent."""
+    dialogs = [
+        dialog
+        for file in (Path(settings.BASE_DIR) / "templates").rglob("*.html")
+        for dialog in re.findall(r"<dialog.*?</dialog>", file.read_text("utf-8"), re.DOTALL)
+    ]
+    assert len(dialogs) >= 3
+    assert [one[:60] for one in dialogs if 'role="status" data-sr' not in one] == []
+
+
 @pytest.mark.parametrize("sheet", sorted((STATIC / "css").glob("*.css")), ids=lambda s: s.name)
 def test_no_layer_of_a_sheet_swallows_the_next(sheet: Path) -> None:
     """A brace that is missing hides every rule after it, and no browser complains."""
