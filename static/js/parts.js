@@ -22,7 +22,8 @@ function catchUp(id) {
   if (from && asked.get(id) !== newsOf(part)) htmx.ajax("GET", from, { source: part }).catch(() => {}); // it is told
 }
 
-for (const kind of NEWS) document.body.addEventListener(kind, () => { heard[kind] += 1; }, true); // before htmx hears
+// Heard before htmx hears of it, which waits for the whole page before it listens.
+for (const kind of NEWS) document.body.addEventListener(kind, () => { heard[kind] += 1; });
 document.addEventListener("htmx:beforeRequest", ({ detail }) => {
   if (fetchesItself(detail) && detail.target.id) asked.set(detail.target.id, newsOf(detail.target));
 });
