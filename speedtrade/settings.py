@@ -439,10 +439,12 @@ STATICFILES_FINDERS = [
 # file -> (its parts in order, the file of the same page that brings shared modules)
 STATIC_JOINED: dict[str, tuple[list[str], str]] = {
     "css/app.css": (["tokens.css", "base.css", "layout.css", "components.css", "pages.css"], ""),
-    "js/guest.js": (["ui.js", "door.js"], ""),
+    "js/guest.js": (["ui.js", "answers.js", "door.js"], ""),
     "js/app.js": (
         [
             "ui.js",
+            "answers.js",
+            "parts.js",
             "calm.js",
             "quotes.js",
             "title.js",

@@ -73,9 +73,11 @@ def cancel_form(order: Order, back: str, guard: str) -> SafeString:
     """The button that cancels an open order; one that has filled in part asks first.
 
     `back` is an address of ours to return to, or ""; `guard` the hidden field that proves that the
-    form is of our page.
+    form is of our page. The names let a list that is fetched anew keep the question open and the
+    focus where they are (`parts.js`).
     """
     to, number = address("trading:order_cancel")(order.pk), order.pk
+    label = f'Cancel<span class="vh"> order {number}</span>'
     sent = (
         f'method="post" action="{to}" hx-post="{to}" hx-swap="none" hx-sync="this:drop" data-once'
     )
@@ -83,13 +85,13 @@ def cancel_form(order: Order, back: str, guard: str) -> SafeString:
     if not order.filled_qty:
         return SafeString(f"""<form class="over" {sent}>
 {fields}
-<button class="btn danger sm">Cancel<span class="vh"> order {number}</span></button>
+<button id="cancel-{number}" class="btn danger sm">{label}</button>
 </form>""")  # nosec B703 - back is escaped
-    return SafeString(f"""<details class="sure over">
-<summary class="btn danger sm">Cancel<span class="vh"> order {number}</span></summary>
+    return SafeString(f"""<details id="sure-{number}" class="sure over">
+<summary id="cancel-{number}" class="btn danger sm">{label}</summary>
 <form class="stack-sm" {sent}>
 {fields}
 <p>{_filled(order)} have filled and stay. Cancel the rest?</p>
-<button class="btn danger sm wide">Cancel the rest</button>
+<button id="cancel-rest-{number}" class="btn danger sm wide">Cancel the rest</button>
 </form>
 </details>""")  # nosec B703 - back is escaped

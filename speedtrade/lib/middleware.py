@@ -1,5 +1,6 @@
 """The outermost layer: request id, private caching, paths of the API, failures of pages."""
 
+import json
 import logging
 import re
 import uuid
@@ -24,6 +25,7 @@ from speedtrade.lib.errors import CATALOGUE, DomainError, Problem, title_of
 
 logger = logging.getLogger(__name__)
 ENDED = "ended"  # in the address of the log-in page: why a session ended by itself
+TOAST_MOST = 300  # characters of a refusal that a header carries: words may repeat what was typed
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 
 
@@ -76,9 +78,16 @@ class RequestFloorMiddleware:
             response = HttpResponse(render_to_string("500.html", context), status=body["status"])
         else:
             response = render(request, "error.html", context, status=body["status"])
+        if request.headers.get("HX-Request") == "true" and request.method not in ("GET", "HEAD"):
+            headers["HX-Trigger"] = _toast(body["detail"])
         for name, value in headers.items():
             response.headers[name] = value
         return response
+
+
+def _toast(detail: str) -> str:
+    """What htmx shows of a refused act, whose page it does not: ASCII, as a header must be."""
+    return json.dumps({"st:toast": {"level": "error", "text": detail[:TOAST_MOST]}})
 
 
 class LoginDoorMiddleware(LoginRequiredMiddleware):

@@ -1,5 +1,6 @@
 """What holds for every answer, and what production refuses to start with."""
 
+import json
 import logging
 import os
 import re
@@ -19,7 +20,7 @@ from django.urls import path, reverse
 from redis.exceptions import ConnectionError as RedisAway
 
 from speedtrade import urls
-from speedtrade.lib.errors import Conflict, DomainError, NotFound
+from speedtrade.lib.errors import Conflict, DomainError, NotFound, title_of
 from speedtrade.lib.ratelimit import RateLimited
 from speedtrade.testing.cast import PASSWORD, ApiClient, make_superuser, page_client
 from speedtrade.testing.headers import assert_nothing_inline, assert_safe_headers
@@ -69,6 +70,33 @@ def test_a_failure_of_a_page_becomes_a_decent_page(db, kind):
         assert error.detail in answer.content.decode()
     if status in (429, 503):
         assert int(answer.headers["Retry-After"]) >= 1
+
+
+@in_a_faulty_house
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("late", "It is filled already."),
+        ("limited", "Slowly, please."),
+        ("no-lock", title_of("unavailable")),
+        ("no-redis", title_of("unavailable")),
+    ],
+)
+def test_htmx_is_told_in_a_header_why_an_act_was_refused(db, kind: str, words: str) -> None:
+    web = Client(headers={"HX-Request": "true"})
+    told = web.post(f"/faulty/{kind}").headers["HX-Trigger"]
+    assert json.loads(told) == {"st:toast": {"level": "error", "text": words}}
+    assert "HX-Trigger" not in web.get(f"/faulty/{kind}").headers  # a part says so in its place
+    assert "HX-Trigger" not in Client().post(f"/faulty/{kind}").headers
+
+
+@in_a_faulty_house
+def test_a_refusal_is_fit_for_a_header(db, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = "Größe “5”\r\nSet-Cookie: a=b " + "x" * 10_000
+    monkeypatch.setitem(FAULTS, "typed", (Conflict(typed), 409))
+    told = Client(headers={"HX-Request": "true"}).post("/faulty/typed").headers["HX-Trigger"]
+    assert told.isascii() and told.isprintable() and len(told) < 600
+    assert json.loads(told)["st:toast"]["text"] == typed[:300]
 
 
 @in_a_faulty_house

@@ -61,6 +61,29 @@ def test_every_script_of_ours_is_short() -> None:
     assert [s.name for s in scripts if len(s.read_text().splitlines()) > JS_LINES] == []
 
 
+def test_a_page_asks_for_joined_scripts_alone() -> None:
+    """A part of a joined file that is asked for by itself, too, would run twice."""
+    templates = (Path(settings.BASE_DIR) / "templates").rglob("*.html")
+    asked = {
+        script
+        for file in templates
+        for script in re.findall(r"'(js/[\w-]+\.js)'", file.read_text("utf-8"))
+    }
+    assert "js/app.js" in asked
+    assert asked - set(settings.STATIC_JOINED) == set()
+
+
+def test_every_dialog_has_a_voice_of_its_own() -> None:
+    """While one is open, the region of the page behind it is silent."""
+    dialogs = [
+        dialog
+        for file in (Path(settings.BASE_DIR) / "templates").rglob("*.html")
+        for dialog in re.findall(r"<dialog.*?</dialog>", file.read_text("utf-8"), re.DOTALL)
+    ]
+    assert len(dialogs) >= 3
+    assert [one[:60] for one in dialogs if 'role="status" data-sr' not in one] == []
+
+
 @pytest.mark.parametrize("sheet", sorted((STATIC / "css").glob("*.css")), ids=lambda s: s.name)
 def test_no_layer_of_a_sheet_swallows_the_next(sheet: Path) -> None:
     """A brace that is missing hides every rule after it, and no browser complains."""

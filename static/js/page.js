@@ -5,15 +5,27 @@ const root = document.documentElement;
 // Choices stand on <html>, written by the server: data-keys, data-flash, data-paused.
 export const chosen = (name) => root.dataset[name];
 // What no toast is wanted of, "fills ends alerts connection"; it is spoken all the same.
-export const isQuiet = (about) => (chosen("quiet") ?? "").split(" ").includes(about);
+export const isQuiet = (about) => about !== "" && (chosen("quiet") ?? "").split(" ").includes(about);
 export const choose = (name, value) => { root.dataset[name] = value; };
 
-// One polite region speaks for the whole page: orders, alerts, the connection, what was copied.
+// A row of a list or a table, which keys walk.
+export const ROWS = "main :is(.list > li, .table tbody tr)";
+
+// One polite region speaks for the whole page: orders, alerts, the connection, what was copied. Around
+// an open dialog all is silent, so each has a region of its own. Words of one frame are one text.
+const AT_ONCE = 3; // the newest: a page that nobody sees has no frames
+const voice = () => document.querySelector("dialog:modal [data-sr]") ?? document.getElementById("sr");
+let words = [];
+
+function utter() {
+  const region = voice();
+  if (region) region.textContent = words.slice(-AT_ONCE).join(". ").replaceAll(/([.!?…])\. /g, "$1 ");
+  words = [];
+}
+
 export function speak(text) {
-  const region = document.getElementById("sr");
-  if (!region) return;
-  region.textContent = "";
-  requestAnimationFrame(() => { region.textContent = text; });
+  for (const region of document.querySelectorAll("#sr, [data-sr]")) region.textContent = "";
+  if (words.push(text) === 1) requestAnimationFrame(utter);
 }
 
 // What could not be fetched says so in its place (states/_panel_error.html), with a way to try again.

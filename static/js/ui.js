@@ -10,9 +10,13 @@ const CLOCK = { weekday: "short", hour: "numeric", minute: "2-digit", hourCycle:
 const toasts = document.getElementById("toasts");
 
 // ── toasts: server messages, and HX-Trigger: {"st:toast": {"level", "text"}}; about: see isQuiet ──
+// An error stands until it is closed: it comes no second time, and is said again to who asks again.
+const isShown = (text) => Array.from(toasts.querySelectorAll(".error > span"), (one) => one.textContent).includes(text);
+
 export function toast(text, level = "info", about = "") {
-  speak(text);
-  if (isQuiet(about)) return;
+  const again = level === "error" && isShown(text);
+  if (!again || navigator.userActivation?.isActive) speak(text);
+  if (again || isQuiet(about)) return;
   const item = document.getElementById("toast-template").content.firstElementChild.cloneNode(true);
   item.classList.add(level);
   const use = item.querySelector("use");
@@ -61,7 +65,10 @@ for (const pill of document.querySelectorAll("[data-opens]")) {
 }
 
 // ── forms: one submit each; data-once also shows that it is under way ──
+let left = null; // the button that had the focus: the browser takes it off what is disabled
+
 function hold(button) {
+  left = document.activeElement === button ? button : null;
   button.setAttribute("aria-busy", "true");
   setTimeout(() => { button.disabled = true; }); // after its name and value were taken
 }
@@ -70,6 +77,7 @@ function release(place) {
   for (const button of place.querySelectorAll("[aria-busy=true]:is(button)")) {
     button.removeAttribute("aria-busy");
     button.disabled = false;
+    if (button === left && document.activeElement === document.body) button.focus({ preventScroll: true });
   }
 }
 
@@ -100,12 +108,6 @@ document.addEventListener("htmx:configRequest", ({ detail }) => {
   if (navigator.userActivation?.isActive ?? detail.triggeringEvent?.isTrusted) detail.headers["X-By-Hand"] = "true";
 });
 
-// ── htmx: what the server could not say ──
-document.addEventListener("htmx:sendError", () => toast("SpeedTrade cannot be reached. Try again.", "error"));
-document.addEventListener("htmx:responseError", (event) => {
-  const { status } = event.detail.xhr;
-  toast(status === 429 ? "Too many requests. Wait a moment." : `That did not work (${status}). Reload the page.`, "error");
-});
 document.addEventListener("htmx:afterSwap", (event) => {
   event.target.querySelector?.("[data-focus]")?.focus();
 });

@@ -11,7 +11,7 @@ from tests.e2e.test_matrix import trouble
 
 People = Callable[..., Person]
 D = Decimal
-SAID = re.compile(r"^BTC (rose above|fell below) \$[0-9,.]+, now \$[0-9,.]+\. Look at it\.$")
+SAID = re.compile(r"\bBTC (rose above|fell below) \$[0-9,.]+, now \$[0-9,.]+\. Look at it\.")
 
 
 def last_price(page: Page) -> Decimal:
