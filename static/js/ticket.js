@@ -77,9 +77,13 @@ document.addEventListener("click", (event) => {
 }, true);
 
 // ── a price by ticks: up and down, ten at a time with Shift ──
+// What the server reads as a price (speedtrade/lib/forms.py). Of all else, such as "184,32", it stays as typed.
+const PRICE = /^(\d*|\d{1,3}(,\d{3})+)(\.\d*)?$/;
+
 function step(input, ticks) {
   const tick = Number(input.dataset.tick);
-  const from = Number(input.value.replace(/[$,\s]/g, "") || input.dataset.from);
+  const typed = input.value.trim().replace(/^\$\s*/, "");
+  const from = PRICE.test(typed) ? Number(typed.replaceAll(",", "") || input.dataset.from) : NaN;
   if (!(from > 0)) return;
   const places = (input.dataset.tick.split(".")[1] ?? "").length;
   input.value = (Math.max(Math.round(from / tick) + ticks, 1) * tick).toFixed(places);
