@@ -1,7 +1,7 @@
 """The ticket's keys in a real browser, on a page of the test's own."""
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from speedtrade.testing.fake_pages import ORIGIN, Server
 
@@ -11,6 +11,11 @@ HEAD = """{% load static %}<!doctype html><html lang="en"><head><title>Ticket</t
 <script type="module" src="{% static 'js/ticket.js' %}"></script></head><body><main>"""
 WRITING = f"""{HEAD}<form id="ticket"><input id="price" data-tick="0.01" data-from="99.00">
 <input id="coin" data-tick="0.00000001"><div id="estimate"></div></form></main></body></html>"""
+REVIEW = f"""{HEAD}<section id="ticket">
+<h2 id="ticket-head" tabindex="-1" data-focus>Review your order</h2>
+<form data-place method="post" action="/place"><button class="submit">Place buy order</button>
+</form></section></main></body></html>"""
+READ = 450  # milliseconds: a little more than a review asks for
 
 
 @pytest.mark.parametrize(
@@ -50,3 +55,32 @@ def test_the_smallest_tick_leaves_no_residue(page: Page, server: Server) -> None
     expect(coin).to_have_value("64250.12345679")
     coin.press("Shift+ArrowDown")
     expect(coin).to_have_value("64250.12345669")
+
+
+ENTER_AT_ONCE = """{
+  window.placed = 0;
+  addEventListener("submit", (event) => { event.preventDefault(); window.placed += 1; });
+  addEventListener("DOMContentLoaded", () => {
+    const options = { key: "Enter", bubbles: true, cancelable: true };
+    document.activeElement.dispatchEvent(new KeyboardEvent("keydown", options));
+  });
+}"""
+
+
+def test_a_review_that_is_a_page_of_its_own_is_read_before_a_key_places_it(
+    page: Page, server: Server
+) -> None:
+    """Its script comes late: the page is old by then, and nobody could have placed anything."""
+    server.pages["/review"] = REVIEW
+    late: list[Route] = []
+    page.route("**/js/ticket.js", lambda route: late.append(route))
+    page.add_init_script(ENTER_AT_ONCE)
+    page.goto(f"{ORIGIN}/review", wait_until="commit")
+    page.wait_for_function(f"() => performance.now() > {READ} && document.querySelector('.submit')")
+    server.answer(late[0])
+    page.wait_for_function("() => document.readyState === 'complete'")
+    expect(page.locator("#ticket-head")).to_be_focused()
+    assert page.evaluate("window.placed") == 0
+    page.evaluate(f"() => new Promise((done) => setTimeout(done, {READ}))")  # it has been read
+    page.keyboard.press("Enter")
+    assert page.evaluate("window.placed") == 1

@@ -59,7 +59,8 @@ document.addEventListener("htmx:afterRequest", (event) => {
 });
 
 // ── the review: no key held down, no second click of a double click places an order unread ──
-let since = 0; // when the review got the focus
+// When the review got the focus. One that came with the page is new as well.
+let since = performance.now();
 document.addEventListener("focusin", (event) => {
   if (reviewed() && ticket().contains(event.target) && !ticket().contains(event.relatedTarget)) since = event.timeStamp;
 });
