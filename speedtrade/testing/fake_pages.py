@@ -77,7 +77,7 @@ class Server:
     """Our end of the socket: what the browser said, and a way to answer or hang up.
 
     `pages` are templates by their path, with `context` for all of them; `asked` are the paths that
-    nothing is there for, which get 204. A `deaf` server answers no ping.
+    nothing is there for, which get 204. A `deaf` server answers no ping, a `cut` one no connection.
     """
 
     def __init__(self) -> None:
@@ -86,9 +86,12 @@ class Server:
         self.asked: list[str] = []
         self.pages = {"/": BODY, "/chart": CHART, "/closed": CHART, "/held": CHART}
         self.context: dict[str, Any] = {}
-        self.broken = self.deaf = False
+        self.broken = self.deaf = self.cut = False
 
     def accept(self, socket: WebSocketRoute) -> None:
+        if self.cut:
+            socket.close(code=1011)
+            return
         self.sockets.append(socket)
         socket.on_message(lambda text: self._hear(socket, json.loads(text)))
 

@@ -1,7 +1,7 @@
 // One socket a page: connects, subscribes, pings, comes back after a break, and says how it is.
-// Quotes go to the callback; everything else becomes an event on <body>:
-//   st:order, st:portfolio, st:alert, st:account, st:halt (detail: what came), st:resync (something was missed: refetch).
+// Quotes go to the callback; everything else becomes an event on <body> (news.js).
 import { away, back, gone, hush, shine } from "./connection.js";
+import { emit, shown, tell } from "./news.js";
 
 const PING_EVERY = 30_000;
 const PONG_WITHIN = 10_000;
@@ -23,12 +23,7 @@ let timers = {};
 let onQuotes = () => {};
 let onLost = () => {};
 
-const emit = (name, detail = null) => document.body.dispatchEvent(new CustomEvent(name, { detail }));
-const shown = () => Number(document.body.dataset.account ?? 0);
 const isOpen = () => socket?.readyState === WebSocket.OPEN;
-
-// A halt of all trading is every page's business, that of a symbol its own page's.
-const concerns = (symbol) => !symbol || symbol === document.getElementById("standing")?.dataset.symbol;
 
 function clear(...names) {
   for (const name of names) clearTimeout(timers[name]);
@@ -39,13 +34,14 @@ function send(message) {
 }
 
 function opened() {
+  const missed = wasOpen || failures > 0;
   failures = 0;
   sent.clear();
   sync.portfolio = false;
   clear("notice");
   shine("on", "Live");
   sync();
-  if (wasOpen) {
+  if (missed) {
     emit("st:resync");
     back();
   }
@@ -64,13 +60,8 @@ function schedulePing() {
 function received(event) {
   const message = JSON.parse(event.data);
   if (message.type === "quote") onQuotes(message.quotes);
-  else if (message.type === "order") emit("st:order", message.order);
-  else if (message.type === "portfolio") {
-    if (!shown() || message.portfolio.account_id === shown()) emit("st:portfolio", message.portfolio);
-  } else if (message.type === "alert") emit("st:alert", message.alert);
-  else if (message.type === "account" || message.type === "resync") emit(`st:${message.type}`, message);
-  else if (message.type === "halt" && concerns(message.symbol)) emit("st:halt", message);
   else if (message.type === "pong") schedulePing();
+  else tell(message);
 }
 
 function lost(event) {
