@@ -32,6 +32,7 @@ BODY = """{% load static %}<!doctype html><html lang="en" data-theme="system"><h
 {% live "AAPL" "500.00" field="value" qty="5" %}
 {% change "10.00" "2.00" symbol="AAPL" field="pl" qty="5" cost="490.00" %}</p>
 <p>{% live_money "cash_balance" "10.00" %}{% change "0" "0" field="day_pl" %}</p>
+<p id="loose">{% live "AAPL" "99.90" field="bid" tick="0.01" %}</p>
 </body></html>"""
 CHART = """{% load static %}<!doctype html><html lang="en" data-theme="dark"><head>
 <title>Chart</title><link rel="stylesheet" href="{% static 'css/tokens.css' %}">

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from speedtrade.testing.fake_pages import ORIGIN, Server, heard, opened
+from speedtrade.testing.fake_pages import ORIGIN, QUOTE, Server, heard, opened
 from speedtrade.testing.waiting import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -12,6 +12,7 @@ COUNT = """{
   window.resynced = 0;
   addEventListener("st:resync", () => { window.resynced += 1; }, true);
 }"""
+PORTFOLIO = {"cash_balance": "9.5", "day_pl": "1.25", "day_pl_pct": "0.50"}
 ONLINE = "window.dispatchEvent(new Event('online'))"
 LOOKED_AT = "document.dispatchEvent(new Event('visibilitychange'))"
 #: Every socket that the page makes stands in window.made.
@@ -125,3 +126,19 @@ def test_what_a_lost_line_still_says_is_not_heard(page: Page, server: Server) ->
     page.add_init_script(MADE)
     opened(page, server)
     assert page.evaluate(LOST_AND_HEARD) == 1
+
+
+def test_every_number_is_grey_after_a_loss_and_live_when_it_is_written_again(
+    page: Page, server: Server
+) -> None:
+    opened(page, server)
+    server.cut = True
+    server.hang_up()
+    bar = page.locator("#connection")
+    expect(bar).to_contain_text("Live prices paused", timeout=NOTICE)
+    marked = page.locator("[data-stale]")
+    expect(marked).to_have_count(4)  # the row, the number that stands alone, two of the account
+    mended(page, server, bar)
+    server.say(type="quote", quotes=[QUOTE])
+    server.say(type="portfolio", portfolio=PORTFOLIO)
+    expect(marked).to_have_count(0)

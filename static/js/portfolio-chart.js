@@ -81,8 +81,8 @@ class EquityChart {
     const shown = this.hero?.querySelector(".chg");
     if (!shown) return;
     const today = this.range === "1D";
-    if (today) shown.dataset.portfolio = "day_pl";
-    else delete shown.dataset.portfolio;
+    shown.dataset.portfolio = today ? "day_pl" : "period"; // which quotes.js does not write
+    shown.toggleAttribute("data-stale", today && document.querySelector("[data-hero][data-stale]") !== null);
     if (today && !this.today) return;
     [amount, percent] = today ? this.today : [amount, percent];
     const way = format.direction(amount);
