@@ -233,6 +233,30 @@ def test_the_crosshair_speaks_through_the_price_and_gives_it_back(
     expect(when).to_have_text("Today")
 
 
+def test_the_price_that_comes_back_is_the_live_one_and_not_the_last_bar(
+    page: Page, server: Server
+) -> None:
+    """A closed market's newest price is in no bar."""
+    page.goto(ORIGIN + "/closed")
+    page.wait_for_function(MANY_COLOURS)
+    hero, chart = page.locator("[data-hero]"), page.locator(".chart")
+    expect(hero).to_have_text("$107.00")
+    heard(page, server, lambda message: message["action"] == "subscribe")
+    box = chart.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 4, box["y"] + box["height"] / 3)
+    expect(hero).to_have_text("$100.00")
+    server.say(type="quote", quotes=[QUOTE | {"stale": True}])
+    expect(hero).to_have_js_property("value", "101.50")
+    expect(hero).to_have_text("$100.00")
+    page.mouse.move(0, 0)
+    expect(hero).to_have_text("$101.50")
+    with page.expect_response("**/bars?range=1M"):
+        page.click("[data-range='1M']")
+    expect(chart).not_to_have_attribute("aria-busy", "true")
+    expect(hero).to_have_text("$101.50")
+
+
 def test_keys_move_the_crosshair_and_escape_returns_to_the_live_price(
     page: Page, server: Server
 ) -> None:

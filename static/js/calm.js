@@ -1,5 +1,6 @@
 // Quiet on request: "Pause live prices" holds every number still (WCAG 2.2.2); "Announce price" reads
 // the page's price aloud now and then (the toggle of W3C's SCR14), for prices are no live regions.
+import * as format from "./format.js";
 import { choose, chosen, speak } from "./page.js";
 
 const PAUSE_KEY = "paused";
@@ -13,10 +14,13 @@ function showPause() {
   }
 }
 
+// The live price, also while the chart's crosshair speaks through it; an old one is called so.
 function announce() {
   const price = document.querySelector("[data-hero]");
   const words = document.querySelector("[data-announce]")?.dataset.announce;
-  if (price) speak(`${words} ${price.textContent}`);
+  if (!price) return;
+  const old = price.closest("[data-stale]") || chosen("paused") === "on";
+  speak(`${words}${old ? ", not live, last" : ""} ${format.price(price.value, price.dataset.tick || null)}`);
 }
 
 function setReading(button) {

@@ -132,10 +132,9 @@ class EquityChart {
     const hero = document.querySelector("[data-hero]");
     const when = document.querySelector("[data-hero-when]");
     const point = at.time === undefined ? null : this.points?.find(({ time }) => time === at.time);
-    if (!hero) return;
+    if (!hero || (!point && !("held" in hero.dataset))) return;
     hero.toggleAttribute("data-held", Boolean(point));
-    const shown = point ?? this.points?.at(-1);
-    if (shown) hero.textContent = format.money(shown.text);
+    hero.textContent = format.money(point ? point.text : hero.value);
     if (when) when.textContent = point ? moment(point.time, HOURS_ONLY) : when.dataset.heroWhen;
   }
 }
