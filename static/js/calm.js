@@ -3,7 +3,9 @@
 import * as format from "./format.js";
 import { choose, chosen, speak } from "./page.js";
 
+// What was chosen here goes before the setting that it was chosen under, and before no other: "off:on".
 const PAUSE_KEY = "paused";
+const SETTING = chosen("paused");
 let reading = 0;
 
 function showPause() {
@@ -39,7 +41,7 @@ document.addEventListener("click", (event) => {
   if (pause) {
     const paused = chosen("paused") !== "on";
     choose("paused", paused ? "on" : "off");
-    localStorage.setItem(PAUSE_KEY, paused ? "on" : "off");
+    localStorage.setItem(PAUSE_KEY, `${SETTING}:${paused ? "on" : "off"}`);
     showPause();
     speak(paused ? "Live prices paused" : "Live prices resumed");
     document.dispatchEvent(new CustomEvent("st:paused", { detail: paused }));
@@ -55,7 +57,8 @@ document.addEventListener("change", (event) => {
   setReading(button);
 });
 
-const kept = localStorage.getItem(PAUSE_KEY);
-if (kept) choose("paused", kept);
+const [setting, choice] = (localStorage.getItem(PAUSE_KEY) ?? "").split(":");
+if (choice && setting === SETTING) choose("paused", choice);
+else localStorage.removeItem(PAUSE_KEY);
 showPause();
 document.addEventListener("htmx:load", showPause);

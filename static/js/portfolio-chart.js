@@ -3,6 +3,7 @@
 // net_deposits}], change, change_pct, summary}. [data-period-change] beside the hero says the change.
 import * as format from "./format.js";
 import { BaselineSeries, LineStyle, load, moment, place, ranges, stage } from "./chart-base.js";
+import { chosen } from "./page.js";
 import { colors, faint } from "./theme-colors.js";
 
 const HOURS_ONLY = 3_600; // points of a portfolio are moments, not days
@@ -41,7 +42,8 @@ class EquityChart {
     frame.querySelector(".ranges").addEventListener("keydown", rove);
     this.chart.subscribeCrosshairMove((at) => this.scrub(at));
     document.body.addEventListener("st:resync", () => this.fetch());
-    document.body.addEventListener("st:portfolio", (event) => this.follow(event.detail));
+    document.body.addEventListener("st:portfolio", (event) => this.hear(event.detail));
+    document.addEventListener("st:paused", () => this.hear(this.news));
     this.fetch();
   }
 
@@ -108,6 +110,12 @@ class EquityChart {
     this.series.createPriceLine({ price: start, color: look["ink-2"], lineStyle: LineStyle.Dotted, lineWidth: 1, axisLabelVisible: false });
     this.series.setData(this.points.map(({ time, value }) => ({ time, value })));
     this.chart.timeScale().fitContent();
+  }
+
+  // While prices are paused, the newest waits.
+  hear(news) {
+    this.news = chosen("paused") === "on" ? news : null;
+    if (!this.news) this.follow(news);
   }
 
   follow(portfolio) {
