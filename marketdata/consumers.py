@@ -235,9 +235,8 @@ class MarketConsumer(AsyncWebsocketConsumer):
             if kind == "portfolio" and self._holdings is not None:
                 return  # the fresh book says it
         try:
-            message = await database_sync_to_async(live.render_event)(
-                kind, self.admission.user_id, thing_id
-            )
+            user_id = self.admission.user_id
+            message = await self.lobby.read(live.render_event, kind, user_id, thing_id)
             if message is not None and not self._elsewhere(message):
                 await self._say(message)
         except Exception:
@@ -282,11 +281,11 @@ class MarketConsumer(AsyncWebsocketConsumer):
         return max(due - asyncio.get_running_loop().time(), 0) + LIMIT_SLACK
 
     async def _push_portfolio(self) -> None:
-        hub, now = self.lobby.hub, timezone.now()
+        hub = self.lobby.hub
         if self._book_is_old:
             self._book_is_old = False
-            load = database_sync_to_async(live.holdings_load)
-            self._holdings = await load(self.admission.user_id, now, self._account_id)
+            user_id = self.admission.user_id
+            self._holdings = await self.lobby.read(_holdings_now, user_id, self._account_id)
             symbols = self._holdings.symbols if self._holdings else ()
             await hub.load(symbols)
             hub.hold(self._reader, symbols)
@@ -326,6 +325,10 @@ class NowhereConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         await self.close(code=FORBIDDEN)
+
+
+def _holdings_now(user_id: int, account_id: int | None) -> live.Holdings | None:
+    return live.holdings_load(user_id, timezone.now(), account_id)
 
 
 def _account_of(message: dict[str, Any]) -> int | None:

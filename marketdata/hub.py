@@ -19,19 +19,24 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterable
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as json_text
+from operator import itemgetter
 from typing import Any, Final
 
+import orjson
 from django.conf import settings
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from marketdata.domain.quotes import Quote, moment_to_wire, quote_from_wire
+from marketdata.pace import Pace
 from marketdata.quote_store import QUOTES_KEY, TICKS_CHANNEL, WATCHED_KEY
 from speedtrade.lib.redis import async_redis
 
 logger = logging.getLogger(__name__)
 
 FIELDS: Final = ("symbol", "bid", "ask", "last", "change", "change_pct", "as_of")
+_shown: Final = itemgetter(*FIELDS)
+_TEXTS: Final = {str}
 RESYNC: Final = '{"type":"resync"}'
 #: So often the hub says which symbols are watched; well within settings.WATCHED_FOR.
 WATCH_EVERY: Final = 2.0
@@ -41,8 +46,6 @@ AGE_EVERY: Final = 0.5
 SILENCE: Final = 10.0
 #: Pause before connecting anew, doubled each time up to the second figure, with jitter.
 RECONNECT: Final = (0.2, 5.0)
-#: The flush period is so many seconds per socket, and settings.WS_FLUSH_PERIOD at least.
-FLUSH_PER_SOCKET: Final = 0.0001
 CANCEL_EVERY: Final = 0.5
 AWAY: Final = (RedisError, OSError, TimeoutError)
 
@@ -249,7 +252,7 @@ class Hub:
     # ── sending ─────────────────────────────────────────────────────────────
 
     async def _pace(self) -> None:
-        loop, turn = asyncio.get_running_loop(), 0
+        loop, turn, pace = asyncio.get_running_loop(), 0, Pace(len(self._cohorts))
         due = loop.time()
         while True:
             if not self._readers:
@@ -257,11 +260,11 @@ class Hub:
                 due = loop.time()
             self._send_to(self._cohorts[turn])
             turn = (turn + 1) % len(self._cohorts)
-            least = settings.WS_FLUSH_PERIOD.total_seconds()
-            due += max(least, FLUSH_PER_SOCKET * self._readers) / len(self._cohorts)
-            # Late turns are not made up for: they would come in a burst.
-            due = max(due, loop.time())
-            await asyncio.sleep(due - loop.time())
+            due += pace.between(self._readers)
+            now = loop.time()
+            await asyncio.sleep(due - now)
+            pace.heard(loop.time() - due)
+            due = max(due, now)  # late turns are not made up for: they would come in a burst
 
     def _send_to(self, cohort: set[Reader]) -> None:
         for reader in tuple(cohort):  # one whose socket turns out to be gone leaves meanwhile
@@ -337,7 +340,7 @@ class Hub:
 
     def _take_ticks(self, text: str) -> None:
         try:
-            wires = json.loads(text)
+            wires = orjson.loads(text)
         except ValueError:
             wires = None
         if not isinstance(wires, list):
@@ -348,7 +351,11 @@ class Hub:
             self._take_wire(wire, cutoff)
 
     def _take_wire(self, wire: Any, cutoff: str) -> None:
-        if not isinstance(wire, dict) or not all(type(wire.get(f)) is str for f in FIELDS):
+        try:
+            readable = set(map(type, _shown(wire))) == _TEXTS
+        except (TypeError, KeyError):
+            readable = False
+        if not readable:
             logger.warning("tick_unreadable")
             return
         latest = self._latest.get(wire["symbol"])

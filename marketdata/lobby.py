@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from channels.db import database_sync_to_async
@@ -15,6 +15,7 @@ from marketdata.hub import Hub
 from speedtrade.lib.admission import LOG_IN, Admission, still_admitted
 
 logger = logging.getLogger(__name__)
+Found = TypeVar("Found")
 
 
 class Member(Protocol):
@@ -32,6 +33,7 @@ class Lobby:
     def __init__(self) -> None:
         self.hub = Hub()
         self._members: dict[int, set[Member]] = {}  # user id -> sockets
+        self._reads: dict[tuple[Any, ...], asyncio.Task[Any]] = {}  # that have not begun
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -62,6 +64,24 @@ class Lobby:
         sockets.discard(member)
         if not sockets:
             self._members.pop(member.admission.user_id, None)
+
+    async def read(self, look: Callable[..., Found], *asked: Any) -> Found:
+        """What `look(*asked)` finds in the database, looked up once for all who ask together.
+
+        An event comes to every socket of its user in one turn of the loop. Only who asks before the
+        look begins shares it: whoever hears of something later must not be told of before.
+        """
+        key = (look, *asked)
+        task = self._reads.get(key)
+        if task is None:
+            task = self._reads[key] = asyncio.create_task(self._look(key))
+        found: Found = await asyncio.shield(task)
+        return found
+
+    async def _look(self, key: tuple[Any, ...]) -> Any:
+        del self._reads[key]
+        look, *asked = key
+        return await database_sync_to_async(look)(*asked)
 
     async def recheck(self, members: Iterable[Member]) -> None:
         """Close the sockets of those who logged out, changed their password or were put out."""

@@ -522,6 +522,7 @@ WATCHED_FOR = timedelta(seconds=10)  # a symbol stays watched so long after the 
 FEED_TICK_WATCHED = timedelta(milliseconds=250)
 FEED_TICK_IDLE = timedelta(seconds=2)
 WS_FLUSH_PERIOD = timedelta(milliseconds=100)
+WS_FLUSH_LONGEST = timedelta(milliseconds=250)  # where others want the processor, too
 WS_COHORTS = 20
 WS_MAX_SYMBOLS = 200  # subscriptions of one socket
 WS_MAX_MESSAGE = 16 * 1024  # bytes a client may send at once

@@ -284,7 +284,7 @@ def test_wrong_codes_run_out_at_all_addresses_together(alice, secret):
     assert locked() == [{"limit": "codes_of_strangers"}]
 
 
-def test_wrong_codes_of_a_thief_leave_the_browsers_of_the_user_open(alice, secret):
+def test_wrong_codes_of_a_thief_leave_the_browsers_of_the_user_open(alice, secret, clock):
     web = Client()
     page_login(web)
     web.post("/login/code", {"code": app_code(secret, timezone.now() - timedelta(seconds=30))})

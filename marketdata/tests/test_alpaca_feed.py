@@ -39,8 +39,14 @@ def vendor(settings):
         assert made.drifts == []
 
 
+@pytest.fixture(autouse=True)
+def closed_market(monkeypatch):
+    """Whatever time it is: while it is open, a stream that says nothing is connected anew."""
+    monkeypatch.setattr("marketdata.feeds.alpaca.feed._busy", lambda now: False)
+
+
 @pytest.fixture
-def open_market(monkeypatch):
+def open_market(monkeypatch, closed_market):
     monkeypatch.setattr("marketdata.feeds.alpaca.feed._busy", lambda now: True)
 
 

@@ -165,16 +165,22 @@ def test_without_a_key_the_product_runs_on(vendors, tmp_path):
 def test_a_second_copy_connects_to_nobody(vendors, tmp_path):
     alpaca, kraken = vendors
     (tmp_path / "two").mkdir()
+
+    def moved():
+        """In a session, a stream that says nothing for ten seconds is connected anew."""
+        alpaca.price("SPY", bid=600.0, ask=600.1)
+        return True
+
     first = Feed(tmp_path, environment(alpaca, kraken))
     second = None
     try:
         wait_for_quote(first, "AAPL", "alpaca")
         second = Feed(tmp_path / "two", environment(alpaca, kraken))
-        wait_until(lambda: "another feed runs" in second.words(), BOOT, second.words)
+        wait_until(lambda: moved() and "another feed runs" in second.words(), BOOT, second.words)
         assert len(alpaca.stream.opened) == 1
         stopping = threading.Thread(target=first.end)
         stopping.start()
-        wait_until(lambda: len(alpaca.stream.let_in) == 2, BOOT, second.words)
+        wait_until(lambda: moved() and len(alpaca.stream.let_in) == 2, BOOT, second.words)
         stopping.join()
     finally:
         first.end()

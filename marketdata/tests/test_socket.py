@@ -525,6 +525,17 @@ async def test_an_event_reaches_its_user_and_nobody_else(session, user, rendered
         assert await theirs.receive_nothing(0.2)
 
 
+async def test_all_pages_of_a_user_are_told_by_one_look(session, user, rendered):
+    looks = []
+    live.register_renderer("order", lambda *asked: looks.append(asked) or {"type": "order"})
+    async with contextlib.AsyncExitStack() as pages:
+        sockets = [await pages.enter_async_context(connected(session=session)) for _ in range(8)]
+        await announce(user.pk, "order", 7)
+        for socket in sockets:
+            assert await socket.hear("order") == {"type": "order"}
+    assert len(looks) <= 2, "one, or two where the loop had a turn in between"
+
+
 async def test_what_is_nobodys_own_reaches_everybody(session, user, rendered):
     live.register_renderer("halt", lambda user_id, thing_id: {"type": "halt", "to": user_id})
     other = await sync_to_async(User.objects.create_user)("bob", "bob@example.com", "pw")

@@ -177,7 +177,7 @@ def test_a_small_correction_is_no_split(vendor, coin):
     assert len(vendor.asked) == 1
 
 
-def test_a_failure_changes_nothing_and_the_next_question_waits(vendor, coin):
+def test_a_failure_changes_nothing_and_the_next_question_waits(vendor, coin, settings):
     fill(vendor, coin)
     before = list(Bar.objects.values())
     vendor.error = FeedFailed("away")
@@ -187,9 +187,11 @@ def test_a_failure_changes_nothing_and_the_next_question_waits(vendor, coin):
     read(coin, back=5 * HOUR)
     question = bar_store.question_next("ccxt:kraken", 1)
     bar_store.question_answered(question, well=False)
+    settings.BARS_WAIT = timedelta(seconds=30)
+    quote_store.quotes_put([], beat=NOW)  # it lives: only the failure keeps anybody from waiting
     began = time.monotonic()
     assert read(coin, back=5 * HOUR).loading
-    assert time.monotonic() - began < 0.15
+    assert time.monotonic() - began < 10
     assert bar_store.question_next("ccxt:kraken", 1) is None
 
 
@@ -222,7 +224,7 @@ def test_a_dead_feed_is_not_waited_for(vendor, coin, settings):
 @pytest.mark.django_db(transaction=True)
 def test_few_threads_wait_at_once(settings):
     settings.MARKET_DATA_FEEDS = ["ccxt:kraken"]
-    settings.BARS_WAIT = timedelta(seconds=1.5)
+    settings.BARS_WAIT = timedelta(seconds=4)
     coin = make_instrument("BTC/USD", feed="ccxt:kraken")
     quote_store.quotes_put([], beat=NOW)
     took: list[float] = []
@@ -230,6 +232,7 @@ def test_few_threads_wait_at_once(settings):
     def look():
         from django.db import connection
 
+        connection.ensure_connection()
         began = time.monotonic()
         read(coin)
         took.append(time.monotonic() - began)
@@ -240,7 +243,7 @@ def test_few_threads_wait_at_once(settings):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(seconds > 1 for seconds in took) <= 3
+    assert sum(seconds > 3 for seconds in took) <= 3
 
 
 def test_readers_live_without_redis(vendor, coin, monkeypatch):

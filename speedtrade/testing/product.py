@@ -1,6 +1,7 @@
 """The real product for browser tests and screenshots: `manage.py up` on a folder of its own."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from speedtrade.healthcheck import ask_health
 from speedtrade.processes import WEB
 from speedtrade.testing.waiting import wait_until
 
+PORTS = range(20_000, 32_000)  # Linux gives away those from 32768
 START = 120  # seconds for a start on a busy machine; alone it takes about ten
 STOP = 60
 LINES_KEPT = 2_000  # of a product's output, for a test that fails to show
@@ -45,9 +47,12 @@ class Product:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below those that the kernel gives away: nobody gets it before its server has started."""
+    for port in random.sample(PORTS, 500):
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 @contextmanager

@@ -82,8 +82,8 @@ def test_a_count_in_two_steps_lets_more_through(monkeypatch):
 
 
 def test_every_rate_of_a_notation_counts():
-    assert granted(50, rate="30/minute;10/second") == 10
-    assert granted(50, rate="10/minute;30/second", who="bob") == 10
+    assert granted(50, rate="30/hour;10/minute") == 10
+    assert granted(50, rate="10/hour;30/minute", who="bob") == 10
 
 
 def test_everybody_has_a_count_of_their_own():

@@ -14,10 +14,10 @@ from typing import Any
 from speedtrade.asgi import application as product
 
 from channels.generic.websocket import AsyncWebsocketConsumer  # isort: skip - after Django's setup
-from marketdata import hub  # isort: skip
+from marketdata import pace  # isort: skip
 
 if "BENCH_FLUSH_MS" in os.environ:
-    hub.FLUSH_PER_SOCKET = 0.0  # type: ignore[misc]
+    pace.PER_SOCKET = 0.0  # type: ignore[misc]
 
 _hops = 0
 _submit = ThreadPoolExecutor.submit

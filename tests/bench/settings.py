@@ -16,3 +16,4 @@ ACCESS_TOKEN_LIFETIME = timedelta(hours=6)
 WS_MAX_PER_USER = 100
 if "BENCH_FLUSH_MS" in os.environ:
     WS_FLUSH_PERIOD = timedelta(milliseconds=int(os.environ["BENCH_FLUSH_MS"]))
+    WS_FLUSH_LONGEST = WS_FLUSH_PERIOD

@@ -17,7 +17,7 @@ from tests.bench.table import Limit, Row, judge
 
 SOCKETS, MORE = 1_000, 2_000
 WINDOWS = 20  # a second, with every symbol in each: 10,000 ticks a second
-FLUSH, PER_SOCKET = 0.1, 0.0001  # as settings.WS_FLUSH_PERIOD and hub.FLUSH_PER_SOCKET
+FLUSH, PER_SOCKET = 0.1, 0.0001  # as settings.WS_FLUSH_PERIOD and pace.PER_SOCKET
 FULL_FLUSH_MS = 10  # a period that no server keeps up with, and windows of as long:
 FULL_TURNS = 5  # a fifth of the symbols in each, so that every socket has news in every window
 GROUP_TICKS = 500  # a second: 10,000 messages to deliver

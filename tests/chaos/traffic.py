@@ -21,7 +21,7 @@ READY_LOOK = 0.3  # seconds between two looks of a balancer at who is ready
 HOUSE = {
     "SPEEDTRADE_ENV": "development",
     "LOG_LEVEL": "WARNING",
-    "WEB_DRAIN_SECONDS": "2",
+    "WEB_DRAIN_SECONDS": "5",
     "RATE_ORDERS_PER_USER": "1000/second",
     "RATE_API_PER_USER": "1000/second",
     "RISK_MAX_OPEN_ORDERS": "100000",
@@ -227,7 +227,13 @@ class Balanced(Traffic):
         self._checker.join(PATIENCE)
 
     def _look(self) -> None:
-        self._ready = [port for port in self.trader.ports if ready(port)]
+        """Each word counts at once: the other one may be long in coming."""
+        for port in self.trader.ports:
+            well = ready(port)
+            known = self._ready
+            self._ready = [
+                one for one in self.trader.ports if (well if one == port else one in known)
+            ]
 
     def _check(self) -> None:
         while not self._over.wait(READY_LOOK):

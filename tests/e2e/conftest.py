@@ -49,7 +49,8 @@ def product_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def product(product_folder: Path, pytestconfig: pytest.Config) -> Iterator[Product]:
-    with product_running(product_folder) as running:
+    # The people of the world logged in before the first test, and stay for the last.
+    with product_running(product_folder, SESSION_IDLE_LIVE_MINUTES="720") as running:
         pytestconfig.stash[RUNNING] = running
         yield running
 

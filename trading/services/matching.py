@@ -4,7 +4,6 @@ Redis only hurries. With it away the venue still polls its table and matches aga
 than it may: a stale quote fills no order.
 """
 
-import json
 import logging
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import orjson
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -95,11 +95,17 @@ class VenueRunner:
         return wakes, list(moved)
 
     def _reached(self, batch: str) -> Iterator[str]:
-        """Symbols of a batch of ticks whose bid or ask some resting order accepts."""
-        for wire in _wires(batch):
+        """Symbols of a batch of ticks whose bid or ask some resting order accepts.
+
+        Most ticks are of symbols where nobody waits: their prices are not even read.
+        """
+        waiting = set(self.venue.symbols())
+        for wire in _wires(batch) if waiting else ():
             try:
-                symbol, bid, ask = wire["symbol"], Decimal(wire["bid"]), Decimal(wire["ask"])
-                reached = self.venue.reached(symbol, bid, ask)
+                symbol = wire["symbol"]
+                reached = symbol in waiting and self.venue.reached(
+                    symbol, Decimal(wire["bid"]), Decimal(wire["ask"])
+                )
             except (KeyError, TypeError, ValueError, ArithmeticError):
                 logger.warning("venue_bad_tick")
                 continue
@@ -110,7 +116,7 @@ class VenueRunner:
 def _wires(batch: str) -> list[Any]:
     """The ticks of a message; none, with a log line, where it is no list in JSON."""
     try:
-        wires = json.loads(batch)
+        wires = orjson.loads(batch)
     except ValueError:
         wires = None
     if not isinstance(wires, list):

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.utils import timezone
 
 from accounts.models import BrokerageAccount
@@ -261,8 +261,12 @@ def test_a_withdrawal_and_an_order_do_not_spend_the_same_dollar(floor: Floor):
 
 # ── keys ─────────────────────────────────────────────────────────────────────
 @pytest.mark.fault("F17")
-def test_a_hundred_posts_of_one_key_make_one_order(floor: Floor):
+def test_a_hundred_posts_of_one_key_make_one_order(floor: Floor, monkeypatch: pytest.MonkeyPatch):
     """Every caller gets that order; fails without the key (or its unique constraint)."""
+    # Twenty-five queue for one account: on a slow machine that is longer than anybody waits.
+    options = connections.settings["default"]["OPTIONS"]
+    patient = re.sub(r"lock_timeout=\d+", "lock_timeout=30000", options["options"])
+    monkeypatch.setitem(options, "options", patient)
     client = ApiClient(floor.user)
     body = {
         "symbol": "AAPL",

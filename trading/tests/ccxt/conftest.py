@@ -24,7 +24,7 @@ def quick(settings: Any, db: None) -> Any:
 
     from trading.brokers.ccxt.client import markets_forget
 
-    settings.BROKER_TIMEOUT = (0.5, 0.5)
+    settings.BROKER_TIMEOUT = (5.0, 3.0)  # a busy machine is no fault of the line
     settings.CCXT_PACE = 10_000
     settings.CCXT_LEASE_WAIT = timedelta(seconds=10)
     markets_forget()

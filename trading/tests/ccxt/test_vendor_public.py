@@ -19,7 +19,7 @@ def vendor() -> Iterator[KrakenVendor]:
 
 @pytest.fixture
 def kraken(vendor: KrakenVendor) -> ccxt.kraken:
-    return ccxt.kraken({"urls": {"api": vendor.urls}, "enableRateLimit": False, "timeout": 500})
+    return ccxt.kraken({"urls": {"api": vendor.urls}, "enableRateLimit": False, "timeout": 3000})
 
 
 def test_markets_carry_the_rules_of_each_pair(kraken: ccxt.kraken) -> None:
