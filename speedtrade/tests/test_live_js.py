@@ -3,154 +3,14 @@
 Files come from static/ on disk and the page from a template: no server, no waiting for a market.
 """
 
-import json
-import mimetypes
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import pytest
-from django.conf import settings
-from django.template import Context, Template
-from playwright.sync_api import Page, Route, WebSocketRoute, expect
+from playwright.sync_api import Page, expect
 
-from marketdata.domain.ranges import RANGES
+from speedtrade.testing.fake_pages import LONG, ORIGIN, QUOTE, Server, heard, opened
 
 pytestmark = pytest.mark.e2e
-ORIGIN = "http://speedtrade.test"
-STATIC = Path(settings.BASE_DIR) / "static"
-POLICY = settings.CONTENT_SECURITY_POLICY["DIRECTIVES"]
-CSP = "; ".join(f"{name} {' '.join(values)}" for name, values in POLICY.items())
-BODY = """{% load static %}<!doctype html><html lang="en" data-theme="system"><head>
-<title>Live</title><link rel="stylesheet" href="{% static 'css/components.css' %}">
-<script type="module" src="{% static 'js/quotes.js' %}"></script>
-<script type="module" src="{% static 'js/ui.js' %}"></script></head><body>
-<div id="connection" hidden><span data-text></span><button data-retry>Retry</button></div>
-<ol id="toasts"></ol><span id="live-dot"></span>
-<p id="row" data-row>{% live "AAPL" "100.00" tick="0.01" %}
-{% change "1.00" "1.00" symbol="AAPL" tick="0.01" %}
-{% live "AAPL" "500.00" field="value" qty="5" %}
-{% change "10.00" "2.00" symbol="AAPL" field="pl" qty="5" cost="490.00" %}</p>
-<p>{% live_money "cash_balance" "10.00" %}{% change "0" "0" field="day_pl" %}</p>
-</body></html>"""
-CHART = """{% load static %}<!doctype html><html lang="en" data-theme="dark"><head>
-<title>Chart</title><link rel="stylesheet" href="{% static 'css/tokens.css' %}">
-<link rel="stylesheet" href="{% static 'css/components.css' %}">
-<link rel="stylesheet" href="{% static 'css/pages.css' %}">
-<script defer src="{% static 'vendor/lightweight-charts/lightweight-charts.js' %}"></script>
-<script type="module" src="{% static 'js/quotes.js' %}"></script>
-<script type="module" src="{% static 'js/chart.js' %}"></script></head><body>
-<p>{% live "AAPL" "107.00" tick="0.01" hero=True %}<span data-hero-when="Today">Today</span></p>
-{% include "components/_price_chart.html" %}
-<template id="panel-error">{% include "states/_panel_error.html" %}</template></body></html>"""
-QUOTE = {
-    "symbol": "AAPL",
-    "bid": "101.49",
-    "ask": "101.50",
-    "last": "101.50",
-    "change": "-0.50",
-    "change_pct": "-0.4902",
-    "as_of": "2026-01-05T15:00:00.000Z",
-    "stale": False,
-}
-
-# Over the night in which New York turns its clocks back: 05:30 and 06:30 UTC are both 01:30 there.
-STARTS = [datetime(2026, 11, 1, 0, 30, tzinfo=UTC) + timedelta(hours=n) for n in range(12)]
-BARS = [
-    {"t": t.isoformat(), "o": "100", "h": "108", "l": "99", "c": f"{100 + n}.00", "v": "1000"}
-    for n, t in enumerate(STARTS)
-]
-
-# A quarter of an hour each until midnight of New York, which the axis of the times always names.
-LONG = [
-    {"t": (datetime(2026, 11, 20, 5, tzinfo=UTC) - timedelta(minutes=15 * n)).isoformat()}
-    | {"o": "100", "h": "108", "l": "99", "c": "107.00", "v": "1000"}
-    for n in reversed(range(400))
-]
-MARKS = {
-    "position": {"qty": "5", "avg_price": "107.00"},
-    "fills": [{"t": LONG[-1]["t"], "side": "buy"}],
-}
-
-
-class Server:
-    """Our end of the socket: what the browser said, and a way to answer or hang up."""
-
-    def __init__(self) -> None:
-        self.sockets: list[WebSocketRoute] = []
-        self.heard: list[dict[str, Any]] = []
-        self.asked: list[str] = []
-        self.broken = False
-
-    def accept(self, socket: WebSocketRoute) -> None:
-        self.sockets.append(socket)
-        socket.on_message(lambda text: self.heard.append(json.loads(text)))
-
-    def say(self, **message: Any) -> None:
-        self.sockets[-1].send(json.dumps(message))
-
-    def hang_up(self, code: int = 1006) -> None:
-        self.sockets[-1].close(code=code if code != 1006 else 1011)
-
-
-@pytest.fixture
-def server(page: Page) -> Server:
-    made = Server()
-
-    def answer(route: Route) -> None:
-        path = route.request.url.removeprefix(ORIGIN)
-        if path.startswith("/markets/"):
-            made.asked.append(path)
-            answer: dict[str, Any] = {"timeframe": "1h", "bars": BARS}
-            if "rsi14" in path:
-                lines = {"value": [None, *["50.5"] * (len(BARS) - 1)]}
-                answer["indicators"] = {"rsi14": lines}
-            status, body = (503, "") if made.broken else (200, json.dumps(answer))
-            headers = {"X-Request-Id": "abc-123", "Content-Type": "application/json"}
-            route.fulfill(status=status, body=body, headers=headers)
-            return
-        if path in ("/", "/chart", "/closed", "/held"):
-            instrument = {"symbol": "AAPL", "price_tick": Decimal("0.01")}
-            context = {
-                "instrument": instrument,
-                "summary": "It rose.",
-                "ranges": RANGES.items(),
-                "range": "1D",
-                "closed_at": STARTS[-1] if path == "/closed" else None,
-                "marks": MARKS if path == "/held" else None,
-                "indicators": [("sma20", "SMA 20", False), ("rsi14", "RSI 14", False)],
-            }
-            html = Template(BODY if path == "/" else CHART).render(Context(context))
-            headers = {"Content-Security-Policy": CSP}
-            route.fulfill(body=html, content_type="text/html", headers=headers)
-            return
-        file = STATIC / path.removeprefix("/static/")
-        kind = mimetypes.guess_type(file.name)[0] or "text/plain"
-        route.fulfill(body=file.read_bytes(), content_type=kind)
-
-    page.route("**/*", answer)
-    page.route_web_socket("**/ws", made.accept)
-    return made
-
-
-def heard(page: Page, server: Server, is_it: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The first message of the browser that `is_it`; it has five seconds to come."""
-    for _ in range(100):
-        found = [message for message in server.heard if is_it(message)]
-        if found:
-            return found[0]
-        page.wait_for_timeout(50)  # lets Playwright deliver; there is no event to wait for
-    raise AssertionError(server.heard)
-
-
-def opened(page: Page, server: Server) -> None:
-    page.goto(ORIGIN + "/")
-    heard(
-        page, server, lambda message: message["action"] == "subscribe" and message["symbols"] != []
-    )
 
 
 def test_what_is_on_screen_is_subscribed(page: Page, server: Server) -> None:
@@ -371,6 +231,30 @@ def test_the_crosshair_speaks_through_the_price_and_gives_it_back(
     expect(hero).to_have_text("$100.00")
     page.mouse.move(0, 0)
     expect(when).to_have_text("Today")
+
+
+def test_the_price_that_comes_back_is_the_live_one_and_not_the_last_bar(
+    page: Page, server: Server
+) -> None:
+    """A closed market's newest price is in no bar."""
+    page.goto(ORIGIN + "/closed")
+    page.wait_for_function(MANY_COLOURS)
+    hero, chart = page.locator("[data-hero]"), page.locator(".chart")
+    expect(hero).to_have_text("$107.00")
+    heard(page, server, lambda message: message["action"] == "subscribe")
+    box = chart.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 4, box["y"] + box["height"] / 3)
+    expect(hero).to_have_text("$100.00")
+    server.say(type="quote", quotes=[QUOTE | {"stale": True}])
+    expect(hero).to_have_js_property("value", "101.50")
+    expect(hero).to_have_text("$100.00")
+    page.mouse.move(0, 0)
+    expect(hero).to_have_text("$101.50")
+    with page.expect_response("**/bars?range=1M"):
+        page.click("[data-range='1M']")
+    expect(chart).not_to_have_attribute("aria-busy", "true")
+    expect(hero).to_have_text("$101.50")
 
 
 def test_keys_move_the_crosshair_and_escape_returns_to_the_live_price(

@@ -1,8 +1,11 @@
 // Quiet on request: "Pause live prices" holds every number still (WCAG 2.2.2); "Announce price" reads
 // the page's price aloud now and then (the toggle of W3C's SCR14), for prices are no live regions.
+import * as format from "./format.js";
 import { choose, chosen, speak } from "./page.js";
 
+// What was chosen here goes before the setting that it was chosen under, and before no other: "off:on".
 const PAUSE_KEY = "paused";
+const SETTING = chosen("paused");
 let reading = 0;
 
 function showPause() {
@@ -13,10 +16,13 @@ function showPause() {
   }
 }
 
+// The live price, also while the chart's crosshair speaks through it; an old one is called so.
 function announce() {
   const price = document.querySelector("[data-hero]");
   const words = document.querySelector("[data-announce]")?.dataset.announce;
-  if (price) speak(`${words} ${price.textContent}`);
+  if (!price) return;
+  const old = price.closest("[data-stale]") || chosen("paused") === "on";
+  speak(`${words}${old ? ", not live, last" : ""} ${format.price(price.value, price.dataset.tick || null)}`);
 }
 
 function setReading(button) {
@@ -35,7 +41,7 @@ document.addEventListener("click", (event) => {
   if (pause) {
     const paused = chosen("paused") !== "on";
     choose("paused", paused ? "on" : "off");
-    localStorage.setItem(PAUSE_KEY, paused ? "on" : "off");
+    localStorage.setItem(PAUSE_KEY, `${SETTING}:${paused ? "on" : "off"}`);
     showPause();
     speak(paused ? "Live prices paused" : "Live prices resumed");
     document.dispatchEvent(new CustomEvent("st:paused", { detail: paused }));
@@ -51,7 +57,8 @@ document.addEventListener("change", (event) => {
   setReading(button);
 });
 
-const kept = localStorage.getItem(PAUSE_KEY);
-if (kept) choose("paused", kept);
+const [setting, choice] = (localStorage.getItem(PAUSE_KEY) ?? "").split(":");
+if (choice && setting === SETTING) choose("paused", choice);
+else localStorage.removeItem(PAUSE_KEY);
 showPause();
 document.addEventListener("htmx:load", showPause);

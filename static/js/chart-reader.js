@@ -48,14 +48,13 @@ export class Reader {
     this.show(null);
   }
 
-  // One bar's price and time, or, without one, the live price again.
+  // One bar's price and time, or, without one, the live price again, which quotes.js keeps as the value.
   show(bar) {
     const hero = document.querySelector("[data-hero]");
     const when = document.querySelector("[data-hero-when]");
-    const shown = bar ?? this.bars.at(-1);
-    if (!hero || !shown) return;
+    if (!hero || (!bar && !("held" in hero.dataset))) return;
     hero.toggleAttribute("data-held", Boolean(bar));
-    hero.textContent = format.price(shown.text, this.tick);
+    hero.textContent = format.price(bar ? bar.text : hero.value, this.tick);
     if (when) when.textContent = bar ? moment(bar.time, this.length) : when.dataset.heroWhen;
   }
 }

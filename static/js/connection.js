@@ -47,7 +47,13 @@ export function back() {
 }
 
 // "Live again" must not outlive the connection it speaks of.
-export const hush = () => clearTimeout(fading);
+export function hush() {
+  clearTimeout(fading);
+  if (!isAway) show("");
+}
 
 // Lost for good.
-export const gone = (text) => show(text);
+export function gone(text) {
+  isAway = true;
+  show(text);
+}

@@ -3,6 +3,7 @@
 const SECOND = 1_000;
 
 sessionStorage.removeItem("recent"); // what somebody looked at is nobody else's (palette.js)
+localStorage.removeItem("paused"); // and so is what they chose for the moment (calm.js)
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.("[data-reveal]");

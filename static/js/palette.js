@@ -57,12 +57,18 @@ list?.addEventListener("click", (event) => {
   if (option) go(option);
 });
 
+// What is typed goes before what was found: an option for other words is not what Enter means.
+let asked = null;
+input?.addEventListener("input", () => select(null));
+input?.addEventListener("htmx:beforeRequest", () => { asked = input.value; });
+
 list?.addEventListener("htmx:afterSwap", () => {
   const all = options();
   input.setAttribute("aria-expanded", String(all.length > 0));
-  select(all[0]);
+  const fits = asked === input.value;
+  select(fits ? all[0] : null);
   const count = all.length === 1 ? "1 result" : `${all.length} results`;
-  if (input.value) speak(count);
+  if (fits && asked) speak(count);
 });
 
 document.addEventListener("click", (event) => {

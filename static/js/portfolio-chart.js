@@ -3,6 +3,7 @@
 // net_deposits}], change, change_pct, summary}. [data-period-change] beside the hero says the change.
 import * as format from "./format.js";
 import { BaselineSeries, LineStyle, load, moment, place, ranges, stage } from "./chart-base.js";
+import { chosen } from "./page.js";
 import { colors, faint } from "./theme-colors.js";
 
 const HOURS_ONLY = 3_600; // points of a portfolio are moments, not days
@@ -41,7 +42,8 @@ class EquityChart {
     frame.querySelector(".ranges").addEventListener("keydown", rove);
     this.chart.subscribeCrosshairMove((at) => this.scrub(at));
     document.body.addEventListener("st:resync", () => this.fetch());
-    document.body.addEventListener("st:portfolio", (event) => this.follow(event.detail));
+    document.body.addEventListener("st:portfolio", (event) => this.hear(event.detail));
+    document.addEventListener("st:paused", () => this.hear(this.news));
     this.fetch();
   }
 
@@ -81,8 +83,8 @@ class EquityChart {
     const shown = this.hero?.querySelector(".chg");
     if (!shown) return;
     const today = this.range === "1D";
-    if (today) shown.dataset.portfolio = "day_pl";
-    else delete shown.dataset.portfolio;
+    shown.dataset.portfolio = today ? "day_pl" : "period"; // which quotes.js does not write
+    shown.toggleAttribute("data-stale", today && document.querySelector("[data-hero][data-stale]") !== null);
     if (today && !this.today) return;
     [amount, percent] = today ? this.today : [amount, percent];
     const way = format.direction(amount);
@@ -110,6 +112,12 @@ class EquityChart {
     this.chart.timeScale().fitContent();
   }
 
+  // While prices are paused, the newest waits.
+  hear(news) {
+    this.news = chosen("paused") === "on" ? news : null;
+    if (!this.news) this.follow(news);
+  }
+
   follow(portfolio) {
     const text = portfolio?.portfolio_value;
     if (!text || !this.series) return;
@@ -132,10 +140,9 @@ class EquityChart {
     const hero = document.querySelector("[data-hero]");
     const when = document.querySelector("[data-hero-when]");
     const point = at.time === undefined ? null : this.points?.find(({ time }) => time === at.time);
-    if (!hero) return;
+    if (!hero || (!point && !("held" in hero.dataset))) return;
     hero.toggleAttribute("data-held", Boolean(point));
-    const shown = point ?? this.points?.at(-1);
-    if (shown) hero.textContent = format.money(shown.text);
+    hero.textContent = format.money(point ? point.text : hero.value);
     if (when) when.textContent = point ? moment(point.time, HOURS_ONLY) : when.dataset.heroWhen;
   }
 }

@@ -77,15 +77,14 @@ const WRITERS = {
   },
 };
 
-function setPrice(element, value) {
+// The value is the live one also while a chart's crosshair speaks through the element.
+function setValue(element, value, text) {
   element.value = value;
-  setText(element, format.price(value, element.dataset.tick || null));
+  if (!("held" in element.dataset)) setText(element, text);
 }
 
-function setAmount(element, value) {
-  element.value = value;
-  setText(element, format.money(value));
-}
+const setPrice = (element, value) => setValue(element, value, format.price(value, element.dataset.tick || null));
+const setAmount = (element, value) => setValue(element, value, format.money(value));
 
 function flash(element, quote, way) {
   const row = element.closest("[data-row]:not(header)") ?? element; // a head is too large to flash
@@ -97,23 +96,25 @@ function flash(element, quote, way) {
   setTimeout(() => row.classList.remove(`flash-${way}`), FLASH_FOR);
 }
 
+// What is grey as one: a row, or a number that stands alone.
+const place = (element) => element.closest("[data-row]") ?? element;
+
 function write(symbol, quote) {
   const before = lastPrice.get(symbol);
   lastPrice.set(symbol, quote.last);
   const way = before === undefined ? "flat" : format.direction(format.minus(quote.last, before));
   for (const element of bound.get(symbol) ?? []) {
-    (element.closest("[data-row]") ?? element).toggleAttribute("data-stale", quote.stale === true);
-    if ("held" in element.dataset) continue; // the chart's crosshair speaks through it
+    place(element).toggleAttribute("data-stale", quote.stale === true);
     WRITERS[element.dataset.f]?.(element, quote);
-    if (element.dataset.f === "last" && way !== "flat") flash(element, quote, way);
+    if (element.dataset.f === "last" && way !== "flat" && !("held" in element.dataset)) flash(element, quote, way);
   }
 }
 
 function writePortfolio(values) {
   for (const element of document.querySelectorAll("[data-portfolio]")) {
     const name = element.dataset.portfolio;
-    if ("held" in element.dataset) continue;
     if (!(name in values)) continue;
+    place(element).removeAttribute("data-stale");
     if (element.classList.contains("chg")) setChange(element, values[name], values[`${name}_pct`] ?? null, null);
     else setAmount(element, values[name]);
   }
@@ -141,5 +142,9 @@ document.addEventListener("htmx:load", () => queueMicrotask(bind));
 bind();
 start({
   onQuotes: (quotes) => { for (const quote of quotes) pending.set(quote.symbol, quote); soon(); },
-  onLost: () => document.querySelectorAll("[data-row], [data-f]").forEach((e) => e.setAttribute("data-stale", "")),
+  onLost: () => {
+    pending.clear();
+    portfolio = null; // what waits because of a pause is old
+    for (const element of document.querySelectorAll("[data-f], [data-portfolio]")) place(element).setAttribute("data-stale", "");
+  },
 });

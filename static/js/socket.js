@@ -1,10 +1,12 @@
 // One socket a page: connects, subscribes, pings, comes back after a break, and says how it is.
-// Quotes go to the callback; everything else becomes an event on <body>:
-//   st:order, st:portfolio, st:alert, st:account, st:halt (detail: what came), st:resync (something was missed: refetch).
+// Quotes go to the callback; everything else becomes an event on <body> (news.js).
 import { away, back, gone, hush, shine } from "./connection.js";
+import { emit, tell } from "./news.js";
+import { choose, forget, settle } from "./subscriptions.js";
 
 const PING_EVERY = 30_000;
 const PONG_WITHIN = 10_000;
+const PROBE_WITHIN = 3_000;
 const WAIT_FIRST = 500;
 const WAIT_MOST = 15_000;
 const NOTICE_AFTER = 3_000;
@@ -14,8 +16,6 @@ const LOG_IN = "You are logged out. Reload the page to log in.";
 const TOO_MANY = 4429; // come back, but slowly: as after PATIENT failures
 const PATIENT = 5;
 
-const wanted = new Set();
-const sent = new Set();
 let socket = null;
 let failures = 0;
 let wasOpen = false, leaving = false;
@@ -23,12 +23,7 @@ let timers = {};
 let onQuotes = () => {};
 let onLost = () => {};
 
-const emit = (name, detail = null) => document.body.dispatchEvent(new CustomEvent(name, { detail }));
-const shown = () => Number(document.body.dataset.account ?? 0);
 const isOpen = () => socket?.readyState === WebSocket.OPEN;
-
-// A halt of all trading is every page's business, that of a symbol its own page's.
-const concerns = (symbol) => !symbol || symbol === document.getElementById("standing")?.dataset.symbol;
 
 function clear(...names) {
   for (const name of names) clearTimeout(timers[name]);
@@ -39,13 +34,13 @@ function send(message) {
 }
 
 function opened() {
+  const missed = wasOpen || failures > 0;
   failures = 0;
-  sent.clear();
-  sync.portfolio = false;
+  forget();
   clear("notice");
   shine("on", "Live");
   sync();
-  if (wasOpen) {
+  if (missed) {
     emit("st:resync");
     back();
   }
@@ -53,24 +48,36 @@ function opened() {
   schedulePing();
 }
 
+function ping(within) {
+  clear("ping", "pong");
+  send({ action: "ping" });
+  timers.pong = setTimeout(drop, within);
+}
+
 function schedulePing() {
   clear("ping", "pong");
-  timers.ping = setTimeout(() => {
-    send({ action: "ping" });
-    timers.pong = setTimeout(() => socket?.close(), PONG_WITHIN);
-  }, PING_EVERY);
+  timers.ping = setTimeout(ping, PING_EVERY, PONG_WITHIN);
+}
+
+// An open socket may be dead: the machine slept, or went to another network.
+function probe() {
+  if (isOpen()) ping(PROBE_WITHIN);
+  else open();
 }
 
 function received(event) {
   const message = JSON.parse(event.data);
   if (message.type === "quote") onQuotes(message.quotes);
-  else if (message.type === "order") emit("st:order", message.order);
-  else if (message.type === "portfolio") {
-    if (!shown() || message.portfolio.account_id === shown()) emit("st:portfolio", message.portfolio);
-  } else if (message.type === "alert") emit("st:alert", message.alert);
-  else if (message.type === "account" || message.type === "resync") emit(`st:${message.type}`, message);
-  else if (message.type === "halt" && concerns(message.symbol)) emit("st:halt", message);
   else if (message.type === "pong") schedulePing();
+  else tell(message);
+}
+
+// A dead socket may not tell that it is closed for a minute: it is lost now, and nobody hears it any more.
+function drop() {
+  const dead = socket;
+  if (!dead) return;
+  lost({});
+  dead.close();
 }
 
 function lost(event) {
@@ -79,10 +86,7 @@ function lost(event) {
   hush();
   if (leaving) return;
   shine("off", "Not live");
-  if (FINAL.has(event.code)) {
-    onLost();
-    return gone(event.code === LOGGED_OUT ? LOG_IN : "Live prices are off.");
-  }
+  if (FINAL.has(event.code)) return end(event.code === LOGGED_OUT ? LOG_IN : "Live prices are off.");
   if (failures === 0) {
     timers.notice = setTimeout(() => {
       onLost();
@@ -96,44 +100,37 @@ function lost(event) {
   if (failures > 1) ask();
 }
 
+// Not to come back.
+function end(words) {
+  leaving = true;
+  clear("retry", "notice");
+  onLost();
+  gone(words);
+}
+
 // A handshake that fails tells no reason. A session that ended while the machine slept leads elsewhere.
 async function ask() {
   const answer = await fetch(location.href, { method: "HEAD", redirect: "manual" }).catch(() => null);
   if (answer?.type !== "opaqueredirect" || isOpen()) return;
-  leaving = true;
-  clear("retry", "notice");
-  onLost();
-  gone(LOG_IN);
+  end(LOG_IN);
 }
 
 function open() {
   clear("retry");
   if (socket || leaving) return;
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-  socket = new WebSocket(`${scheme}//${location.host}/ws`);
-  socket.addEventListener("open", opened);
-  socket.addEventListener("message", received);
-  socket.addEventListener("close", lost);
+  const made = socket = new WebSocket(`${scheme}//${location.host}/ws`);
+  for (const [name, hear] of [["open", opened], ["message", received], ["close", lost]]) {
+    made.addEventListener(name, (event) => { if (made === socket) hear(event); });
+  }
 }
 
-// Tell the server the difference between what is wanted and what it was told.
 function sync() {
-  if (!isOpen()) return;
-  const goal = document.hidden ? new Set() : wanted;
-  const gone = [...sent].filter((symbol) => !goal.has(symbol));
-  const come = [...goal].filter((symbol) => !sent.has(symbol));
-  // The id of the account that this page shows; any other is another page's business.
-  const portfolio = document.querySelector("[data-portfolio]") !== null && (shown() || true);
-  if (gone.length) send({ action: "unsubscribe", symbols: gone });
-  if (come.length || (portfolio && !sync.portfolio)) send({ action: "subscribe", symbols: come, portfolio });
-  sync.portfolio = portfolio;
-  for (const symbol of gone) sent.delete(symbol);
-  for (const symbol of come) sent.add(symbol);
+  if (isOpen()) settle(send);
 }
 
 export function want(symbols) {
-  wanted.clear();
-  for (const symbol of symbols) wanted.add(symbol);
+  choose(symbols);
   clear("sync");
   timers.sync = setTimeout(sync, 100);
 }
@@ -141,10 +138,11 @@ export function want(symbols) {
 export function start(handlers) {
   ({ onQuotes, onLost } = handlers);
   document.querySelector("#connection [data-retry]")?.addEventListener("click", open);
-  document.addEventListener("visibilitychange", sync);
+  document.addEventListener("visibilitychange", () => { sync(); if (!document.hidden) probe(); });
   // An open socket keeps a page out of the back/forward cache.
-  addEventListener("pagehide", () => { leaving = true; socket?.close(); });
+  addEventListener("pagehide", () => { leaving = true; drop(); });
   addEventListener("pageshow", (event) => { if (event.persisted) { leaving = false; open(); } });
-  addEventListener("online", open);
+  addEventListener("offline", drop);
+  addEventListener("online", probe);
   open();
 }

@@ -59,7 +59,8 @@ document.addEventListener("htmx:afterRequest", (event) => {
 });
 
 // ── the review: no key held down, no second click of a double click places an order unread ──
-let since = 0; // when the review got the focus
+// When the review got the focus. One that came with the page is new as well.
+let since = performance.now();
 document.addEventListener("focusin", (event) => {
   if (reviewed() && ticket().contains(event.target) && !ticket().contains(event.relatedTarget)) since = event.timeStamp;
 });
@@ -77,9 +78,13 @@ document.addEventListener("click", (event) => {
 }, true);
 
 // ── a price by ticks: up and down, ten at a time with Shift ──
+// What the server reads as a price (speedtrade/lib/forms.py). Of all else, such as "184,32", it stays as typed.
+const PRICE = /^(\d*|\d{1,3}(,\d{3})+)(\.\d*)?$/;
+
 function step(input, ticks) {
   const tick = Number(input.dataset.tick);
-  const from = Number(input.value.replace(/[$,\s]/g, "") || input.dataset.from);
+  const typed = input.value.trim().replace(/^\$\s*/, "");
+  const from = PRICE.test(typed) ? Number(typed.replaceAll(",", "") || input.dataset.from) : NaN;
   if (!(from > 0)) return;
   const places = (input.dataset.tick.split(".")[1] ?? "").length;
   input.value = (Math.max(Math.round(from / tick) + ticks, 1) * tick).toFixed(places);

@@ -16,7 +16,11 @@ _FAKE = """(() => {
       sockets.push(this);
       setTimeout(() => { this.readyState = 1; this.dispatchEvent(new Event("open")); });
     }
-    send() {}
+    send(text) {
+      if (JSON.parse(text).action !== "ping") return;
+      const pong = new MessageEvent("message", { data: '{"type":"pong"}' });
+      setTimeout(() => this.dispatchEvent(pong));
+    }
     close() {}
   };
   const quote = (symbol, n, more) => {

@@ -4,10 +4,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from playwright.sync_api import Page, Route, expect
 
 from speedtrade.testing.waiting import wait_until
+from speedtrade.testing.world import World
 from tests.e2e.conftest import PATIENCE, Person
+from tests.e2e.live import fake_feed, symbols_of
 
 People = Callable[..., Person]
 ORDER = re.compile(r"/orders/\d+$")
@@ -117,6 +120,35 @@ def test_a_slow_estimate_is_busy_and_a_failed_one_is_out_of_date(people: People)
 def _handled(page: Page, routes: list[Any]) -> bool:
     page.evaluate("1")  # lets the events of the browser in
     return bool(routes)
+
+
+#: The live regions in which something has changed since, in window.spoken.
+LISTEN = """() => {
+  window.spoken = [];
+  const regions = "[aria-live], [role=status], [role=alert], [role=log]";
+  new MutationObserver((changes) => {
+    for (const { target } of changes) {
+      const region = (target.closest ? target : target.parentElement)?.closest(regions);
+      if (region && region.ariaLive !== "off") window.spoken.push(region.id || region.className);
+    }
+  }).observe(document.body, { subtree: true, childList: true, characterData: true });
+}"""
+
+
+@pytest.mark.parametrize("path", ["/markets/AAPL", "/markets/AAPL/ticket", "/dashboard"])
+def test_a_tick_is_read_aloud_by_nothing(people: People, world: World, path: str) -> None:
+    person = people().become(world, "mixed")
+    page = person.page
+    fake_feed(page)
+    person.go(path)
+    page.evaluate("(symbols) => window.feed.say(symbols, 5)", symbols := symbols_of(page, 9))
+    number = page.locator(f"[data-symbol='{symbols[0]}'][data-f='last']").first
+    expect(number).to_have_text("$100.05")
+    page.evaluate(LISTEN)
+    for n, text in ((6, "$100.06"), (7, "$100.07")):
+        page.evaluate("([symbols, n]) => window.feed.say(symbols, n)", [symbols, n])
+        expect(number).to_have_text(text)
+    assert page.evaluate("window.spoken") == []
 
 
 def test_a_double_click_places_one_order(people: People) -> None:
