@@ -36,7 +36,7 @@ GROUPS = (
         ("speedtrade/lib/ratelimit.py", "accounts/services/tries.py"),
         (
             *tests("speedtrade", "ratelimit"),
-            *tests("accounts", "api_keys", "logins", "second_factor"),
+            *tests("accounts", "tries", "api_keys", "logins", "second_factor"),
             "trading/tests/test_guard.py::test_what_a_rate_lets_pass_at_most",
         ),
     ),
