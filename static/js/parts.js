@@ -6,6 +6,7 @@ const NEWS = ["st:order", "st:alert", "st:account", "st:halt", "st:resync"]; // 
 const SOON = 500; // ms until a part that came too early asks again: twice a second at most in a busy hour
 const heard = Object.fromEntries(NEWS.map((kind) => [kind, 0]));
 const asked = new Map(); // id of a part -> how much of its news there was when it last asked
+const due = new Set(); // ids of parts that ask again soon
 
 const fetchesItself = ({ target, requestConfig }) => target === requestConfig.elt;
 
@@ -17,6 +18,7 @@ function newsOf(part) {
 // What htmx keeps waiting for a part that is fetching goes with that part, and its successor hears
 // nothing before it has settled.
 function catchUp(id) {
+  due.delete(id);
   const part = document.getElementById(id);
   const from = part?.getAttribute("hx-get");
   if (from && asked.get(id) !== newsOf(part)) htmx.ajax("GET", from, { source: part }).catch(() => {}); // it is told
@@ -29,7 +31,9 @@ document.addEventListener("htmx:beforeRequest", ({ detail }) => {
 });
 document.addEventListener("htmx:afterSettle", ({ target, detail }) => {
   const { id } = detail.requestConfig.elt;
-  if (id && target.id === id && asked.get(id) !== newsOf(target)) setTimeout(catchUp, SOON, id);
+  if (!id || target.id !== id || due.has(id) || asked.get(id) === newsOf(target)) return;
+  due.add(id);
+  setTimeout(catchUp, SOON, id);
 });
 
 // ── the focus: where it is, told so that the place is found when all around it is new ──
