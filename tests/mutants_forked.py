@@ -48,7 +48,7 @@ GROUPS = (
         tuple(sorted(str(path) for path in Path("portfolio/services").glob("[!_]*.py"))),
         (
             *tests("portfolio", "adjustments", "api", "books", "many_lots", "owned", "pockets"),
-            *tests("portfolio", "snapshots", "transfers"),
+            *tests("portfolio", "snapshots", "transfers", "two_owners"),
         ),
     ),
 )
