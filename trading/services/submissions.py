@@ -28,7 +28,6 @@ from trading.brokers.base import (
     BrokerOrder,
     BrokerRequest,
     DuplicateClientOrderId,
-    KeyUnreadable,
     NotCancelable,
     NotSent,
     OrderRef,
@@ -138,11 +137,7 @@ def order_submit(order: Order, submission: Submission) -> None:
 
     The only place that sends, so that nothing passes the guard.
     """
-    try:
-        broker, request = broker_for(order.brokerage_account), request_of(order)
-    except KeyUnreadable as error:
-        _key_fails(order, submission, error)
-        return
+    request = request_of(order)
     leave = send_admit(order=order, request=request, claim=submission.attempts, now=clock.now())
     if leave == Leave.HELD:
         held = "trading is halted"
@@ -151,6 +146,7 @@ def order_submit(order: Order, submission: Submission) -> None:
         return
     crash_point("before_call")
     try:
+        broker = broker_for(order.brokerage_account)  # behind the guard: a claim may be over
         report = broker.submit_order(request)
     except DuplicateClientOrderId:
         order_adopt(order, submission, broker)
@@ -158,7 +154,9 @@ def order_submit(order: Order, submission: Submission) -> None:
     except OrderRejected as error:
         report = _refused(order, error.code, error.detail)
     except AuthFailed as error:
-        _key_fails(order, submission, error)
+        # The broker reads the key before the order, and goes no further.
+        account_fail(account_id=order.brokerage_account_id, reason=str(error), now=clock.now())
+        _record(order, submission, _refused(order, "broker_auth", str(error)), "worker")
         return
     except NotSent as error:
         unsent_give_back(order=order, submission=submission, error=str(error))
@@ -200,12 +198,6 @@ def _refused(order: Order, code: str, detail: str) -> BrokerOrder:
         reason=detail,
         code=code,
     )
-
-
-def _key_fails(order: Order, submission: Submission, error: AuthFailed) -> None:
-    """The order is refused: a broker reads the key before the order, and goes no further."""
-    account_fail(account_id=order.brokerage_account_id, reason=str(error), now=clock.now())
-    _record(order, submission, _refused(order, "broker_auth", str(error)), "worker")
 
 
 def error_note(submission: Submission, error: BrokerError) -> None:

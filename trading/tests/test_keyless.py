@@ -7,6 +7,7 @@ from speedtrade.testing.vendor import CAPS, Vendor
 from trading.brokers import registry
 from trading.brokers.base import OutcomeUnknown
 from trading.models import BrokerLink, Order
+from trading.services import submissions
 from trading.services.keys import key_check_run
 from trading.services.submissions import order_look
 from trading.tests.desk import Desk
@@ -39,6 +40,23 @@ def test_what_was_never_sent_is_refused_and_its_hold_is_free(desk: Desk, order: 
     account = BrokerageAccount.objects.get(pk=order.brokerage_account_id)
     assert (account.status, account.status_reason) == ("error", WORDS)
     desk.check()
+
+
+def test_a_slow_worker_without_the_key_refuses_no_order_that_another_has_sent(
+    desk: Desk, order: Order, monkeypatch: pytest.MonkeyPatch
+):
+    """Fails where the key is looked for before the guard turns a claim away that is over."""
+    slow = submissions._claim(desk.submission(order).pk, desk.now)
+    assert slow is not None
+    vendor = Vendor(caps=CAPS)
+    with monkeypatch.context() as patch:
+        patch.setitem(registry._ADAPTERS, "alpaca", lambda account: vendor)
+        desk.wait(60)
+        desk.sweep()
+    assert (desk.fresh(order).state, len(vendor.sent)) == ("new", 1)
+    submissions.order_submit(slow.order, slow)
+    assert (desk.fresh(order).state, desk.hold(order)) == ("new", 900)
+    assert BrokerageAccount.objects.get(pk=order.brokerage_account_id).status == "active"
 
 
 def test_what_may_have_arrived_waits_with_its_hold_until_there_is_a_key(desk: Desk, sent: Order):
