@@ -199,7 +199,7 @@ def test_a_socket_that_comes_back_gets_a_snapshot_at_once(house: Running) -> Non
             return None  # it is starting, or the dying one took the call
         return time.monotonic() - began
 
-    wait_until(back, BACK, "the web process takes sockets again")
+    assert wait_until(back, BACK, "the web process takes sockets again") < SNAPSHOT_WITHIN
     house.until_well()
     took = sorted(seconds for _ in range(RECONNECTS) if (seconds := back()) is not None)
     assert len(took) == RECONNECTS
