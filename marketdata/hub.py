@@ -11,7 +11,6 @@ does before it waits must not depend on the task that it runs in (no `asyncio.ti
 
 import asyncio
 import contextlib
-import json
 import logging
 import random
 import types
@@ -375,7 +374,7 @@ class Hub:
             if text is None:
                 continue
             with contextlib.suppress(ValueError, TypeError, KeyError):
-                wire = json.loads(text)
+                wire = orjson.loads(text)
                 wire.pop("bids", None)
                 wire.pop("asks", None)
                 latest = self._latest.get(wire["symbol"])
