@@ -1,7 +1,8 @@
 """`GET /health`: can this copy serve, and does what stands behind it live?
 
 Without the database nothing can be promised: 503. Redis, the worker or the feed being away is
-"degraded" with 200: pages, orders and cancels still work, and a restart would not help.
+"degraded" with 200: pages, orders and cancels still work, and a restart would not help. Only just
+after the start of this process one that nobody has heard of yet is "starting", with 503.
 The report says words only, no versions and no addresses, because everybody may read it.
 """
 
@@ -26,24 +27,36 @@ from speedtrade.lib.lease import BeingRestored, restore_refuse
 HEARTBEAT_WORKER = "st:heartbeat:worker"  # unix seconds, written by the sweep task
 HEARTBEAT_FEED = "st:heartbeat:feed"  # unix seconds, written by run_feed
 FEEDS_ILL = "st:feeds:ill"  # JSON: label of a vendor -> what is wrong, written by run_feed
+NEVER_HEARD = "no sign of life"
 REPORT_KEPT = 0.5  # seconds: however often strangers ask, the database is asked twice a second
 RETRY_AFTER = 5  # seconds, told with a 503
 
 
 @dataclass(frozen=True)
 class HealthReport:
-    """`status` is ok, degraded or down; `checks` says "ok" or what is wrong, per dependency."""
+    """`status` is ok, starting, degraded or down; `checks` says "ok" or what is wrong."""
 
     status: str
     checks: dict[str, str]
 
+    @property
+    def serves(self) -> bool:
+        """Whether requests and orders are taken."""
+        return self.status != "down"
 
-def health_report(now: float) -> HealthReport:
-    """Ask every dependency, each within HEALTH_TIMEOUT; `now` is unix seconds. Never raises."""
+
+def health_report(now: float, *, young: bool = False) -> HealthReport:
+    """Ask every dependency, each within HEALTH_TIMEOUT; `now` is unix seconds. Never raises.
+
+    `young`: this process has just started, and so perhaps have those it has not heard of.
+    """
     checks = {"database": _database()} | _redis_and_heartbeats(now)
     if checks["database"] != "ok":
         return HealthReport("down", checks)
-    return HealthReport("ok" if set(checks.values()) == {"ok"} else "degraded", checks)
+    words = set(checks.values())
+    if young and NEVER_HEARD in words:
+        return HealthReport("starting", checks)
+    return HealthReport("ok" if words == {"ok"} else "degraded", checks)
 
 
 def _database() -> str:
@@ -109,7 +122,7 @@ def _age(heartbeat: str | None, now: float, limit: float) -> str:
     try:
         age = now - float(heartbeat or "")
     except ValueError:
-        return "no sign of life"
+        return NEVER_HEARD
     return "ok" if age <= limit else f"last seen {age:.0f} s ago"
 
 
@@ -122,6 +135,7 @@ def leave_service() -> None:
     _leaving = True
 
 
+_started = time.monotonic()
 _kept: tuple[float, HealthReport] | None = None
 
 
@@ -131,7 +145,8 @@ def report_now() -> HealthReport:
     kept, at = _kept, time.monotonic()
     if kept is None or not 0 <= at - kept[0] < REPORT_KEPT:
         # Two threads may both ask after a pause; a lock here would let one slow answer stop all.
-        _kept = kept = (at, health_report(time.time()))
+        young = at - _started < settings.HEALTH_STARTING.total_seconds()
+        _kept = kept = (at, health_report(time.time(), young=young))
     return kept[1]
 
 
@@ -139,10 +154,10 @@ def report_now() -> HealthReport:
 @never_cache
 @require_safe
 def health(request: HttpRequest) -> JsonResponse:
-    """200 `{status, checks:{database,redis,worker,feed}}`, or 503 when the database is away."""
+    """200 `{status, checks:{database,redis,worker,feed}}`; 503 while down, and while starting."""
     report = report_now()
     response = JsonResponse({"status": report.status, "checks": report.checks})
-    if report.status == "down":
+    if report.status in {"down", "starting"}:
         response.status_code = 503
         response["Retry-After"] = str(RETRY_AFTER)
     return response
@@ -168,6 +183,6 @@ def ready(request: HttpRequest) -> HttpResponse:
     For a proxy. Not for anything that stands behind: Redis or a broker being away is no reason to
     take a process out of service that takes orders.
     """
-    if _leaving or report_now().status == "down":
+    if _leaving or not report_now().serves:
         return HttpResponse(status=503, headers={"Retry-After": str(RETRY_AFTER)})
     return HttpResponse(status=204)

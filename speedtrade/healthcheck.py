@@ -1,4 +1,4 @@
-"""Ask a web process for its health: `python -m speedtrade.healthcheck` exits 0 when it can serve.
+"""Ask a web process for its health: `python -m speedtrade.healthcheck` exits 0 when it serves.
 
 `--check worker` asks what it says of the worker. Standard library only and no settings: containers
 ask this every few seconds.
@@ -17,16 +17,24 @@ TIMEOUT = 5.0  # seconds; /health itself answers within twice HEALTH_TIMEOUT
 
 def ask_health(host: str, port: int) -> dict[str, Any] | None:
     """The answer of `/health` where it is 200, else None."""
+    status, body = _ask(host, port, "/health")
+    try:
+        return dict(json.loads(body)) if status == 200 else None
+    except ValueError:
+        return None
+
+
+def _ask(host: str, port: int, path: str) -> tuple[int, bytes]:
+    """Status and body, status 0 where nobody answers."""
     # Under the name people type: in production no other is let in.
     name = next(iter(env_list("ALLOWED_HOSTS")), "localhost").lstrip(".")
     connection = HTTPConnection(host, port, timeout=TIMEOUT)
     try:
-        connection.request("GET", "/health", headers={"Host": name})
+        connection.request("GET", path, headers={"Host": name})
         response = connection.getresponse()
-        body = response.read()
-        return dict(json.loads(body)) if response.status == 200 else None
-    except (OSError, HTTPException, ValueError):
-        return None
+        return response.status, response.read()
+    except (OSError, HTTPException):
+        return 0, b""
     finally:
         connection.close()
 
@@ -42,10 +50,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--host", default=reachable(env_str("SPEEDTRADE_BIND", "127.0.0.1")))
     parser.add_argument("--check", help="database, redis, worker or feed")
     chosen = parser.parse_args(arguments)
-    health = ask_health(chosen.host, env_int("PORT", 8000, low=1))
-    if health is None:
-        return 1
-    return int(bool(chosen.check) and health.get("checks", {}).get(chosen.check) != "ok")
+    port = env_int("PORT", 8000, low=1)
+    if not chosen.check:
+        # Whether it serves; who works behind it may only be starting yet.
+        return int(_ask(chosen.host, port, "/health/ready")[0] != 204)
+    health = ask_health(chosen.host, port) or {}
+    return int(health.get("checks", {}).get(chosen.check) != "ok")
 
 
 if __name__ == "__main__":

@@ -504,6 +504,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",
+    # By default the page sends the document's address to a validator of its makers.
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
@@ -530,7 +532,7 @@ WS_MAX_SYMBOLS = 200  # subscriptions of one socket
 WS_MAX_MESSAGE = 16 * 1024  # bytes a client may send at once
 WS_MESSAGES_PER_SECOND = 20
 WS_UNREAD_MOST = 200  # messages that wait while the socket waits for its client
-WS_MAX_PER_USER = 20  # in one web process
+WS_MAX_PER_USER = 100  # in one web process
 WS_SILENCE = timedelta(seconds=90)  # a browser that says nothing for so long is closed
 WS_SLOW_AFTER = timedelta(seconds=10)  # one message takes longer: its client is closed
 WS_LIFETIME = timedelta(hours=12)  # then the client connects anew
@@ -628,6 +630,9 @@ LATER_INLINE = TESTING  # background wake-ups run at once where a test looks at 
 HEALTH_WORKER_AGE = timedelta(seconds=30)
 HEALTH_FEED_AGE = timedelta(seconds=15)
 HEALTH_TIMEOUT = timedelta(seconds=2)
+# So long after its start a web process waits for the first sign of the others before it calls that
+# ill: who polls /health until it says 200 finds a house that works.
+HEALTH_STARTING = timedelta(0) if TESTING else timedelta(seconds=60)
 
 # ── brokers and their market data ───────────────────────────────────────────
 # Vendor addresses; moved for tests and for proxies.

@@ -110,6 +110,7 @@ STATUS_PARTS = {
 }
 STATUS_WORDS = {
     "ok": ("gain", "Everything works."),
+    "starting": ("warn", "SpeedTrade is starting. Orders are taken and sent in a moment."),
     "degraded": ("warn", "Some parts are slow or away. Orders and cancels are still taken."),
     "down": ("loss", "SpeedTrade cannot serve orders at the moment. What is stored is safe."),
 }
@@ -132,7 +133,7 @@ def status_page(request: HttpRequest) -> HttpResponse:
         for name, (title, about) in STATUS_PARTS.items()
     ]
     context = {"tone": tone, "headline": headline, "parts": parts}
-    if report.status != "down":
+    if report.serves:
         return render(request, "status.html", context)
     theme = request.COOKIES.get("theme", "")
     context |= {"theme": theme if theme in THEMES else "system", "path": request.path}

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -74,6 +75,38 @@ def test_an_old_or_missing_heartbeat_is_told_in_words() -> None:
     checks = health.health_report(NOW).checks
     assert checks["worker"] == "last seen 45 s ago"
     assert checks["feed"] == "no sign of life"
+
+
+@pytest.mark.parametrize(
+    ("worker", "feed", "young", "expected"),
+    [
+        (None, None, True, "starting"),
+        (NOW, None, True, "starting"),
+        (NOW, NOW, True, "ok"),
+        (NOW - 45, NOW, True, "degraded"),
+        (None, NOW, False, "degraded"),
+    ],
+)
+def test_only_a_young_process_waits_for_those_it_never_heard_of(
+    worker: float | None, feed: float | None, young: bool, expected: str
+) -> None:
+    beat(worker, feed)
+    assert health.health_report(NOW, young=young).status == expected
+
+
+def test_who_waits_for_the_door_to_say_200_finds_a_house_that_works(
+    client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.HEALTH_STARTING = timedelta(minutes=1)
+    monkeypatch.setattr(health, "REPORT_KEPT", 0.0)
+    monkeypatch.setattr(health, "_started", time.monotonic())
+    response = client.get("/health")
+    assert (response.status_code, response.json()["status"]) == (503, "starting")
+    assert response["Retry-After"]
+    assert client.get("/health/ready").status_code == 204, "orders are taken already"
+    assert "is starting" in client.get("/status").content.decode()
+    beat(time.time(), time.time())
+    assert client.get("/health").status_code == 200
 
 
 def test_while_a_restore_works_no_request_is_wanted(client: Client) -> None:
@@ -185,9 +218,11 @@ def answering(status: int, body: bytes) -> Iterator[int]:
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 DEGRADED = json.dumps({"status": "degraded", "checks": {"worker": "ok", "feed": "down"}}).encode()
@@ -196,11 +231,12 @@ DEGRADED = json.dumps({"status": "degraded", "checks": {"worker": "ok", "feed": 
 @pytest.mark.parametrize(
     ("status", "body", "arguments", "code"),
     [
-        (200, DEGRADED, [], 0),
+        (204, b"", [], 0),
+        (503, b"", [], 1),
         (200, DEGRADED, ["--check", "worker"], 0),
         (200, DEGRADED, ["--check", "feed"], 1),
-        (200, b"not json", [], 1),
-        (503, DEGRADED, [], 1),
+        (200, b"not json", ["--check", "worker"], 1),
+        (503, DEGRADED, ["--check", "worker"], 1),
     ],
 )
 def test_a_container_asks_with_an_exit_code(

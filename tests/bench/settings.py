@@ -13,7 +13,6 @@ ROOT_URLCONF = "tests.bench.urls"
 RATE_API_PER_USER = RATE_ORDERS_PER_USER = "1000000/second"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ACCESS_TOKEN_LIFETIME = timedelta(hours=6)
-WS_MAX_PER_USER = 100
 if "BENCH_FLUSH_MS" in os.environ:
     WS_FLUSH_PERIOD = timedelta(milliseconds=int(os.environ["BENCH_FLUSH_MS"]))
     WS_FLUSH_LONGEST = WS_FLUSH_PERIOD
