@@ -55,8 +55,9 @@ def report_apply(
         booked = _book_new_fills(order, report, now)
         moved = _move(order, report, source, now)
         late = _fills_late(order, report, source, now)
-        if booked or moved:
+        if booked or moved or late:
             wake = replacement_settle(old=order, now=now)
+        if booked or moved:
             _told(order, now)
         elif late:
             order.save(update_fields=["fills_missing_since"])
@@ -164,6 +165,7 @@ def fills_make_up(*, account_id: int, report: BrokerOrder, now: datetime) -> boo
     is over the whole order, so what the opening balance has of it comes off at its own average. Ids
     are made of the order and the stretch: the same gap is the same fill whenever it is found.
     """
+    wake: int | None = None
     with transaction.atomic():
         order = order_lock_named(account_id, client_order_id=report.client_order_id)
         if order is None or report.avg_price is None:
@@ -202,7 +204,10 @@ def fills_make_up(*, account_id: int, report: BrokerOrder, now: datetime) -> boo
         logger.error("fill_made_up", extra={"order": order.pk, "qty": str(missing)})
         _move(order, report, "poll", now)
         order.fills_missing_since = None
+        wake = replacement_settle(old=order, now=now)
         _told(order, now)
+    if wake is not None:
+        submission_wake(wake)
     return True
 
 

@@ -136,6 +136,7 @@ def _intent(old: Order, changes: Changes) -> OrderIntent:
         qty=total - old.filled_qty,
         limit_price=limit,
         asset_type=old.instrument.asset_type,
+        extended_hours=old.extended_hours,
     )
 
 
@@ -190,6 +191,8 @@ def replacement_settle(*, old: Order, now: datetime) -> int | None:
     """
     if OrderState(old.state) not in FINAL_STATES:
         return None
+    if old.fills_missing_since is not None:
+        return None  # what has filled, and is not in our books yet, is not left to do
     new = _SUCCESSOR.first(old_id=old.pk)
     if new is None or new.qty is None or old.qty is None:
         return None

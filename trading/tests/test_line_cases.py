@@ -275,6 +275,45 @@ def test_an_order_may_be_refused_while_it_is_being_replaced(line: Line):  # noqa
     assert not Submission.objects.filter(order=new).exists()
 
 
+@pytest.mark.fault("F26")
+@pytest.mark.parametrize("listed", [True, False], ids=["listed later", "never listed"])
+def test_a_successor_waits_for_the_fills_of_the_order_that_it_replaces(
+    line: Line,  # noqa: F811
+    settings: Any,
+    listed: bool,
+):
+    """Fails where what has filled, and is not booked yet, counts as left to do: 14 would come."""
+    line.vendor.cancels_at_once = False
+    old = line.send(line.place())
+    line.price()
+    new = order_replace(
+        order=old,
+        changes=Changes(limit_price=D("99.00")),
+        quote=market.quote("AAPL", "99.99", "100.00", now=timezone.now()),
+        actor=line.user,
+        source="api",
+        now=timezone.now(),
+    )
+    line.send(old)
+    line.theirs.fill(old.client_order_id, "4", "99.50")
+    line.theirs.cancel(old.client_order_id)
+    hidden, line.theirs.activities = line.theirs.activities, []
+    line.sync()
+    assert line.fresh(old).state == "replaced" and line.fresh(old).filled_qty == 0
+    assert not Submission.objects.filter(order=new).exists()
+    if listed:
+        line.theirs.activities = hidden
+    else:
+        settings.FILLS_MISSING_AFTER = timedelta(0)
+    line.sync()
+    assert (line.fresh(old).filled_qty, line.fresh(new).qty) == (4, 6)
+    line.theirs.fill(line.send(new).client_order_id, "6", "99.00")
+    line.theirs.activities = hidden + line.theirs.activities * (not listed)
+    line.compare()
+    assert line.fresh(new).state == "filled" and line.pocket().reserved == 0
+    line.agree()
+
+
 # ── money ────────────────────────────────────────────────────────────────────
 def test_a_deposit_is_found_however_long_the_activities_were_away(
     line: Line,  # noqa: F811
