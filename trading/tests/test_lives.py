@@ -294,6 +294,18 @@ def test_a_day_order_ends_with_the_day(desk: Desk):
     desk.check()
 
 
+def test_what_ran_out_while_nobody_looked_trades_no_more(desk: Desk):
+    """Fails where only the poll knows of the end: after a night the first price comes first."""
+    order = desk.trade("buy", "10", limit="90.00")
+    desk.wait((order.expires_at - desk.now).total_seconds())
+    desk.market("89.99", "90.00")
+    desk.look(order)
+    assert desk.fresh(order).filled_qty == 0
+    desk.expire()
+    assert (desk.fresh(order).state, desk.reserved) == ("expired", 0)
+    desk.check()
+
+
 def test_a_day_order_ends_at_the_close_of_the_exchange(desk: Desk, settings):
     settings.SIMULATED_MARKET_HOURS = "nyse"
     desk.clock.move_to(datetime(2026, 11, 27, 15, 0, tzinfo=UTC))  # a half day: closes at 18:00

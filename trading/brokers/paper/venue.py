@@ -197,8 +197,11 @@ class PaperVenue:
 
     def _may_trade(self, order: PaperOrder, quote: Quote, now: datetime) -> bool:
         instrument = order.instrument
+        # What ran out while nobody looked (a process that slept, a halt) ends at the next poll.
+        in_time = order.expires_at is None or now < order.expires_at
         return (
-            instrument.halted_at is None
+            in_time
+            and instrument.halted_at is None
             and self._hours.is_open(instrument.asset_type, now)
             and not quote.is_stale(now, settings.QUOTE_STALE_AFTER)
         )
