@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import BigIntegerField
+from django.db.models import BigIntegerField, F
 
 from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.prepared import prepared_cursor
@@ -69,9 +69,19 @@ def send_admit(*, order: Order, request: BrokerRequest, claim: int, now: datetim
     return Leave.GO
 
 
-def send_proved_absent(*, submission_id: int) -> None:
-    """The broker does not have it, for certain: the order may be told once more."""
-    Submission.objects.filter(pk=submission_id).update(sends=0)
+def send_proved_absent(*, submission: Submission, claim_at: datetime | None = None) -> bool:
+    """The broker does not have it, for certain: the order may be told once more.
+
+    `submission` as it was when the broker was asked. False where somebody has taken it since: what
+    was proved then says nothing of what they do. With `claim_at` it is the caller's from then on.
+    """
+    known = Submission.objects.filter(pk=submission.pk, attempts=submission.attempts)
+    if claim_at is None:
+        return bool(known.update(sends=0))
+    if not known.update(sends=0, attempts=F("attempts") + 1, claimed_at=claim_at):
+        return False
+    submission.attempts += 1
+    return True
 
 
 def _wrong(row: Submission | None, request: BrokerRequest, now: datetime) -> str:

@@ -11,7 +11,7 @@ from itertools import groupby, islice
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from accounts.models import BrokerKind
 from speedtrade.lib import clock
@@ -62,33 +62,34 @@ def submissions_sweep(
         done_at__isnull=True,
         claimed_at__isnull=True,
         available_at__lte=now - settings.SUBMIT_WAKE_AFTER,
-    ).order_by("id")
+    ).order_by("action", "id")  # cancels first: they need not wait behind what a halt holds back
     unknown = (
         Submission.objects.filter(
             done_at__isnull=True, claimed_at__lte=now - settings.SUBMIT_UNKNOWN_AFTER
         )
         .select_related("order__brokerage_account", "order__instrument")
-        .order_by("id")
+        .order_by("available_at", "id")
     )
+    if recover is not None:
+        # Those whose next look is not due yet must not stand in the way of those that are new.
+        at_home = Q(order__brokerage_account__broker=BrokerKind.PAPER)
+        unknown = unknown.filter(at_home | Q(available_at__lte=now))
     count = 0
     for pk in waiting.values_list("pk", flat=True)[:SWEEP_BATCH]:
         wake(pk)
         count += 1
     for submission in unknown[:SWEEP_BATCH]:
-        if unsent_known(submission):
-            if unsent_take_back(submission=submission, now=now):
-                wake(submission.pk)
-            count += 1
-            continue
-        if recover is not None and submission.order.brokerage_account.broker != BrokerKind.PAPER:
-            if submission.available_at <= now:
-                recover(submission.pk)
-                count += 1
-            continue
+        abroad = submission.order.brokerage_account.broker != BrokerKind.PAPER
         try:
-            with started(submission.pk) as may:
-                if may:
-                    _recover(submission, now)
+            if unsent_known(submission):
+                if unsent_take_back(submission=submission, now=now):
+                    wake(submission.pk)
+            elif recover is not None and abroad:
+                recover(submission.pk)
+            else:
+                with started(submission.pk) as may:
+                    if may:
+                        _recover(submission, now)
         except Exception:
             # One order that cannot be mended must not keep the others from it.
             logger.exception("recover_failed", extra={"submission": submission.pk})
@@ -155,8 +156,7 @@ def _recover(submission: Submission, now: datetime) -> None:
         return
     if broker.caps.lookup_is_proof and broker.caps.id_scope == IdScope.ALL_TIME:
         # It is not there, and the same id cannot be taken twice: it may go, as it was meant to.
-        if halt_open() is None:
-            send_proved_absent(submission_id=submission.pk)
+        if halt_open() is None and send_proved_absent(submission=submission, claim_at=clock.now()):
             order_submit(order, submission)
         return
     if waited and often and _listed_nowhere(broker, order, submission):

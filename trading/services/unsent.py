@@ -35,15 +35,15 @@ def unsent_give_back(
     now = clock.now()
     with transaction.atomic():
         locked = order_lock(order)
+        if locked.state != OrderState.LOST and locked.state not in _IN_HAND:
+            return
+        wait = min(RESEND_AFTER * 2 ** min(submission.attempts - 1, 10), RESEND_AFTER_MAX)
+        if not send_proved_absent(submission=submission):
+            return
         if locked.state == OrderState.LOST:
             # The proof came late; by now the market is another, so it is over and not sent again.
-            send_proved_absent(submission_id=submission.pk)
             lost_proved_unsent(locked, reason=error, now=now)
             return
-        if locked.state not in _IN_HAND:
-            return
-        send_proved_absent(submission_id=submission.pk)
-        wait = min(RESEND_AFTER * 2 ** min(submission.attempts - 1, 10), RESEND_AFTER_MAX)
         Submission.objects.filter(pk=submission.pk).update(
             claimed_at=None, available_at=now + wait, last_error=error[:300]
         )

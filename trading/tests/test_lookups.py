@@ -13,6 +13,7 @@ from speedtrade.testing.vendor import CAPS, Vendor
 from trading.brokers import registry
 from trading.brokers.base import BrokerOrder, BrokerRequest, NotSent, OrderRef, OutcomeUnknown
 from trading.models import Order, Submission
+from trading.services import reconciliation
 from trading.services.executions import ABSENT
 from trading.services.reconciliation import (
     look_again_after,
@@ -78,6 +79,40 @@ def test_what_is_lost_is_looked_for_ever_more_seldom(desk: Desk, vendor: Vendor,
     for _ in range(600 // BEAT):
         beat(desk, 0.01)
     assert 600 / 30 <= len(vendor.asked) - known <= 600 / 30 + 3
+
+
+def test_those_that_wait_for_their_next_look_do_not_stand_before_the_new_ones(
+    desk: Desk, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+):
+    """Fails where a sweep takes the eldest: with as many as it takes, nobody else is looked for."""
+    monkeypatch.setattr(reconciliation, "SWEEP_BATCH", 1)
+    vendor.script = [OutcomeUnknown("timed out")] * 2
+    old, new = (desk.place("buy", "1", limit="90.00", tif="gtc") for _ in range(2))
+    BrokerageAccount.objects.update(broker="alpaca")
+    desk.send(old)
+    for _ in range(8):
+        beat(desk, 0.01)
+    Submission.objects.filter(order=old).update(available_at=desk.now + timedelta(seconds=30))
+    desk.send(new)
+    vendor.asked.clear()
+    desk.wait(BEAT)
+    beat(desk, 0.01)
+    assert vendor.asked == [new.client_order_id]
+
+
+def test_a_cancel_is_woken_before_what_is_held_back(
+    desk: Desk, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(reconciliation, "SWEEP_BATCH", 1)
+    resting = desk.send(desk.place("buy", "1", limit="90.00", tif="gtc"))
+    desk.place("buy", "2", limit="90.00", tif="gtc")
+    desk.cancel(resting, send=False)
+    desk.wait(BEAT)
+    woken: list[int] = []
+    submissions_sweep(now=desk.now, wake=woken.append)
+    assert list(Submission.objects.filter(pk__in=woken).values_list("action", flat=True)) == [
+        "cancel"
+    ]
 
 
 def test_what_may_be_called_lost_can_no_longer_leave(settings: Any):

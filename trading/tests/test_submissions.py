@@ -10,9 +10,10 @@ from speedtrade.lib.crash import Killed
 from speedtrade.lib.errors import Conflict
 from speedtrade.testing.vendor import CAPS, Vendor
 from trading.brokers import registry
-from trading.brokers.base import IdScope, NotSent, OrderRejected, OutcomeUnknown
+from trading.brokers.base import IdScope, NotSent, OrderRef, OrderRejected, OutcomeUnknown
 from trading.domain.orders import OrderState
 from trading.models import Order, OrderEvent, PaperOrder, TradingHalt
+from trading.selectors.facts import halt_open
 from trading.services.orders import order_cancel
 from trading.tests.desk import Desk
 
@@ -61,6 +62,30 @@ def test_a_worker_that_died_before_the_call_costs_one_sweep(desk: Desk, vendor: 
     assert list(vendor.book) == [order.client_order_id]
     desk.sweep()
     assert len(vendor.sent) == 2
+    desk.check()
+
+
+def test_two_sweeps_that_find_the_same_absence_send_once(
+    desk: Desk, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+):
+    """Fails where the proof of one counts for the other: the guard would halt the house."""
+    vendor.script = [Killed()]
+    order = killed(desk, desk.place("buy", "10"))
+    desk.wait(5)
+    find, inside = vendor.find_order, []
+
+    def found_twice(ref: OrderRef) -> Any:
+        answer = find(ref)
+        if not inside:
+            inside.append(1)
+            desk.sweep()  # the other one looks, and sends
+        return answer
+
+    monkeypatch.setattr(vendor, "find_order", found_twice)
+    desk.sweep()
+    assert vendor.sent == [order.client_order_id] * 2, "once by the dead worker, once anew"
+    assert halt_open() is None
+    assert desk.fresh(order).state == "new"
     desk.check()
 
 
