@@ -193,7 +193,7 @@ class LimitsForm(HouseForm):
         help_text=f"Empty: the house's limit of {money_text(settings.RISK_MAX_ORDER_NOTIONAL)}.",
     )
     day_cap = AmountField(
-        label="Orders of a day come to at most",
+        label="Purchases of a day come to at most",
         help_text=f"Empty: the house's limit of {money_text(settings.RISK_MAX_DAY_NOTIONAL)}. "
         "A day begins at midnight UTC.",
     )

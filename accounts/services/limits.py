@@ -20,14 +20,14 @@ Caps = Mapping[str, Decimal | None]
 #: limit -> the setting of the house that it cannot exceed, and what it limits
 _HOUSE = {
     "order_cap": ("RISK_MAX_ORDER_NOTIONAL", "one order"),
-    "day_cap": ("RISK_MAX_DAY_NOTIONAL", "the orders of a day"),
+    "day_cap": ("RISK_MAX_DAY_NOTIONAL", "the purchases of a day"),
 }
 
 
 def account_limits_change(
     *, account: BrokerageAccount, caps: Caps, password: str = "", actor: User, now: datetime
 ) -> BrokerageAccount:
-    """Set `order_cap`, what one order may be worth, and `day_cap`, what all of a day may come to.
+    """Set `order_cap`, of one order, and `day_cap`, what the purchases of a day may come to.
 
     Amounts are in the money of the account; None leaves the house's limit alone, and a limit that
     is not named stays. A lower one holds from the next order on; a higher one takes the password

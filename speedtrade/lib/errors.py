@@ -223,7 +223,7 @@ CATALOGUE: dict[str, Problem] = {
         "Lower it, or split it. A limit of your own is changed in the settings, under Trading.",
     ),
     "day_notional_limit": Problem(
-        "Today's total is used up",
+        "Enough was bought for today",
         "Wait until tomorrow, or lower the order. A limit of your own is changed in the settings, "
         "under Trading.",
     ),

@@ -103,7 +103,7 @@ MEANINGS: dict[str, Meaning] = {
         "order",
     ),
     "day_notional_limit": Meaning(
-        "What you may ask for in one day has an upper limit: the house's, or your own lower one.",
+        "What you may buy in one day has an upper limit: the house's, or your own lower one.",
         "order",
     ),
     "price_collar": Meaning(

@@ -18,6 +18,7 @@ from trading.domain.orders import (
     OrderIntent,
     OrderType,
     Side,
+    TimeInForce,
 )
 
 ONE = Decimal(1)
@@ -50,14 +51,15 @@ class Market:
     ask: Decimal | None
     fresh: bool
     is_open: bool
+    last: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Funds:
     """What the account has free, and what it has already asked for.
 
-    `buying_qty` units and `buying_notional` money are what open purchases of the same instrument
-    may still buy.
+    `day_notional` is what today's purchases come to. `buying_qty` units and `buying_notional` money
+    are what open purchases of the same instrument may still buy.
     """
 
     buying_power: Decimal
@@ -138,8 +140,11 @@ def assess(
     reference, bound = _prices(intent, rules, market, limits)
     _check_grid(intent, rules)
     notional = _notional(intent, reference)
-    _check_size(intent, rules, notional, reference)
-    _check_caps(rules, notional, funds, limits)
+    # What the paper market sold in small pieces must not leave a rest that nobody can sell; what an
+    # exchange demands it demands of the last piece as well.
+    last_piece = switches.venue is None and _sells_all(intent, funds)
+    _check_size(intent, rules, ZERO if last_piece else rules.min_notional, notional, reference)
+    _check_caps(intent, notional, funds, limits)
     questions = _check_collar(intent, reference, limits)
     hold, max_qty = _hold(intent, rules, bound, reference, funds.free_qty)
     _check_funds(intent, rules, funds, hold)
@@ -165,6 +170,16 @@ def _check_instrument(intent: OrderIntent, rules: Rules, market: Market) -> None
         raise Denied(code="instrument_not_tradable")
     if rules.halted:
         raise Denied(f"{rules.symbol} is halted. Orders can be canceled.", code="symbol_halted")
+    if intent.extended_hours and (
+        intent.order_type != OrderType.LIMIT
+        or intent.time_in_force != TimeInForce.DAY
+        or intent.asset_type != "stock"
+    ):
+        raise Denied(
+            "Before the opening and after the close only limit orders for the day are traded, and "
+            "stocks only.",
+            code="order_type_unsupported",
+        )
     if not market.is_open and intent.time_in_force in IMMEDIATE_TIFS:
         raise Denied(code="market_closed")
 
@@ -216,6 +231,13 @@ def _prices(
         return side_price or intent.limit_price, intent.limit_price
     if side_price is None or (market.is_open and not market.fresh):
         raise Denied(f"There is no fresh price for {rules.symbol}.", code="quote_stale")
+    if market.last and abs(side_price - market.last) > times(market.last, limits.collar_deny):
+        # The other side shows a price that nobody means to trade at, as at night.
+        raise Denied(
+            f"{rules.symbol} traded at {money_text(market.last)} last, and at the market it would "
+            f"trade at {money_text(side_price)}: set a limit.",
+            code="price_collar",
+        )
     # Sent as a limit a band away: a market order never trades at a price nobody could expect.
     if intent.side == Side.BUY:
         return side_price, ceil_to(times(side_price, 1 + limits.market_band), rules.price_tick)
@@ -238,16 +260,22 @@ def _notional(intent: OrderIntent, reference: Decimal) -> Decimal:
     return times(intent.qty or ZERO, price)
 
 
-def _check_size(intent: OrderIntent, rules: Rules, notional: Decimal, reference: Decimal) -> None:
+def _sells_all(intent: OrderIntent, funds: Funds) -> bool:
+    return intent.side == Side.SELL and ZERO < funds.position_qty == intent.qty
+
+
+def _check_size(
+    intent: OrderIntent, rules: Rules, min_notional: Decimal, notional: Decimal, reference: Decimal
+) -> None:
     least = max(rules.min_qty, rules.qty_step)
     if _units(intent, rules, reference) < least:
         raise Denied(
             f"The least that can be ordered is {plain(least)} {rules.symbol}.",
             code="qty_too_small",
         )
-    if notional < rules.min_notional:
+    if notional < min_notional:
         raise Denied(
-            f"The least that can be ordered is {money_text(rules.min_notional)}.",
+            f"The least that can be ordered is {money_text(min_notional)}.",
             code="qty_too_small",
         )
 
@@ -263,18 +291,20 @@ def _units(intent: OrderIntent, rules: Rules, reference: Decimal) -> Decimal:
     return floor_to(intent.notional / price, rules.qty_step)
 
 
-def _check_caps(rules: Rules, notional: Decimal, funds: Funds, limits: Limits) -> None:
+def _check_caps(intent: OrderIntent, notional: Decimal, funds: Funds, limits: Limits) -> None:
     if notional > limits.max_order_notional:
         raise Denied(
             f"One order may be worth {money_text(limits.max_order_notional)}"
             f"{OWN_LIMIT if limits.own_order else '.'}",
             code="order_notional_limit",
         )
-    if funds.day_notional + notional > limits.max_day_notional:
+    # A sale makes a risk smaller: nobody must keep until tomorrow what was bought today.
+    buying = intent.side == Side.BUY
+    if buying and funds.day_notional + notional > limits.max_day_notional:
         left = max(limits.max_day_notional - funds.day_notional, ZERO)
         most = money_text(limits.max_day_notional)
         raise Denied(
-            f"{money_text(left)} of today's total of {most} is left"
+            f"{money_text(left)} of what may be bought today ({most}) is left"
             f"{OWN_LIMIT if limits.own_day else '.'}",
             code="day_notional_limit",
         )

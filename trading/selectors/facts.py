@@ -7,6 +7,7 @@ from typing import Final, TypedDict
 from django.conf import settings
 from django.db.models import (
     BigIntegerField,
+    Case,
     Count,
     DateTimeField,
     F,
@@ -15,6 +16,7 @@ from django.db.models import (
     Subquery,
     Sum,
     Value,
+    When,
 )
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
@@ -92,7 +94,13 @@ def _asked() -> QuerySet[Order, tuple[Decimal | None, int, Decimal | None, Decim
         .order_by()
         .values("brokerage_account")
         .annotate(
-            day=Sum("risk_notional", filter=today & ~Q(state__in=DEAD_VALUES)),
+            # Of an order that another took the place of only what it bought itself.
+            day=Sum(
+                Case(
+                    When(state=OrderState.REPLACED, then="filled_notional"), default="risk_notional"
+                ),
+                filter=today & Q(side=Side.BUY) & ~Q(state__in=DEAD_VALUES),
+            ),
             open=Count("id", filter=is_open),
             buying_qty=Sum(F("qty") - F("filled_qty"), filter=buying),
             buying_notional=Sum(F("notional") - F("filled_notional"), filter=buying),
@@ -108,7 +116,7 @@ _NOTHING_ASKED = (None, 0, None, None)
 def asked_for(
     account: BrokerageAccount, instrument: Instrument, now: datetime, without: Order | None = None
 ) -> Asked:
-    """What the account's orders ask for: today's total, and what is open. One query.
+    """What the account's orders ask for: today's purchases, and what is open. One query.
 
     Units of open purchases are those still to come; of a purchase for an amount of money it is the
     money that is left. An order that is being replaced counts beside its successor, because until
@@ -134,6 +142,7 @@ def market_now(instrument: Instrument, quote: Quote | None, now: datetime) -> Ma
     return Market(
         bid=quote.bid if quote else None,
         ask=quote.ask if quote else None,
+        last=quote.last if quote else None,
         fresh=quote is not None and not quote.is_stale(now, settings.QUOTE_STALE_AFTER),
         is_open=market_hours().is_open(instrument.asset_type, now),
     )

@@ -67,7 +67,9 @@ def test_both_doors_refuse_what_is_beyond_an_own_limit(
 def test_the_days_limit_counts_what_was_placed_before(desk: Desk):
     limited(desk, day_cap="500")
     desk.place("buy", "6", limit="50.00")
-    with pytest.raises(Denied, match=r"200.00 of today's total of \$500.00 is left: your"):
+    with pytest.raises(
+        Denied, match=r"200.00 of what may be bought today \(\$500.00\) is left: your"
+    ):
         desk.place("buy", "4.0001", limit="50.00")
     desk.place("buy", "4", limit="50.00")
 

@@ -194,6 +194,25 @@ def test_the_days_total_counts_what_was_canceled_and_not_what_was_rejected(desk:
     desk.place("buy", "10", limit="100.00")
 
 
+def test_of_a_replaced_order_the_days_total_counts_what_it_bought_itself(desk: Desk, settings):
+    """Fails where each new price of one order counts again: a third would be too much."""
+    settings.RISK_MAX_DAY_NOTIONAL = D(1000)
+    order = desk.place("buy", "6", limit="100.00")
+    Order.objects.update(state="replaced", filled_qty=1, filled_notional=100)
+    with pytest.raises(Denied) as refusal:
+        desk.place("buy", "9.01", limit="100.00")
+    assert refusal.value.code == "day_notional_limit"
+    assert desk.fresh(order).risk_notional == D(600)
+    desk.place("buy", "9", limit="100.00")
+
+
+def test_what_is_sold_does_not_count_as_bought(desk: Desk, settings):
+    settings.RISK_MAX_DAY_NOTIONAL = D(1000)
+    desk.trade("buy", "6")
+    desk.place("sell", "6", limit="100.00")
+    desk.place("buy", "4", limit="100.00")
+
+
 def test_the_open_orders_are_counted_under_the_lock(desk: Desk, settings):
     settings.RISK_MAX_OPEN_ORDERS = 2
     desk.place("buy", "1", limit="90.00")

@@ -20,6 +20,7 @@ from trading.domain.risk import (
     Rules,
     Switches,
     Terms,
+    Venue,
     assess,
     hold_left,
 )
@@ -30,6 +31,14 @@ MARKET = Market(D("99.00"), D("100.00"), True, True)
 FUNDS = Funds(D("100000"), D(50), D(50), D(0), 0)
 LIMITS = Limits(D("50000"), D("200000"), D("80000"), 500, D("0.10"), D("0.20"), D("0.05"))
 SWITCHES = Switches()
+BROKER = Venue(
+    "Alpaca",
+    asset_types=frozenset({"stock"}),
+    order_types=frozenset({"market", "limit"}),
+    times_in_force=frozenset({"day", "gtc"}),
+    notional=True,
+    fraction_tifs=frozenset({"day"}),
+)
 WORLD = {
     "rules": RULES,
     "market": MARKET,
@@ -79,6 +88,48 @@ def test_a_sensible_order_of_a_new_user_passes_under_the_default_caps(settings):
     )
     assert terms.notional == D(90_000)
     assert terms.questions == ()
+
+
+def test_what_is_sold_may_be_worth_less_than_the_least_where_it_is_all_there_is():
+    """Fails where the least value is asked of the last piece, too: nobody could ever sell it."""
+    piece = {"funds__position_qty": D("0.01"), "funds__free_qty": D("0.01")}
+    rest = {"rules__min_notional": D(5), **piece}
+    assert code(order("sell", "0.01"), **rest) == "passes"
+    assert code(order("sell", "0.02"), **rest | {"funds__position_qty": D("0.04")}) == (
+        "qty_too_small"
+    )
+    assert code(order("buy", "0.01"), **rest) == "qty_too_small"
+    assert (
+        code(order("sell", "0.01", asset_type="stock"), **rest, switches__venue=BROKER)
+        == "qty_too_small"
+    )
+
+
+def test_who_has_bought_enough_for_today_may_still_sell():
+    spent = {"funds__day_notional": D(200_000)}
+    assert code(order("buy", "1"), **spent) == "day_notional_limit"
+    assert code(order("sell", "1"), **spent) == "passes"
+
+
+@pytest.mark.parametrize(
+    "side, far", [("buy", {"market__last": D("83.33")}), ("sell", {"market__last": D("123.76")})]
+)
+def test_a_market_order_does_not_trade_where_nobody_has_traded(side: str, far: dict[str, Any]):
+    """At night the other side may show 0.01 or 199,999."""
+    near = {"market__last": D("100")}
+    assert code(order(side, "1"), **near) == "passes"
+    assert code(order(side, "1"), **far) == "price_collar"
+    assert code(order(side, "1", limit="99.50"), **far) == "passes"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"kind": OrderType.MARKET, "limit": None}, {"tif": TimeInForce.GTC}, {"asset_type": "crypto"}],
+)
+def test_extended_hours_take_limits_for_the_day_in_stocks(change: dict[str, Any]):
+    asked = {"limit": "99.00", "extended_hours": True, "asset_type": "stock"}
+    assert code(order(**asked)) == "passes"
+    assert code(order(**asked | change)) == "order_type_unsupported"
 
 
 # ── each code at its limit ───────────────────────────────────────────────────

@@ -67,7 +67,7 @@ def words(intent: OrderIntent, **changes: Any) -> tuple[str, str]:
         (
             order(),
             {"funds__day_notional": D(199_500)},
-            "day_notional_limit: $500.00 of today's total of $200,000.00 is left.",
+            "day_notional_limit: $500.00 of what may be bought today ($200,000.00) is left.",
         ),
         (
             order(),
