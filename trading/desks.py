@@ -16,6 +16,7 @@ from marketdata.models import Instrument
 from marketdata.selectors import MarketState, instrument_get, market_clock
 from portfolio.selectors import cash_free, shares_free
 from speedtrade.lib.errors import title_of
+from speedtrade.lib.money import ceil_to, times
 from trading.domain.estimates import Estimate, estimate, share_in_money, share_in_units
 from trading.domain.matching import Offer
 from trading.domain.orders import OrderIntent, OrderType, Side
@@ -75,7 +76,9 @@ class Desk:
         bound = limit
         price = self.price_for(side)
         if bound is None and price is not None:
-            bound = price * (1 + limits().market_band) if side == Side.BUY else price
+            # What the hold will be for, to the tick: the most that fits must pass.
+            band = times(price, 1 + limits().market_band)
+            bound = ceil_to(band, self.rules.price_tick) if side == Side.BUY else price
         return share_in_units(side, share, self.funds, self.rules, bound)
 
     def share_of_money(self, share: Decimal) -> Decimal:

@@ -7,6 +7,7 @@ from marketdata import quote_store
 from marketdata.models import AssetType
 from portfolio.models import Position
 from portfolio.selectors import position_for_user
+from speedtrade.lib.money import floor_to
 from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
 from trading.models import Order
 from trading.services.orders import Placed, Source, order_place
@@ -30,7 +31,8 @@ def position_close(
         side=Side.SELL,
         order_type=OrderType.MARKET,
         time_in_force=TimeInForce.GTC if crypto else TimeInForce.DAY,
-        qty=row.qty,
+        # A broker's fills may be finer than what it takes orders for: the crumb stays.
+        qty=floor_to(row.qty, row.instrument.qty_step),
         asset_type=row.instrument.asset_type,
     )
     return order_place(

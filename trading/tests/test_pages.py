@@ -14,6 +14,7 @@ from marketdata.services.instruments import instrument_halt
 from speedtrade.lib.money import CENT
 from speedtrade.testing.cast import make_superuser, page_client
 from speedtrade.testing.pages import page_text as text
+from trading.desks import desk_of
 from trading.domain.estimates import share_in_money, share_in_units
 from trading.domain.orders import Changes, Side
 from trading.domain.risk import Funds, Remaining, Rules, hold_left
@@ -479,6 +480,16 @@ def test_a_part_of_the_buying_power_never_holds_more_than_that_part(power, price
     assert hold(units + 2 * rules.qty_step, None) > power * share  # and it is no needless step less
     money = share_in_money(share, funds, rules)
     assert hold(None, money) <= power * share < hold(None, money + 2 * CENT)
+
+
+@pytest.mark.parametrize("ask", ["272.03", "0.07", "100.00"])
+def test_the_most_that_fits_passes_at_the_market(desk: Desk, ask: str):
+    """Fails where the button reckons without the tick that the worst price is rounded up to."""
+    desk.quote(str(Decimal(ask) - CENT), ask)
+    seen = desk_of(account=desk.account, instrument=desk.instrument(), now=desk.now)
+    most = seen.share(side=Side.BUY, share=Decimal("0.9"), limit=None)
+    desk.place("buy", str(most))
+    assert desk.cash * Decimal("0.89999") < desk.reserved <= desk.cash * Decimal("0.9")
 
 
 def test_a_replaced_order_and_its_successor_name_each_other(desk: Desk, web: Client):
