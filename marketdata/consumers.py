@@ -281,8 +281,9 @@ class MarketConsumer(AsyncWebsocketConsumer):
         return max(due - asyncio.get_running_loop().time(), 0) + LIMIT_SLACK
 
     async def _push_portfolio(self) -> None:
-        hub = self.lobby.hub
-        if self._book_is_old:
+        hub, now = self.lobby.hub, timezone.now()
+        over_at = self._holdings.over_at if self._holdings else None
+        if self._book_is_old or (over_at is not None and now >= over_at):
             self._book_is_old = False
             user_id = self.admission.user_id
             self._holdings = await self.lobby.read(_holdings_now, user_id, self._account_id)
@@ -297,7 +298,7 @@ class MarketConsumer(AsyncWebsocketConsumer):
             return
         self._held_versions = versions
         quotes = hub.quotes(self._holdings.symbols)
-        message = live.holdings_value(self._holdings, quotes, timezone.now())
+        message = live.holdings_value(self._holdings, quotes, now)
         if message is not None:
             await self._say(message)
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 from accounts.models import BrokerageAccount, User
 from accounts.services.closing import register_closer
 from accounts.services.openings import register_opener
+from marketdata.hours import market_hours
 from marketdata.services.alerts import alerts_switch_off
 from marketdata.services.watchlists import watchlist_ensure_default
 from portfolio.presenters import portfolio_payload
@@ -57,7 +58,9 @@ def _holdings(user_id: int, now: datetime, account_id: int | None) -> live.Holdi
     if account is None:
         return None
     book = book_load(account=account, now=now)
-    return live.Holdings(tuple(held.symbol for held in book.held), book)
+    kinds = {held.asset_type for held in book.held}
+    over_at = min((market_hours().next_open(kind, now) for kind in kinds), default=None)
+    return live.Holdings(tuple(held.symbol for held in book.held), book, over_at)
 
 
 def _value(book: Any, quotes: Mapping[str, Any], now: datetime) -> dict[str, Any]:

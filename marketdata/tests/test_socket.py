@@ -500,12 +500,12 @@ def rendered(monkeypatch):
 @pytest.fixture
 def book(monkeypatch):
     """A portfolio of as many shares of AAPL as `book.qty` says, or none at all."""
-    book = SimpleNamespace(qty=2, loads=0, asked=[])
+    book = SimpleNamespace(qty=2, loads=0, asked=[], over_at=None)
 
     def load(user_id, now, account_id):
         book.loads += 1
         book.asked.append(account_id)
-        return live.Holdings(symbols=("AAPL",), book=book.qty) if book.qty else None
+        return live.Holdings(("AAPL",), book.qty, book.over_at) if book.qty else None
 
     def value(qty, quotes, now):
         last = quotes["AAPL"].last if "AAPL" in quotes else 0
@@ -573,6 +573,17 @@ async def test_the_portfolio_is_pushed_when_a_price_in_it_moves(session, priced,
         assert (await socket.hear("portfolio"))["portfolio"]["portfolio_value"] == "420.00"
         assert book.loads == 1
         assert "AAPL" in quote_store.watched_symbols(timezone.now())
+
+
+async def test_in_another_session_the_portfolio_is_read_anew(session, priced, book, settings):
+    """Fails where a book is kept as long as the socket: today's figures would be yesterday's."""
+    settings.PORTFOLIO_PUSH_PERIOD = timedelta(milliseconds=20)
+    book.over_at = timezone.now() + timedelta(seconds=0.2)
+    async with connected(session=session) as socket:
+        await socket.say("subscribe", portfolio=True)
+        await socket.hear("portfolio")
+        book.qty, book.over_at = 3, None
+        assert (await socket.hear("portfolio"))["portfolio"] == {"portfolio_value": "600.00"}
 
 
 async def test_after_a_fill_the_portfolio_is_read_anew(session, user, priced, book, rendered):

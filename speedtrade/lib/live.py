@@ -26,10 +26,14 @@ _RENDERERS: dict[str, Renderer] = {}
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """What a user holds: symbols whose prices matter, and a book only its valuer understands."""
+    """What a user holds: symbols whose prices matter, and a book only its valuer understands.
+
+    From `over_at` on another session counts as today, and the book must be read anew.
+    """
 
     symbols: tuple[str, ...]
     book: Any
+    over_at: datetime | None = None
 
 
 #: (user id, now, account id) -> the holdings of this account of the user, of the default one for

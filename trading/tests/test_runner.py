@@ -1,6 +1,7 @@
 """The venue's process: hurried by Redis, reminded by its table, and stopped by neither."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -162,6 +163,16 @@ def test_a_portfolio_is_valued_at_the_prices_that_moved(desk: Desk):
     pushed = live.holdings_value(holdings, quote_store.quotes_all(), desk.now)
     assert pushed == live.render_event("portfolio", desk.user.pk, desk.account.pk)
     assert pushed["portfolio"]["total_pl"] == "50.00"
+
+
+def test_live_figures_are_read_anew_when_another_session_counts_as_today(desk: Desk, settings):
+    settings.SIMULATED_MARKET_HOURS = "nyse"
+    desk.clock.move_to(datetime(2026, 11, 27, 15, 0, tzinfo=UTC))
+    desk.quote("99.99", "100.00")
+    assert live.holdings_load(desk.user.pk, desk.now).over_at is None
+    desk.trade("buy", "10")
+    opens = live.holdings_load(desk.user.pk, desk.now).over_at
+    assert opens == datetime(2026, 11, 30, 14, 30, tzinfo=UTC)
 
 
 # ── tasks ────────────────────────────────────────────────────────────────────
