@@ -34,7 +34,7 @@ from portfolio.services.transfers import transfer_make
 from speedtrade.lib.api import NewestFirst, problems
 from speedtrade.lib.door_schema import ACCOUNT, IDEMPOTENCY_KEY, PAGES
 from speedtrade.lib.errors import NotFound
-from speedtrade.lib.requests import idempotency_key, whole_number
+from speedtrade.lib.requests import account_chosen, idempotency_key, whole_number
 
 PERIOD = OpenApiParameter("period", str, enum=list(selectors.PERIODS))
 
@@ -116,7 +116,7 @@ class TransfersView(APIView):
     """Paper money in and out. The same Idempotency-Key gives the same transfer."""
 
     @extend_schema(
-        parameters=[IDEMPOTENCY_KEY],
+        parameters=[IDEMPOTENCY_KEY, ACCOUNT],
         request=TransferInputSerializer,
         responses={200: TransferSerializer, 201: TransferSerializer} | problems(404, 409, 422),
     )
@@ -125,7 +125,10 @@ class TransfersView(APIView):
         given.is_valid(raise_exception=True)
         fields: dict[str, Any] = given.validated_data
         transfer, created = transfer_make(
-            account=account_for_user(user=user_of(request), account_id=fields.get("account_id")),
+            account=account_for_user(
+                user=user_of(request),
+                account_id=account_chosen(fields.get("account_id"), request.query_params),
+            ),
             direction=Direction(fields["direction"]),
             amount=fields["amount"],
             key=idempotency_key(request._request) or uuid.uuid4().hex,

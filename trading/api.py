@@ -20,7 +20,7 @@ from speedtrade.lib.api import NewestFirst, problems
 from speedtrade.lib.door_schema import ACCOUNT, IDEMPOTENCY_KEY, PAGES
 from speedtrade.lib.errors import InvalidInput, NotFound
 from speedtrade.lib.ratelimit import limit_orders
-from speedtrade.lib.requests import idempotency_key, whole_number
+from speedtrade.lib.requests import account_chosen, idempotency_key, whole_number
 from trading.intents import changes_parse, intent_parse
 from trading.presenters import order_payload
 from trading.selectors.orders import order_for_user, orders_of
@@ -83,7 +83,7 @@ class OrdersView(APIView):
         return pages.get_paginated_response([order_payload(order) for order in found or []])
 
     @extend_schema(
-        parameters=[IDEMPOTENCY_KEY],
+        parameters=[IDEMPOTENCY_KEY, ACCOUNT],
         request=OrderInputSerializer,
         responses={200: OrderSerializer, 201: OrderSerializer} | problems(404, 409, 422),
     )
@@ -95,7 +95,10 @@ class OrdersView(APIView):
         body: dict[str, Any] = request.data  # type: ignore[assignment] # the parser lets nothing else in
         intent, instrument = intent_parse(body)
         placed = order_place(
-            account=account_for_user(user=user, account_id=_account_id(body.get("account_id"))),
+            account=account_for_user(
+                user=user,
+                account_id=account_chosen(_account_id(body.get("account_id")), request.query_params),
+            ),
             instrument=instrument,
             intent=intent,
             quote=quote_store.quote_get(instrument.symbol),

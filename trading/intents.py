@@ -13,6 +13,8 @@ from trading.domain.orders import Changes, OrderIntent, OrderType, Side, TimeInF
 
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 _STOPS = ("stop_price", "trail_price", "trail_percent")
+#: Further orders that would come with this one. Without them it would be another order than meant.
+_LEGS = ("take_profit", "stop_loss", "legs")
 PRICE_BELOW = Decimal(10) ** 10  # what a price column holds
 TYPE_WORDS = "market or limit"
 
@@ -35,6 +37,7 @@ def intent_parse(data: Mapping[str, Any]) -> tuple[OrderIntent, Instrument]:
     extended = reader.flag("extended_hours")
     _check_amounts(reader, qty, notional)
     _check_prices(reader, order_type, limit_price)
+    _check_alone(reader)
     if client_order_id and not _CLIENT_ID.fullmatch(client_order_id):
         reader.wrong("client_order_id", "Use up to 64 letters, digits and . _ : -")
     reader.done()
@@ -96,6 +99,14 @@ def _check_prices(reader: "_Reader", order_type: str, limit_price: Decimal | Non
             reader.wrong(name, f"A {order_type} order has no {name.replace('_', ' ')}.")
 
 
+def _check_alone(reader: "_Reader") -> None:
+    for name in _LEGS:
+        if reader.given(name):
+            reader.wrong(name, "An order comes alone here: leave this out.")
+    if reader.text("order_class") not in ("", "simple"):
+        reader.wrong("order_class", "An order comes alone here: leave this out, or say simple.")
+
+
 class _Reader:
     """Reads fields one by one and gathers what is wrong, so that all of it is told at once."""
 
@@ -114,14 +125,15 @@ class _Reader:
 
     def text(self, field: str, *, required: bool = False) -> str:
         value = self._data.get(field)
-        if value is None or value == "":
-            if required:
-                self.wrong(field, "This is needed.", "required")
-            return ""
+        if value is None:
+            value = ""
         if not isinstance(value, str) or len(value) > 255 or "\x00" in value:
             self.wrong(field, "Write this as text.")
             return ""
-        return value.strip()
+        text = value.strip()
+        if required and not text:
+            self.wrong(field, "This is needed.", "required")
+        return text
 
     def choice(self, field: str, choices: tuple[str, ...], *, required: bool = True) -> str:
         value = self.text(field, required=required)

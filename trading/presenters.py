@@ -41,6 +41,7 @@ def order_payload(order: Order, fills: Iterable[Fill] | None = None) -> dict[str
         "created_at": rfc3339(order.created_at),
         "expires_at": _time(order.expires_at),
         "fees": money(order.fees),
+        "replaces": order.replaces_id,
         "fills": [fill_payload(fill) for fill in (order.fills.all() if fills is None else fills)],
     }
 

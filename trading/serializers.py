@@ -67,4 +67,5 @@ class OrderSerializer(serializers.Serializer):
     created_at = serializers.CharField()
     expires_at = serializers.CharField(allow_null=True)
     fees = serializers.CharField()
+    replaces = serializers.IntegerField(allow_null=True)
     fills = FillSerializer(many=True)

@@ -1,6 +1,7 @@
 """What both doors read from a request in the same way."""
 
 import re
+from collections.abc import Mapping
 
 from django.http import HttpRequest
 
@@ -31,3 +32,11 @@ def whole_number(text: str | None, field: str) -> int | None:
     if not text.isascii() or not text.isdecimal() or len(text) > ID_DIGITS:
         raise InvalidInput.field(field, "Write a whole number.")
     return int(text)
+
+
+def account_chosen(named: int | None, query: Mapping[str, str]) -> int | None:
+    """The account that a body names, or the query; raises InvalidInput where they name two."""
+    asked = whole_number(query.get("account_id"), "account_id")
+    if None not in (named, asked) and named != asked:
+        raise InvalidInput.field("account_id", "The address and the body name two accounts.")
+    return asked if named is None else named

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from marketdata.models import Instrument
 from speedtrade.testing.cast import ApiClient, account_of
 from trading.models import Order, OrderEvent
 from trading.tests.desk import Desk
@@ -256,6 +257,41 @@ def test_a_denied_order_hears_the_code(
     assert not Order.objects.exists()
 
 
+@pytest.mark.parametrize("path", ["orders", "portfolio/transfers"])
+def test_the_account_may_stand_in_the_address_too(api: ApiClient, path: str):
+    """Fails where it is not read there: the order of a script would go to the default account."""
+    body = LIMIT if path == "orders" else {"direction": "deposit", "amount": "1"}
+    own = account_of(api.user).pk
+    problem(api.post(f"{path}?account_id={own + 1000}", body), 404, "not_found")
+    problem(api.post(f"{path}?account_id={own + 1000}", body | {"account_id": own}), 400, "invalid")
+    problem(api.post(f"{path}?account_id=", body), 400, "invalid")
+    for given in (body, body | {"account_id": own}):
+        assert api.post(f"{path}?account_id={own}", given).status_code == 201
+
+
+@pytest.mark.parametrize("name", ["symbol", "side", "order_type"])
+def test_a_field_of_spaces_is_an_empty_one(api: ApiClient, name: str):
+    assert fields(api.post("orders", LIMIT | {name: "  "})) == {name}
+
+
+@pytest.mark.parametrize(
+    "legs",
+    [
+        {"order_class": "bracket"},
+        {"take_profit": {"limit_price": "120"}},
+        {"stop_loss": {"stop_price": "80"}},
+        {"legs": [{}]},
+    ],
+)
+def test_an_order_that_should_bring_others_with_it_is_not_placed_alone(
+    api: ApiClient, legs: dict[str, Any]
+):
+    """Fails where they are left out in silence: a stop that was asked for would not be there."""
+    assert fields(api.post("orders", LIMIT | legs)) == set(legs)
+    assert not Order.objects.exists()
+    assert api.post("orders", LIMIT | {"order_class": "simple"}).status_code == 201
+
+
 def test_an_identical_order_is_no_question_in_the_api(api: ApiClient):
     assert [api.post("orders", LIMIT).status_code for _ in range(2)] == [201, 201]
     assert Order.objects.count() == 2
@@ -447,6 +483,14 @@ def test_a_position_is_closed_with_a_market_order(api: ApiClient, desk: Desk):
     assert desk.shares() == 0
     problem(api.get(f"positions/{pk}"), 404, "not_found")
     problem(api("DELETE", f"positions/{pk}"), 404, "not_found")
+
+
+def test_a_close_leaves_a_crumb_that_is_finer_than_the_step(api: ApiClient, desk: Desk):
+    """Fails where the whole is sold as it is: of a broker's finer fills nothing could be closed."""
+    desk.trade("buy", "2")
+    Instrument.objects.update(qty_step=D("0.3"))
+    order = api("DELETE", f"positions/{desk.position().pk}").json()
+    assert order["qty"] == "1.8"
 
 
 def test_the_retry_of_a_close_gets_its_order_when_the_position_is_gone(api: ApiClient, desk: Desk):
