@@ -115,6 +115,31 @@ def test_a_forged_token_is_a_401_problem_with_a_challenge(alice, forgery):
     assert answer.json()["code"] == "invalid_token"
 
 
+FORMER_KEY = "a-former-signing-key-" * 2
+
+
+@pytest.mark.parametrize(
+    "changes", [{"aud": "elsewhere"}, {"iss": "elsewhere"}, {"exp": 1_000_000_000}]
+)
+def test_a_former_key_signs_nothing_that_the_present_key_may_not(alice, settings, changes):
+    settings.JWT_SIGNING_KEY_FALLBACKS = [FORMER_KEY]
+    claims = claims_of(tokens_issue(user=alice, now=timezone.now()).access_token)
+    assert authenticate_token(signed(claims, FORMER_KEY)) == alice
+    with pytest.raises(InvalidToken):
+        authenticate_token(signed({**claims, **changes}, FORMER_KEY))
+
+
+@pytest.mark.parametrize("key", ["", FORMER_KEY], ids=["present key", "former key"])
+def test_a_token_works_on_for_the_leeway_and_no_longer(alice, settings, key):
+    settings.JWT_SIGNING_KEY_FALLBACKS = [FORMER_KEY]
+    now = timezone.now()
+    claims = claims_of(tokens_issue(user=alice, now=now).access_token)
+    within, beyond = now - settings.JWT_LEEWAY / 2, now - 2 * settings.JWT_LEEWAY
+    assert authenticate_token(signed({**claims, "exp": int(within.timestamp())}, key)) == alice
+    with pytest.raises(InvalidToken):
+        authenticate_token(signed({**claims, "exp": int(beyond.timestamp())}, key))
+
+
 def test_a_refresh_token_opens_no_door_and_an_access_token_refreshes_nothing(alice):
     pair = tokens_issue(user=alice, now=timezone.now())
     assert ApiClient(token=pair.refresh_token).get(ME).status_code == 401
