@@ -2,7 +2,7 @@
 # make test              what CI runs: lint, then every test
 # make coverage          which lines the tests run, and whether they are enough
 # make vendors           brokers on this machine to trade against, Ctrl-C ends them
-# make chaos             every fault by dice: ten times the lives, twenty times the kills of make test
+# make chaos             every fault by dice: thirty times the lives, twenty times the kills of make test
 # make bench [ONLY=row] [QUICK=1]   every figure about speed beside its floor, ten minutes
 # make soak [SECONDS=1800] [SEED=n]  orders while processes are killed by dice, then every promise
 # make fuzz [EXAMPLES=200] [SEED=n]  the API under a fuzzer, longer than make test has time for
@@ -50,7 +50,7 @@ coverage: $(SPECS_STAMP)
 	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not lives and not namespaces and not nginx" --cov --cov-report=term:skip-covered \
 		--cov-fail-under=$(COVERAGE_LEAST)
 
-# Half an hour or more: `make test` runs a tenth of it.
+# Half an hour or more: `make test` runs a small part of it.
 chaos: export CHAOS := 1
 chaos: export LINE_RUNS ?= 5000
 chaos: export SIM_RUNS ?= 10000

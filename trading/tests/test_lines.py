@@ -33,7 +33,7 @@ from trading.brokers.ccxt import lease
 from trading.models import Order
 
 FIRST, _, LAST = os.environ.get("LINE_SEEDS", "").partition("-")
-RUNS = int(os.environ.get("LINE_RUNS", "500"))
+RUNS = int(os.environ.get("LINE_RUNS", "150"))
 SEEDS = range(int(FIRST), int(LAST or FIRST) + 1) if FIRST else range(RUNS)
 PARTS = min(10, len(SEEDS))  # tests that the runs are cut into, for several workers
 STEPS = 20
