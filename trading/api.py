@@ -97,7 +97,9 @@ class OrdersView(APIView):
         placed = order_place(
             account=account_for_user(
                 user=user,
-                account_id=account_chosen(_account_id(body.get("account_id")), request.query_params),
+                account_id=account_chosen(
+                    _account_id(body.get("account_id")), request.query_params
+                ),
             ),
             instrument=instrument,
             intent=intent,

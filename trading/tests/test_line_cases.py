@@ -276,11 +276,11 @@ def test_an_order_may_be_refused_while_it_is_being_replaced(line: Line):  # noqa
 
 
 @pytest.mark.fault("F26")
-@pytest.mark.parametrize("listed", [True, False], ids=["listed later", "never listed"])
+@pytest.mark.parametrize("how", ["listed", "streamed", "never told"])
 def test_a_successor_waits_for_the_fills_of_the_order_that_it_replaces(
     line: Line,  # noqa: F811
     settings: Any,
-    listed: bool,
+    how: str,
 ):
     """Fails where what has filled, and is not booked yet, counts as left to do: 14 would come."""
     line.vendor.cancels_at_once = False
@@ -301,14 +301,18 @@ def test_a_successor_waits_for_the_fills_of_the_order_that_it_replaces(
     line.sync()
     assert line.fresh(old).state == "replaced" and line.fresh(old).filled_qty == 0
     assert not Submission.objects.filter(order=new).exists()
-    if listed:
-        line.theirs.activities = hidden
-    else:
+    if how == "never told":
         settings.FILLS_MISSING_AFTER = timedelta(0)
+    else:
+        line.theirs.activities = hidden
+    if how == "streamed":
+        told = broker_for(line.account).find_order(ref_of(line.fresh(old)))
+        assert told is not None and told.fills
+        stream_report(line.account.pk, told)
     line.sync()
     assert (line.fresh(old).filled_qty, line.fresh(new).qty) == (4, 6)
     line.theirs.fill(line.send(new).client_order_id, "6", "99.00")
-    line.theirs.activities = hidden + line.theirs.activities * (not listed)
+    line.theirs.activities = hidden + line.theirs.activities * (how == "never told")
     line.compare()
     assert line.fresh(new).state == "filled" and line.pocket().reserved == 0
     line.agree()
