@@ -94,13 +94,9 @@ class OrdersView(APIView):
         key = idempotency_key(request._request)
         body: dict[str, Any] = request.data  # type: ignore[assignment] # the parser lets nothing else in
         intent, instrument = intent_parse(body)
+        chosen = account_chosen(_account_id(body.get("account_id")), request.query_params)
         placed = order_place(
-            account=account_for_user(
-                user=user,
-                account_id=account_chosen(
-                    _account_id(body.get("account_id")), request.query_params
-                ),
-            ),
+            account=account_for_user(user=user, account_id=chosen),
             instrument=instrument,
             intent=intent,
             quote=quote_store.quote_get(instrument.symbol),
