@@ -23,8 +23,11 @@ PLACES: Final = (
     Place("Portfolio", "portfolio:portfolio", "portfolio", "g p", "holdings positions lots"),
     Place("Orders", "trading:orders", "orders", "g o", "history"),
     Place("Activity", "portfolio:activity", "activity", "g a", "ledger fills"),
+    Place("Statements", "portfolio:statements", "activity", "", "months print csv"),
+    Place("Taxes", "portfolio:taxes", "activity", "", "sales gains lots 8949 csv"),
     Place("Deposit or withdraw", "portfolio:transfers", "wallet", "", "cash transfer paper"),
     Place("Learn", "learn", "book", "", "help terms concepts what is"),
+    Place("Developers", "accounts:developers", "account", "", "api keys curl scripts"),
     Place("Account and settings", "accounts:settings", "account", "", "theme password profile"),
 )
 

@@ -70,6 +70,13 @@ class PositionValue:
     share_pct: Decimal
     stale: bool
 
+    @property
+    def at_close(self) -> Decimal | None:
+        """What it was worth at the close before; None where it was traded since."""
+        if self.held.qty_today or self.held.paid_today or self.held.cash_today:
+            return None
+        return self.market_value - self.day_pl
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:

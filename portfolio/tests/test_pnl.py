@@ -73,6 +73,7 @@ def test_shares_held_over_night_win_what_the_price_moved():
     assert position.market_value == summary.portfolio_value == D(1210)
     assert (position.unrealized_pl, position.unrealized_pl_pct) == (D(210), D(21))
     assert (position.day_pl, position.day_pl_pct) == (D(110), D(10))
+    assert position.at_close == D(1100), "what a page counts the next price against"
     assert (summary.total_pl, summary.total_pl_pct) == (D(210), D(21))
     assert (summary.day_pl, summary.day_pl_pct) == (D(110), D(10))
 
@@ -94,6 +95,7 @@ def test_some_held_and_some_bought_today():
         )
     )
     assert position.day_pl == D(160)
+    assert position.at_close is None, "its day has no single price that it begins with"
     assert position.day_pl_pct == D("7.8431")
 
 

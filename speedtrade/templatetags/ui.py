@@ -113,8 +113,8 @@ def change(
     """A gain or loss: arrow, hidden word, sign and colour, so that colour is never the only cue.
 
     {% change order.pl order.pl_pct %}. With symbol= it follows a quote: field="change" (with tick=)
-    or "change_pct" of the day, "pl" (qty= and cost=) or "day" (qty=) of a position. Without a
-    symbol, field="total_pl" or "day_pl" follows the account.
+    or "change_pct" of the day, "pl" (qty= and cost=) of a position. Without a symbol,
+    field="total_pl" or "day_pl" follows the account.
     """
     if not symbol and formats.number(amount) is None and formats.number(percent) is None:
         return markup.MISSING

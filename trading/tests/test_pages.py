@@ -379,6 +379,16 @@ def test_the_panel_of_a_symbol_has_position_and_open_orders(desk: Desk, web: Cli
     assert "Buy 1 AAPL" in said
 
 
+def test_what_was_held_over_night_follows_the_price_all_day(desk: Desk, web: Client):
+    desk.trade(qty="5")
+    page = web.get("/markets/AAPL/mine", headers=HTMX).content.decode()
+    assert page.count('data-f="pl"') == 1, "what was bought today began at many prices"
+    desk.wait(86_400)
+    desk.quote("109.99", "110.00", prev_close="105.00")
+    page = web.get("/markets/AAPL/mine", headers=HTMX).content.decode()
+    assert 'data-f="pl" data-qty="5" data-cost="525"' in page
+
+
 # ── who sees what ────────────────────────────────────────────────────────────
 def test_a_stranger_finds_no_order_of_mine(desk: Desk, charlie):
     order = desk.trade(qty="5")
