@@ -11,6 +11,7 @@ urlpatterns = [
     path("markets/<str:symbol>/review", views.review, name="order_review"),
     path("markets/<str:symbol>/mine", views.here, name="here"),
     path("markets/<str:symbol>/marks", views.marks, name="marks"),
+    path("trade", views.trade, name="trade"),
     path("standing", views.standing, name="standing"),
     path("orders", order_views.orders, name="orders"),
     path("orders/place", views.place, name="order_place"),

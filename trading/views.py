@@ -1,14 +1,16 @@
 """The ticket, from edit to confirmation. Orders have pages of their own (`order_views`)."""
 
 from django.http import HttpResponse, HttpResponseBase, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import trigger_client_event
 
 from accounts.requests import UserRequest, account_shown
 from accounts.sessions import live_session_check
-from marketdata.selectors import instrument_get, instruments_forget
+from marketdata.domain.symbols import symbol_slug
+from marketdata.selectors import instrument_get, instruments_forget, watchlist_instruments
 from speedtrade.lib.errors import DomainError
 from speedtrade.lib.htmx import page, see_other
 from speedtrade.lib.ratelimit import RateLimited
@@ -17,9 +19,22 @@ from trading.desks import Desk, desk_get, desk_of
 from trading.forms import TicketForm
 from trading.marks import marks_of
 from trading.reviews import Proof, Review, review_read
+from trading.selectors.orders import orders_of
 from trading.services.orders import KeyReused
 from trading.services.reviews import review_confirm, review_or_place
 from trading.standing import standing_context
+
+
+@require_safe
+def trade(request: UserRequest) -> HttpResponse:
+    """To the ticket of the symbol ordered last, else of the first that is watched, else to all."""
+    last = orders_of(account_shown(request)).first()
+    watched = None if last else next(iter(watchlist_instruments(request.user)), None)
+    instrument = last.instrument if last else watched
+    if instrument is None:
+        return redirect("marketdata:markets")
+    page = reverse("marketdata:symbol", args=[symbol_slug(instrument.symbol)])
+    return redirect(f"{page}#ticket")
 
 
 # ── the ticket ───────────────────────────────────────────────────────────────

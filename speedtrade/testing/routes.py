@@ -410,6 +410,7 @@ ROUTES: dict[str, list[Case]] = {
     "markets/<str:symbol>/mine": [page("/markets/AAPL/mine", GET=200)],
     "markets/<str:symbol>/marks": [page("/markets/AAPL/marks", GET=200)],
     "standing": [page("/standing?symbol=AAPL", GET=200)],
+    "trade": [page("/trade", GET=302)],
     "orders": [page("/orders", GET=200)],
     "orders/place": [page("/orders/place", POST=400)],
     "orders/<int:order_id>": [page("/orders/{order}", GET=mine(200))],

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from accounts.services.accounts import account_freeze
 from marketdata.services.instruments import instrument_halt
+from marketdata.services.watchlists import watchlist_add
 from speedtrade.lib.money import CENT
 from speedtrade.testing.cast import make_superuser, page_client
 from speedtrade.testing.pages import page_text as text
@@ -387,6 +388,17 @@ def test_what_was_held_over_night_follows_the_price_all_day(desk: Desk, web: Cli
     desk.quote("109.99", "110.00", prev_close="105.00")
     page = web.get("/markets/AAPL/mine", headers=HTMX).content.decode()
     assert 'data-f="pl" data-qty="5" data-cost="525"' in page
+
+
+def test_trade_leads_to_the_symbol_that_was_ordered_last(desk: Desk, coins: Desk, web: Client):
+    def where() -> str:
+        return web.get("/trade").headers["Location"]
+
+    assert where() == "/markets", "nothing was ordered, and no list has a symbol"
+    watchlist_add(user=desk.user, symbol="AAPL", now=desk.now)
+    assert where() == "/markets/AAPL#ticket"
+    coins.place("buy", "0.01", symbol="BTC/USD", tif="gtc")
+    assert where() == "/markets/BTC-USD#ticket"
 
 
 # ── who sees what ────────────────────────────────────────────────────────────
