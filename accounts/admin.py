@@ -292,6 +292,7 @@ class TokenFamilyAdmin(SupportAdmin):
 
     list_display = ("id", "user", "created_at", "expires_at", "revoked_at", "revoke_reason")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter), "revoke_reason")
+    link_fields = ("user__id",)
     list_select_related = ("user",)
     search_fields = ("user__username", "user__email")
     ordering = ("-created_at",)
@@ -339,6 +340,7 @@ class ApiKeyAdmin(SupportAdmin):
         "revoked_at",
     )
     list_filter = (("revoked_at", admin.EmptyFieldListFilter), "scope")
+    link_fields = ("user__id",)
     list_select_related = ("user", "account")
     search_fields = ("=prefix", "user__username", "user__email")
     ordering = ("-created_at", "-id")
@@ -391,6 +393,7 @@ class KindFilter(admin.SimpleListFilter):
 class AuditEventAdmin(SupportAdmin):
     list_display = ("at", "actor", "action", "target", "reason", "request_id")
     list_filter = (KindFilter, ("actor", admin.RelatedOnlyFieldListFilter), "action")
+    link_fields = ("target",)
     list_select_related = ("actor",)
     search_fields = ("=target", "=request_id", "action", "reason", "actor__username")
     ordering = ("-at", "-id")

@@ -125,6 +125,7 @@ class OrderAdmin(SupportAdmin):
         "created_at",
     )
     list_filter = (AttentionFilter, "state", "side", "order_type", "instrument__asset_type")
+    link_fields = ("id", "brokerage_account__id", "brokerage_account__user__id")
     list_select_related = ("brokerage_account__user", "instrument")
     search_fields = (
         "=id",
@@ -239,6 +240,7 @@ class FillAdmin(SupportAdmin):
         "executed_at",
         "trade_id",
     )
+    link_fields = ("brokerage_account__id",)
     list_select_related = ("order__instrument",)
     search_fields = ("=trade_id", "=order__id")
     ordering = ("-id",)

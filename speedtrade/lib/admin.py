@@ -35,6 +35,7 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from speedtrade.lib.admin_rules import lookups_of
 from speedtrade.lib.errors import DomainError
 from speedtrade.lib.money import plain
 
@@ -139,6 +140,21 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
     change_form_template = "admin/support_object.html"
     change_list_template = "admin/support_list.html"
     desk_acts: Sequence[DeskAct] = ()
+    link_fields: Sequence[str] = ()  # what links of ours filter this list by, beside its filters
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """What this list filters by and what our pages link with; nothing else of any field."""
+        filters = self.list_filter if request is None else self.get_list_filter(request)
+        return lookup in lookups_of(
+            self.model,
+            filters=filters,
+            date_hierarchy=self.date_hierarchy,
+            links=self.link_fields,
+        )
+
+    def to_field_allowed(self, request: HttpRequest, to_field: str) -> bool:
+        """No page of ours picks rows for another form; a row is found by its key alone."""
+        return False
 
     def has_act_permission(self, request: HttpRequest) -> bool:
         """To change a model in the admin is to act on it through a service."""
