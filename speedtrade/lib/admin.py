@@ -200,7 +200,7 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
             if self._may(request, act.permission)
         ]
         response = super().changelist_view(request, {"desk_acts": acts, **(extra_context or {})})
-        if request.method == "GET" and response.status_code == 200:
+        if "cl" in (getattr(response, "context_data", None) or {}):  # whatever the method was
             self._seen(request, f"{self.opts.model_name}:*")
         return response
 
@@ -220,7 +220,7 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
         links = self.row_links(request, row) if row is not None else []
         context = {"row_acts": acts, "row_links": links, **(extra_context or {})}
         response = super().changeform_view(request, object_id, form_url, context)
-        if request.method == "GET" and response.status_code == 200 and row is not None:
+        if response.status_code == 200 and row is not None:
             self._seen(request, self.audit_target(row))
         return response
 
@@ -233,21 +233,35 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
         row = self.get_object(request, unquote(object_id))
         if row is None:
             raise Http404
+        self._seen(request, self.audit_target(row))  # the address alone says that it is there
         query = urlencode({"target": self.audit_target(row), "kind": "all"})
         return HttpResponseRedirect(f"{reverse('admin:accounts_auditevent_changelist')}?{query}")
 
     def _url_name(self, page: str) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_{page}"
 
-    def _seen(self, request: HttpRequest, target: str) -> None:
-        self.admin_site.seen(request, target)  # type: ignore[attr-defined]  # our own site
+    def _seen(self, request: HttpRequest, target: str, rows: Sequence[str] = ()) -> None:
+        self.admin_site.seen(request, target, rows)  # type: ignore[attr-defined]  # our own site
+
+    def _named(self, request: HttpRequest, rows: list[Any]) -> None:
+        """Write down the rows that an act names, whether it is asked for, done or refused."""
+        if len(rows) == 1:
+            self._seen(request, self.audit_target(rows[0]))
+        elif rows:
+            self._seen(request, f"{self.opts.model_name}:*", [str(row.pk) for row in rows])
 
     # ── acts ────────────────────────────────────────────────────────────────
     def _check_post(self, request: HttpRequest) -> None:
-        """A list takes no POST but an act that this person may do; raises PermissionDenied."""
+        """A list takes no POST but an act that this person may do; raises PermissionDenied.
+
+        The list's own form has an `index`: who chose no act there is told so, and led back.
+        """
         allowed = self.get_actions(request)
         asked = {name for name in request.POST.getlist("action") if name}
-        if not allowed or asked - allowed.keys():
+        if not allowed or asked - allowed.keys() or "_save" in request.POST:
+            raise PermissionDenied
+        chosen = asked and ACTION_CHECKBOX_NAME in request.POST
+        if not chosen and "index" not in request.POST:
             raise PermissionDenied
         key = self.opts.pk
         try:
@@ -271,6 +285,7 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
             words = f"Choose at most {settings.ADMIN_ACTION_LIMIT} rows at once; nothing was done."
             self.message_user(request, words, messages.ERROR)
             return None
+        self._named(request, rows)
         confirmed = request.POST.get(CONFIRMED) == "yes"
         form = ReasonForm(request.POST if confirmed else None)
         back, single = self._back(request, rows, confirmed)
