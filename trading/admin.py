@@ -208,6 +208,9 @@ class OrderAdmin(SupportAdmin):
         ),
     )
 
+    def owner_of(self, row: Order) -> User:
+        return row.brokerage_account.user
+
     def row_words(self, row: Order) -> str:
         owner = row.brokerage_account.user.username
         return f"Order #{row.pk}, {row.side} {self.asked(row)} {row.instrument.symbol} of {owner}"

@@ -35,7 +35,7 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from speedtrade.lib.admin_rules import lookups_of
+from speedtrade.lib.admin_rules import lookups_of, may_touch
 from speedtrade.lib.errors import DomainError
 from speedtrade.lib.money import plain
 
@@ -168,6 +168,10 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
         """How a row is called on the page that asks for a reason."""
         return f"{self.opts.verbose_name} {row}"
 
+    def owner_of(self, row: Any) -> Any:
+        """The user whose row it is, or None for the house's: who acts on rows must say."""
+        raise NotImplementedError(f"Whose is a {self.opts.verbose_name}?")
+
     def audit_target(self, row: Any) -> str:
         """The audit's name of a row: 'order:12'. The services use the same names."""
         return f"{self.opts.model_name}:{row.pk}"
@@ -291,13 +295,18 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
         back, single = self._back(request, rows, confirmed)
         if confirmed and form.is_valid():
             for row in rows:
-                act = partial(perform, row, request.user, form.cleaned_data["reason"])
+                act = partial(self._act, perform, row, request.user, form.cleaned_data["reason"])
                 self._try(request, self.row_words(row), act)
             return HttpResponseRedirect(back)
         hidden = [("action", name), (CONFIRMED, "yes"), ("single", single)]
         hidden += [(ACTION_CHECKBOX_NAME, row.pk) for row in rows]
         hidden += [("back", request.POST.get("back", "") if confirmed else request.GET.urlencode())]
         return self._ask(request, label, question, form, back, hidden, rows)
+
+    def _act(self, perform: RowPerform, row: Any, actor: Any, reason: str, now: datetime) -> str:
+        """Act on a row of somebody whom this person may act on."""
+        may_touch(self.owner_of(row), actor)
+        return perform(row, actor, reason, now)
 
     def desk_act_view(self, request: HttpRequest, act: DeskAct) -> HttpResponseBase:
         """The page of an act on the house: GET asks, POST acts."""

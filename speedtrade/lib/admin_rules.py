@@ -1,4 +1,4 @@
-"""What may be asked of a list of the support desk.
+"""What may be asked of a list of the support desk, and whose things its people act on.
 
 An answer of one row or none spells out whatever a lookup may name, so what is no field of a page
 must be no lookup either: a hash of a password is read in a few hundred requests of
@@ -11,6 +11,8 @@ from typing import Any
 from django.contrib.admin import SimpleListFilter
 from django.contrib.admin.utils import get_fields_from_path
 from django.db.models import Model
+
+from speedtrade.lib.errors import DomainError
 
 #: What may follow a field: what the filters of Django's lists and the links of our pages say.
 ENDS = ("", "__exact", "__isnull", "__isempty", "__gte", "__lt")
@@ -43,3 +45,16 @@ def _of_filter(model: type[Model], one: Any) -> Iterator[str]:
     field: Any = get_fields_from_path(model, path)[-1]
     if field.is_relation:
         yield f"{path}__{field.target_field.name}__exact"
+
+
+def may_touch(owner: Any, actor: Any) -> None:
+    """Support acts on users and what is theirs; on colleagues a superuser, on their own nobody.
+
+    `owner` None is the house. Raises DomainError: a colleague does it, or the command line.
+    """
+    if owner is None:
+        return
+    if owner.pk == actor.pk:
+        raise DomainError("Ask a colleague: nobody does this to themselves.", code="conflict")
+    if (owner.is_staff or owner.is_superuser) and not actor.is_superuser:
+        raise DomainError("Staff are a superuser's business.", code="permission_denied")
