@@ -11,7 +11,13 @@ from django.contrib.admin.apps import SimpleAdminConfig
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseNotAllowed
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseNotAllowed,
+)
 from django.shortcuts import redirect, resolve_url
 from django.urls import path, reverse
 from django.utils import timezone
@@ -96,7 +102,7 @@ class SpeedTradeAdminSite(AdminSite):
             now=timezone.now(),
         )
 
-    def autocomplete_view(self, request: HttpRequest) -> HttpResponseBase:
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
         """Not here: no form of ours looks for rows, and Django's view writes nothing down."""
         raise Http404
 

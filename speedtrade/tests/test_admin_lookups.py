@@ -7,7 +7,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.utils import flatten, flatten_fieldsets
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
@@ -73,6 +75,26 @@ def test_a_list_takes_its_filters_and_links_and_no_other_field(label: str):
         for end in ("", "__exact", "__startswith", "__regex", "__contains"):
             fits = field.name in named and end in ("", "__exact")
             assert desk_of.lookup_allowed(f"{field.name}{end}", "a") is fits, f"{field}{end}"
+
+
+def named_on_pages(desk_of: Any) -> set[str]:
+    """Every field that a list, a page, its inlines, the order or the search name."""
+    parts = [desk_of, *desk_of.inlines]
+    names = [*desk_of.list_display, *desk_of.search_fields, *(desk_of.ordering or ())]
+    names += [name for part in parts for name in flatten(part.fields or ())]
+    names += flatten_fieldsets(desk_of.fieldsets or ())
+    return {str(name).lstrip("=^@-").rpartition("__")[2] for name in names if not callable(name)}
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_no_page_and_no_search_names_a_secret(label: str):
+    """What is searched is spelled out like what is filtered."""
+    model = next(model for model in MODELS if model._meta.label_lower == label)
+    desk_of = admin.site._registry[model]
+    secrets = set().union(*(secret_fields(one) for one in apps.get_models()))
+    assert desk_of.fields or desk_of.fieldsets, "a page that names no field shows all of them"
+    assert all(inline.fields for inline in desk_of.inlines)
+    assert named_on_pages(desk_of) & secrets == set()
 
 
 def test_a_hash_is_not_spelled_out_by_asking(desk: Desk, support: Client):
