@@ -28,7 +28,6 @@ from accounts.services.resets import factor_reset_approve, factor_reset_ask, fac
 from accounts.services.staff import support_grant, support_revoke
 from accounts.services.users import user_deactivate, user_reactivate
 from speedtrade.lib.admin import SupportAdmin, SupportInline, list_link, row_link, support_action
-from speedtrade.lib.errors import DomainError
 
 # Rights are given by `support_grant`, with a reason and an audit row, not by a form of groups.
 admin.site.unregister(Group)
@@ -37,46 +36,32 @@ for _model in [m for m in admin.site._registry if m._meta.app_label in ("account
     admin.site.unregister(_model)
 
 
-def _may_touch(user: User, actor: User) -> None:
-    """Support acts on users; on colleagues only a superuser does, and nobody on themselves."""
-    if user.pk == actor.pk:
-        raise DomainError("Ask a colleague: nobody does this to themselves.", code="conflict")
-    if (user.is_staff or user.is_superuser) and not actor.is_superuser:
-        raise DomainError("Staff are a superuser's business.", code="permission_denied")
-
-
 def _deactivate(user: User, actor: User, reason: str, now: datetime) -> str:
-    _may_touch(user, actor)
     user_deactivate(user=user, actor=actor, reason=reason, now=now)
     return "closed; sessions, tokens and sockets have ended."
 
 
 def _reactivate(user: User, actor: User, reason: str, now: datetime) -> str:
-    _may_touch(user, actor)
     user_reactivate(user=user, actor=actor, reason=reason, now=now)
     return "open again; they log in anew."
 
 
 def _grant(user: User, actor: User, reason: str, now: datetime) -> str:
-    _may_touch(user, actor)
     support_grant(user=user, actor=actor, reason=reason, now=now)
     return "works at the support desk now."
 
 
 def _revoke(user: User, actor: User, reason: str, now: datetime) -> str:
-    _may_touch(user, actor)
     support_revoke(user=user, actor=actor, reason=reason, now=now)
     return "has left the support desk."
 
 
 def _factor_reset_ask(user: User, actor: User, reason: str, now: datetime) -> str:
-    _may_touch(user, actor)
     factor_reset_ask(user=user, actor=actor, reason=reason, now=now)
     return "asked; a colleague has a day to approve it."
 
 
 def _factor_reset(user: User, actor: User, reason: str, now: datetime) -> str:
-    _may_touch(user, actor)
     factor_reset_approve(user=user, actor=actor, reason=reason, now=now)
     return "has no second factor now; sessions, tokens and trusted browsers have ended."
 
@@ -163,6 +148,9 @@ class UserAdmin(SupportAdmin):
     def has_appoint_permission(self, request: HttpRequest) -> bool:
         """Who gives support rights can give them to himself; so it is not support."""
         return bool(getattr(request.user, "is_superuser", False))
+
+    def owner_of(self, row: User) -> User:
+        return row
 
     def row_words(self, row: User) -> str:
         return f"{row.username} (#{row.pk})"
@@ -256,6 +244,9 @@ class BrokerageAccountAdmin(SupportAdmin):
         ),
     )
 
+    def owner_of(self, row: BrokerageAccount) -> User:
+        return row.user
+
     def row_words(self, row: BrokerageAccount) -> str:
         return f"{row.label} (#{row.pk}) of {row.user.username}"
 
@@ -292,6 +283,7 @@ class TokenFamilyAdmin(SupportAdmin):
 
     list_display = ("id", "user", "created_at", "expires_at", "revoked_at", "revoke_reason")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter), "revoke_reason")
+    link_fields = ("user__id",)
     list_select_related = ("user",)
     search_fields = ("user__username", "user__email")
     ordering = ("-created_at",)
@@ -312,6 +304,9 @@ class TokenFamilyAdmin(SupportAdmin):
             fits=lambda family: family.revoked_at is None,
         ),
     )
+
+    def owner_of(self, row: TokenFamily) -> User:
+        return row.user
 
     def row_words(self, row: TokenFamily) -> str:
         return f"Log-in of {row.user.username}, {row.created_at:%Y-%m-%d %H:%M}"
@@ -339,6 +334,7 @@ class ApiKeyAdmin(SupportAdmin):
         "revoked_at",
     )
     list_filter = (("revoked_at", admin.EmptyFieldListFilter), "scope")
+    link_fields = ("user__id",)
     list_select_related = ("user", "account")
     search_fields = ("=prefix", "user__username", "user__email")
     ordering = ("-created_at", "-id")
@@ -356,6 +352,9 @@ class ApiKeyAdmin(SupportAdmin):
     def audit_target(self, row: ApiKey) -> str:
         """What happens to a key is in the log of its owner, who reads it in the settings."""
         return f"user:{row.user_id}"
+
+    def owner_of(self, row: ApiKey) -> User:
+        return row.user
 
     def row_words(self, row: ApiKey) -> str:
         return f"Key {row.prefix}… of {row.user.username}"
@@ -391,6 +390,7 @@ class KindFilter(admin.SimpleListFilter):
 class AuditEventAdmin(SupportAdmin):
     list_display = ("at", "actor", "action", "target", "reason", "request_id")
     list_filter = (KindFilter, ("actor", admin.RelatedOnlyFieldListFilter), "action")
+    link_fields = ("target",)
     list_select_related = ("actor",)
     search_fields = ("=target", "=request_id", "action", "reason", "actor__username")
     ordering = ("-at", "-id")

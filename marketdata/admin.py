@@ -69,6 +69,10 @@ class InstrumentAdmin(SupportAdmin):
         ),
     )
 
+    def owner_of(self, row: Instrument) -> None:
+        """A symbol is the house's: what is done to it is done to everybody."""
+        return None
+
     def row_words(self, row: Instrument) -> str:
         return row.symbol
 

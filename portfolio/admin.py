@@ -24,6 +24,8 @@ from speedtrade.lib.admin import DeskAct, SupportAdmin, SupportInline, figure, l
 class _Owned(SupportAdmin):
     """Rows of one brokerage account. Lists select it with its user."""
 
+    link_fields = ("brokerage_account__id",)
+
     @admin.display(description="account", ordering="brokerage_account")
     def account(self, row: Any) -> SafeString | str:
         owned = row.brokerage_account
@@ -109,6 +111,7 @@ class JournalEntryAdmin(_Owned):
 @admin.register(Transfer)
 class TransferAdmin(SupportAdmin):
     list_display = ("id", "journal", "source", "target", "asset", figure("amount"))
+    link_fields = ("source__id", "target__id")
     list_select_related = ("journal", "source", "target")
     search_fields = ("=asset", "=journal__reference")
     ordering = ("-id",)
@@ -147,6 +150,7 @@ class CashTransferAdmin(_Owned):
 @admin.register(Hold)
 class HoldAdmin(SupportAdmin):
     list_display = ("order_ref", "ledger_account", figure("amount"), "created_at", "updated_at")
+    link_fields = ("ledger_account__brokerage_account__id",)
     list_select_related = ("ledger_account",)
     search_fields = ("=order_ref",)
     ordering = ("-id",)

@@ -1,16 +1,23 @@
 """The admin for support staff: one way in, one index page, and a note of who looked at what."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial, update_wrapper
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import SimpleAdminConfig
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseNotAllowed,
+)
 from django.shortcuts import redirect, resolve_url
 from django.urls import path, reverse
 from django.utils import timezone
@@ -18,6 +25,7 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
 logger = structlog.get_logger(__name__)
+METHODS = ("GET", "HEAD", "POST")
 
 
 class SpeedTradeAdminConfig(SimpleAdminConfig):
@@ -52,10 +60,15 @@ class SpeedTradeAdminSite(AdminSite):
         return urls
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
-        """Staff who showed a second factor; what one of them may not do is refused and logged."""
+        """Staff who showed a second factor; what one of them may not do is refused and logged.
+
+        Django's views draw their page for any method that they do not know.
+        """
         guarded = super().admin_view(view, cacheable)
 
         def inner(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if request.method not in METHODS:
+                return HttpResponseNotAllowed(METHODS)
             if self.has_permission(request) and (elsewhere := _factor_first(request)):
                 return elsewhere
             try:
@@ -67,22 +80,31 @@ class SpeedTradeAdminSite(AdminSite):
 
         return update_wrapper(inner, guarded)
 
-    def seen(self, request: HttpRequest, target: str) -> None:
+    def seen(self, request: HttpRequest, target: str, rows: Sequence[str] = ()) -> None:
         """Write down that somebody of the staff looked at `target` ('order:12', 'order:*').
 
-        The one thing that a GET writes here: without the row nothing is shown.
+        `rows` are the keys of rows that a page named without being their list. The one thing that a
+        GET writes here: without the row nothing is shown. A query is kept whole, for what is cut
+        off would hide what was looked for; raises BadRequest for one that is too long to keep.
         """
         from accounts.requests import user_of
         from accounts.services.audit import audit_record
 
         query = request.GET.urlencode()
+        if len(query) > settings.ADMIN_QUERY_MAX:
+            raise BadRequest("This address is too long.")
+        data = {"query": query, "rows": list(rows)}
         audit_record(
             actor=user_of(request),
             action="admin.view",
             target=target[:100],
-            data={"query": query[:500]} if query else None,
+            data={name: value for name, value in data.items() if value},
             now=timezone.now(),
         )
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        """Not here: no form of ours looks for rows, and Django's view writes nothing down."""
+        raise Http404
 
     @method_decorator(never_cache)
     @login_not_required
@@ -122,6 +144,8 @@ class SpeedTradeAdminSite(AdminSite):
 
         user, now = user_of(request), timezone.now()
         context = {"cards": cards_for(user, now), "latest": latest_acts(user)}
+        if context["latest"]:
+            self.seen(request, "auditevent:*")
         return super().index(request, {**context, **(extra_context or {})})
 
 

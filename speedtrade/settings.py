@@ -707,6 +707,7 @@ BACKUP_LOOK_BACK = timedelta(days=60)
 
 # ── support ─────────────────────────────────────────────────────────────────
 ADMIN_ACTION_LIMIT = 200  # rows in one act, and on one page
+ADMIN_QUERY_MAX = 2000  # characters of an address's query: the audit keeps all of it
 VIEW_AS_ACCOUNTS = 5  # of one user, on one page
 STUCK_AFTER = timedelta(seconds=60)  # an order without an answer for so long needs a person
 SUPPORT_APPS = ["accounts", "marketdata", "portfolio", "trading"]  # support sees every row of these

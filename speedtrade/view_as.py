@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.contrib.admin import AdminSite
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
@@ -22,6 +21,7 @@ from accounts.requests import user_of
 from accounts.selectors import accounts_of
 from accounts.services.audit import audit_record
 from portfolio.selectors import activity_of, summary_get
+from speedtrade.admin_site import SpeedTradeAdminSite
 from speedtrade.lib.admin import ReasonForm
 from trading.selectors.orders import orders_of
 from trading.words import status_words
@@ -34,7 +34,7 @@ QUESTION = (
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def view_as(request: HttpRequest, user_id: int, site: AdminSite) -> HttpResponseBase:
+def view_as(request: HttpRequest, user_id: int, site: SpeedTradeAdminSite) -> HttpResponseBase:
     """GET asks for a reason; POST writes it into the audit and shows the account."""
     actor, now = user_of(request), timezone.now()
     if not actor.has_perms(settings.SUPPORT_VIEW_AS):
@@ -42,6 +42,7 @@ def view_as(request: HttpRequest, user_id: int, site: AdminSite) -> HttpResponse
     user = get_object_or_404(User, pk=user_id)
     form = ReasonForm(request.POST if request.method == "POST" else None)
     if not form.is_valid():
+        site.seen(request, f"user:{user.pk}")  # their name
         return _ask(request, user, form, site)
     audit_record(
         actor=actor,
@@ -70,7 +71,7 @@ def _account(account: BrokerageAccount, now: datetime) -> dict[str, Any]:
     }
 
 
-def _frame(request: HttpRequest, user: User, site: AdminSite) -> dict[str, Any]:
+def _frame(request: HttpRequest, user: User, site: SpeedTradeAdminSite) -> dict[str, Any]:
     request.current_app = site.name  # Django's own way
     return {
         **site.each_context(request),
@@ -81,7 +82,9 @@ def _frame(request: HttpRequest, user: User, site: AdminSite) -> dict[str, Any]:
     }
 
 
-def _ask(request: HttpRequest, user: User, form: ReasonForm, site: AdminSite) -> TemplateResponse:
+def _ask(
+    request: HttpRequest, user: User, form: ReasonForm, site: SpeedTradeAdminSite
+) -> TemplateResponse:
     context = {
         **_frame(request, user, site),
         "question": QUESTION,

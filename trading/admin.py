@@ -125,6 +125,7 @@ class OrderAdmin(SupportAdmin):
         "created_at",
     )
     list_filter = (AttentionFilter, "state", "side", "order_type", "instrument__asset_type")
+    link_fields = ("id", "brokerage_account__id", "brokerage_account__user__id")
     list_select_related = ("brokerage_account__user", "instrument")
     search_fields = (
         "=id",
@@ -207,6 +208,9 @@ class OrderAdmin(SupportAdmin):
         ),
     )
 
+    def owner_of(self, row: Order) -> User:
+        return row.brokerage_account.user
+
     def row_words(self, row: Order) -> str:
         owner = row.brokerage_account.user.username
         return f"Order #{row.pk}, {row.side} {self.asked(row)} {row.instrument.symbol} of {owner}"
@@ -239,6 +243,7 @@ class FillAdmin(SupportAdmin):
         "executed_at",
         "trade_id",
     )
+    link_fields = ("brokerage_account__id",)
     list_select_related = ("order__instrument",)
     search_fields = ("=trade_id", "=order__id")
     ordering = ("-id",)

@@ -66,6 +66,9 @@ class BrokerLinkAdmin(SupportAdmin):
         ),
     )
 
+    def owner_of(self, row: BrokerLink) -> User:
+        return row.brokerage_account.user
+
     def row_words(self, row: BrokerLink) -> str:
         owned = row.brokerage_account
         return f"Line of {owned.label} (#{owned.pk}) of {owned.user.username}"
@@ -134,6 +137,9 @@ class DifferenceAdmin(SupportAdmin):
             fits=lambda row: row.ended_at is None,
         ),
     )
+
+    def owner_of(self, row: Difference) -> User:
+        return row.brokerage_account.user
 
     def row_words(self, row: Difference) -> str:
         return (

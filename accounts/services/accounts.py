@@ -106,9 +106,9 @@ def account_freeze(*, account_id: int, actor: User, reason: str, now: datetime) 
 
 
 def account_unfreeze(
-    *, account_id: int, actor: User, reason: str, now: datetime
+    *, account_id: int, actor: User | None, reason: str, now: datetime
 ) -> BrokerageAccount:
-    """Let a frozen account trade again; raises as `account_freeze`."""
+    """Let a frozen account trade again; `actor` None is the command line. See `account_freeze`."""
     return _turn(
         account_id,
         AccountStatus.FROZEN,
@@ -126,7 +126,7 @@ def _turn(
     before: AccountStatus,
     after: AccountStatus,
     action: str,
-    actor: User,
+    actor: User | None,
     reason: str,
     now: datetime,
 ) -> BrokerageAccount:

@@ -35,6 +35,7 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
+from speedtrade.lib.admin_rules import lookups_of, may_touch
 from speedtrade.lib.errors import DomainError
 from speedtrade.lib.money import plain
 
@@ -139,6 +140,21 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
     change_form_template = "admin/support_object.html"
     change_list_template = "admin/support_list.html"
     desk_acts: Sequence[DeskAct] = ()
+    link_fields: Sequence[str] = ()  # what links of ours filter this list by, beside its filters
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """What this list filters by and what our pages link with; nothing else of any field."""
+        filters = self.list_filter if request is None else self.get_list_filter(request)
+        return lookup in lookups_of(
+            self.model,
+            filters=filters,
+            date_hierarchy=self.date_hierarchy,
+            links=self.link_fields,
+        )
+
+    def to_field_allowed(self, request: HttpRequest, to_field: str) -> bool:
+        """No page of ours picks rows for another form; a row is found by its key alone."""
+        return False
 
     def has_act_permission(self, request: HttpRequest) -> bool:
         """To change a model in the admin is to act on it through a service."""
@@ -151,6 +167,10 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
     def row_words(self, row: Any) -> str:
         """How a row is called on the page that asks for a reason."""
         return f"{self.opts.verbose_name} {row}"
+
+    def owner_of(self, row: Any) -> Any:
+        """The user whose row it is, or None for the house's: who acts on rows must say."""
+        raise NotImplementedError(f"Whose is a {self.opts.verbose_name}?")
 
     def audit_target(self, row: Any) -> str:
         """The audit's name of a row: 'order:12'. The services use the same names."""
@@ -184,7 +204,7 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
             if self._may(request, act.permission)
         ]
         response = super().changelist_view(request, {"desk_acts": acts, **(extra_context or {})})
-        if request.method == "GET" and response.status_code == 200:
+        if "cl" in (getattr(response, "context_data", None) or {}):  # whatever the method was
             self._seen(request, f"{self.opts.model_name}:*")
         return response
 
@@ -204,7 +224,7 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
         links = self.row_links(request, row) if row is not None else []
         context = {"row_acts": acts, "row_links": links, **(extra_context or {})}
         response = super().changeform_view(request, object_id, form_url, context)
-        if request.method == "GET" and response.status_code == 200 and row is not None:
+        if response.status_code == 200 and row is not None:
             self._seen(request, self.audit_target(row))
         return response
 
@@ -217,21 +237,35 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
         row = self.get_object(request, unquote(object_id))
         if row is None:
             raise Http404
+        self._seen(request, self.audit_target(row))  # the address alone says that it is there
         query = urlencode({"target": self.audit_target(row), "kind": "all"})
         return HttpResponseRedirect(f"{reverse('admin:accounts_auditevent_changelist')}?{query}")
 
     def _url_name(self, page: str) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_{page}"
 
-    def _seen(self, request: HttpRequest, target: str) -> None:
-        self.admin_site.seen(request, target)  # type: ignore[attr-defined]  # our own site
+    def _seen(self, request: HttpRequest, target: str, rows: Sequence[str] = ()) -> None:
+        self.admin_site.seen(request, target, rows)  # type: ignore[attr-defined]  # our own site
+
+    def _named(self, request: HttpRequest, rows: list[Any]) -> None:
+        """Write down the rows that an act names, whether it is asked for, done or refused."""
+        if len(rows) == 1:
+            self._seen(request, self.audit_target(rows[0]))
+        elif rows:
+            self._seen(request, f"{self.opts.model_name}:*", [str(row.pk) for row in rows])
 
     # ── acts ────────────────────────────────────────────────────────────────
     def _check_post(self, request: HttpRequest) -> None:
-        """A list takes no POST but an act that this person may do; raises PermissionDenied."""
+        """A list takes no POST but an act that this person may do; raises PermissionDenied.
+
+        The list's own form has an `index`: who chose no act there is told so, and led back.
+        """
         allowed = self.get_actions(request)
         asked = {name for name in request.POST.getlist("action") if name}
-        if not allowed or asked - allowed.keys():
+        if not allowed or asked - allowed.keys() or "_save" in request.POST:
+            raise PermissionDenied
+        chosen = asked and ACTION_CHECKBOX_NAME in request.POST
+        if not chosen and "index" not in request.POST:
             raise PermissionDenied
         key = self.opts.pk
         try:
@@ -255,18 +289,24 @@ class SupportAdmin(ReadOnly, _ModelAdmin):
             words = f"Choose at most {settings.ADMIN_ACTION_LIMIT} rows at once; nothing was done."
             self.message_user(request, words, messages.ERROR)
             return None
+        self._named(request, rows)
         confirmed = request.POST.get(CONFIRMED) == "yes"
         form = ReasonForm(request.POST if confirmed else None)
         back, single = self._back(request, rows, confirmed)
         if confirmed and form.is_valid():
             for row in rows:
-                act = partial(perform, row, request.user, form.cleaned_data["reason"])
+                act = partial(self._act, perform, row, request.user, form.cleaned_data["reason"])
                 self._try(request, self.row_words(row), act)
             return HttpResponseRedirect(back)
         hidden = [("action", name), (CONFIRMED, "yes"), ("single", single)]
         hidden += [(ACTION_CHECKBOX_NAME, row.pk) for row in rows]
         hidden += [("back", request.POST.get("back", "") if confirmed else request.GET.urlencode())]
         return self._ask(request, label, question, form, back, hidden, rows)
+
+    def _act(self, perform: RowPerform, row: Any, actor: Any, reason: str, now: datetime) -> str:
+        """Act on a row of somebody whom this person may act on."""
+        may_touch(self.owner_of(row), actor)
+        return perform(row, actor, reason, now)
 
     def desk_act_view(self, request: HttpRequest, act: DeskAct) -> HttpResponseBase:
         """The page of an act on the house: GET asks, POST acts."""

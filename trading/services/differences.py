@@ -171,8 +171,10 @@ def _note(
         live_publish(user_id=account.user_id, kind="account", thing_id=account.pk)
 
 
-def difference_accept(*, difference_id: int, actor: User, reason: str, now: datetime) -> Difference:
-    """Book what the broker says, in the name of a person and with a reason.
+def difference_accept(
+    *, difference_id: int, actor: User | None, reason: str, now: datetime
+) -> Difference:
+    """Book what the broker says, for a person and with a reason; `actor` None is the command line.
 
     Raises NotFound, InvalidInput without a reason, Conflict where it has ended or has changed
     since it was last seen, so that nobody accepts a figure that they did not see.

@@ -23,8 +23,12 @@ from trading.services.moves import order_lock, order_move
 ABSENT_WORDS = "The broker never confirmed it and does not know it. It was not sent again."
 
 
-def lost_release(*, order: Order, actor: User, reason: str, source: str, now: datetime) -> Order:
+def lost_release(
+    *, order: Order, actor: User | None, reason: str, source: str, now: datetime
+) -> Order:
     """Give a lost order up and free its hold, after a last look by the worker's synchronisation.
+
+    `actor` None is the command line.
 
     Raises Conflict where it is not lost (any more), or was looked for too long ago to say,
     Unavailable while the account cannot be read, InvalidInput without a reason.
