@@ -124,6 +124,7 @@ MIDDLEWARE = [
     "django_structlog.middlewares.RequestMiddleware",
 ]
 ROOT_URLCONF = "speedtrade.urls"
+FORCE_SCRIPT_NAME = ""  # mounted at the root, whatever a request or a server says
 WSGI_APPLICATION = "speedtrade.wsgi.application"
 ASGI_APPLICATION = "speedtrade.asgi.application"
 WEB_THREADS = env_int("WEB_THREADS", 8, low=1)  # threads that serve HTTP in one web process

@@ -30,6 +30,21 @@ LOOK_AGAIN = 0.02  # seconds between two looks at the requests in hand
 QUIET = 0.5  # seconds without one before the end: what was let in may not have been read yet
 
 
+#: Headers that daphne obeys whoever sends them, and that are not for us: where we are mounted, and
+#: a choice among protocols of a socket, which has one. A byte beyond ASCII in either is a fault.
+OBEYED = (b"Daphne-Root-Path", b"Sec-WebSocket-Protocol")
+
+
+class PlainRequest(WebRequest):
+    """Daphne's request, which believes less of its client."""
+
+    def process(self) -> Any:
+        """Twisted: all of the request is there."""
+        for name in OBEYED:
+            self.requestHeaders.removeHeader(name)
+        return super().process()
+
+
 class PlainFactory(HTTPFactory):
     """Daphne's, less two things of Twisted's that nobody reads and that cost an order a tenth.
 
@@ -39,7 +54,7 @@ class PlainFactory(HTTPFactory):
 
     def buildProtocol(self, addr: Any) -> Any:
         protocol = super().buildProtocol(addr)
-        protocol.requestFactory = partial(WebRequest, parsePOSTFormSubmission=False)
+        protocol.requestFactory = partial(PlainRequest, parsePOSTFormSubmission=False)
         return protocol
 
     def log(self, request: Any) -> None:
