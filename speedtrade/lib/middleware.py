@@ -122,4 +122,8 @@ def _here(request: HttpRequest) -> str:
 
 
 def _path(url: str) -> str:
-    return urlsplit(url)._replace(scheme="", netloc="", fragment="").geturl()
+    """The path of an address that a client wrote, with its query; "" where it is no address."""
+    try:
+        return urlsplit(url)._replace(scheme="", netloc="", fragment="").geturl()
+    except ValueError:
+        return ""
