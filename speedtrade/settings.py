@@ -396,6 +396,7 @@ CORS_ALLOW_CREDENTIALS = False  # scripts send a bearer token; cookies never cro
 CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "idempotency-key", "x-request-id"]
 CORS_EXPOSE_HEADERS = ["retry-after", "x-request-id", "idempotent-replayed"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # no door takes files; an order is under one kilobyte
+WEB_REFUSED_FOR = timedelta(seconds=2)  # for the answer to one that sends more, unread, to arrive
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 250  # the admin sends one field for each row that is ticked
 
 # ── mail ────────────────────────────────────────────────────────────────────
