@@ -121,6 +121,7 @@ MIDDLEWARE = [
     "speedtrade.lib.middleware.LoginDoorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "speedtrade.lib.page_rates.PageRatesMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
 ]
 ROOT_URLCONF = "speedtrade.urls"
@@ -328,6 +329,13 @@ RATE_API_PER_USER = env_str("RATE_API_PER_USER", "600/minute;100/second")
 RATE_ORDERS_PER_USER = env_str("RATE_ORDERS_PER_USER", "300/minute;100/second")
 RATE_CONNECT_PER_USER = env_str("RATE_CONNECT_PER_USER", "20/minute;120/hour")
 RATE_API_PER_KEY = env_str("RATE_API_PER_KEY", "300/minute;50/second")
+# Of one user: pages that cost much, files, the file of all data, letting a stopped account go on,
+# and new e-mail addresses, each of which tells whether somebody has it.
+RATE_PAGES_PER_USER = env_str("RATE_PAGES_PER_USER", "1200/minute")
+RATE_FILES_PER_USER = env_str("RATE_FILES_PER_USER", "60/hour;20/minute")
+RATE_DATA_PER_USER = "20/hour"
+RATE_RESUME_PER_USER = "60/hour"
+RATE_EMAIL_PER_USER = "10/hour"
 RATE_RESET_PER_ADDRESS = env_str("RATE_RESET_PER_ADDRESS", "30/10minute")
 RATE_RESET_PER_USER = "1/minute;5/day"  # links that set a new password
 RATE_VERIFY_PER_ADDRESS = "1/minute"  # links to one that is to be verified, of one user
