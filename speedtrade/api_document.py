@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
+from django.utils.encoding import force_bytes
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.settings import spectacular_settings
 from drf_spectacular.utils import extend_schema
@@ -23,7 +24,7 @@ def _made(form: str) -> tuple[bytes, str]:
     """(the document, its ETag) in one of the two formats."""
     generator = SpectacularAPIView.generator_class()
     document = generator.get_schema(request=None, public=True)
-    text: bytes = _RENDERERS[form]().render(document, renderer_context={})
+    text = force_bytes(_RENDERERS[form]().render(document, renderer_context={}))
     return text, f'"{hashlib.sha256(text).hexdigest()[:32]}"'
 
 
@@ -33,7 +34,7 @@ class DocumentView(SpectacularAPIView):
     http_method_names = ["get", "head"]  # of the library; to OPTIONS it answers with a fault
 
     @extend_schema(exclude=True)
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
         form = request.accepted_renderer.format
         with _making:  # of those who ask at once one makes it, and it cannot be made twice at once
             text, tag = _made(form)

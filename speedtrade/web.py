@@ -105,7 +105,8 @@ class PlainRequest(WebRequest):
         self.channel.writeHeaders(b"HTTP/1.1", b"413", b"Content Too Large", headers)
         self.channel.write(body)
         line.loseWriteConnection()
-        reactor.callLater(settings.WEB_REFUSED_FOR.total_seconds(), line.abortConnection)
+        clock: Any = reactor
+        clock.callLater(settings.WEB_REFUSED_FOR.total_seconds(), line.abortConnection)
 
     def process(self) -> Any:
         """Twisted: all of the request is there."""
