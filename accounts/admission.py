@@ -1,7 +1,9 @@
 """Who may open a socket, and whether those inside still may.
 
 A browser comes with its session cookie, and must come from a page of ours: browsers send cookies
-along with whatever opens the socket, so the cookie alone proves nothing. A program comes with
+along with whatever opens the socket, so the cookie alone proves nothing. A page that may call the
+API (ALLOWED_ORIGINS) is none of ours, though it may be of one site with us and so get the cookie
+sent: it comes as a program does. A program comes with
 `Authorization: Bearer` and an access token or an API key, which no page of a stranger can make a
 browser send. A token in the URL is never read: addresses end up in logs.
 """
@@ -44,10 +46,8 @@ def admit(headers: Iterable[tuple[bytes, bytes]], peer: str) -> Admission:
     return _by_session(found)
 
 
-def origin_allowed(origin: str, host: str) -> bool:
-    """Whether a page of `origin` may open a socket at `host`: our pages, and the allowed ones."""
-    if origin in settings.ALLOWED_ORIGINS:
-        return True
+def same_origin(origin: str, host: str) -> bool:
+    """Whether `origin` is where our own pages are, at `host`."""
     try:
         parts = urlsplit(origin)
     except ValueError:
@@ -105,7 +105,7 @@ def _by_token(header: str, address: str) -> Admission:
 
 
 def _by_session(headers: Mapping[str, str]) -> Admission:
-    if not origin_allowed(headers.get("origin", ""), headers.get("host", "")):
+    if not same_origin(headers.get("origin", ""), headers.get("host", "")):
         raise Refused(FORBIDDEN)
     key = parse_cookie(headers.get("cookie", "")).get(settings.SESSION_COOKIE_NAME, "")
     if not key:

@@ -2,13 +2,18 @@
 
 from typing import Any
 
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import DatabaseError
 from django.http import HttpRequest
+from django.http.multipartparser import MultiPartParserError
 from django.utils.functional import SimpleLazyObject
 
 from accounts.models import BrokerageAccount
 from accounts.requests import account_shown, accounts_mine
 from speedtrade.lib.errors import DomainError
+
+#: What reading a form may raise.
+UNREADABLE = (BadRequest, MultiPartParserError, SuspiciousOperation)
 
 
 def account_context(request: HttpRequest) -> dict[str, Any]:
@@ -25,10 +30,13 @@ def account_context(request: HttpRequest) -> dict[str, Any]:
 
 
 def _shown(request: HttpRequest) -> BrokerageAccount | None:
-    """None on the page that says what went wrong, where that is what went wrong."""
+    """None on the page that says what went wrong, where that is what went wrong.
+
+    The form that may name an account is read here first where no address fitted.
+    """
     try:
         return account_shown(request)
-    except (DomainError, DatabaseError):
+    except (DomainError, DatabaseError, *UNREADABLE):
         return None
 
 

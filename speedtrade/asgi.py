@@ -5,6 +5,7 @@ request; the threads of the bridge live on, and so do their connections (docs/ad
 """
 
 import os
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "speedtrade.settings")
@@ -17,16 +18,27 @@ from marketdata.routing import websocket_application
 from speedtrade.bridge import Bridge, Receive, Scope, Send
 
 
-def without_underscores(app: Bridge) -> Any:
-    """Drop header names with an underscore: WSGI takes `X_Forwarded_For` for the dashed one."""
+Application = Callable[[Scope, Receive, Send], Awaitable[Any]]
+
+
+def unforged(app: Application) -> Application:
+    """Nothing of a request says where the house is mounted or who proxies it, but a proxy's words.
+
+    Header names with an underscore go: WSGI takes `X_Forwarded_For` for the dashed one. And we are
+    mounted at the root: a server takes a `root_path` from a header of whoever asks (daphne's is
+    `Daphne-Root-Path`), and it would stand before every link that a process remembers.
+    """
 
     async def filtered(scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(name, value) for name, value in scope["headers"] if b"_" not in name]
-        await app({**scope, "headers": headers}, receive, send)
+        await app({**scope, "headers": headers, "root_path": ""}, receive, send)
 
     return filtered
 
 
-_pages = without_underscores(Bridge(wsgi_application, settings.WEB_THREADS))
-
-application = ProtocolTypeRouter({"http": _pages, "websocket": websocket_application})
+application = ProtocolTypeRouter(
+    {
+        "http": unforged(Bridge(wsgi_application, settings.WEB_THREADS)),
+        "websocket": unforged(websocket_application),
+    }
+)

@@ -26,6 +26,14 @@ _KEY = re.compile(r"(stk_[a-z0-9]{8})[A-Za-z0-9_-]{8,}")
 _RESET = re.compile(r"(/login/reset/)[^\s\"'?]+")
 
 
+#: Whose words at DEBUG are known. Others may write anything there, and do: `websockets` each frame,
+#: with the key that opens a stream, `ccxt` the headers and `urllib3` the addresses of signed calls.
+_OURS = (
+    *("speedtrade", "accounts", "marketdata", "portfolio", "trading"),
+    *("django", "django_structlog", "celery"),
+)
+
+
 def redact(logger: Any, name: str, line: str) -> str:
     """The last step of every line: nobody puts a key into a log, so whoever does is corrected."""
     return _RESET.sub(r"\1…", _KEY.sub(r"\1…", line))
@@ -49,6 +57,9 @@ def configure_logging(*, json_lines: bool, level: str) -> dict[str, Any]:
     if json_lines:
         last = structlog.processors.JSONRenderer()
     before = [_traceback] if json_lines else []
+    ours: dict[str, Any] = {}
+    if level == "DEBUG":  # of the house; what the packages say stays at INFO
+        ours, level = {name: {"level": level} for name in _OURS}, "INFO"
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -67,6 +78,7 @@ def configure_logging(*, json_lines: bool, level: str) -> dict[str, Any]:
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "house"}},
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
+            **ours,
             "django.request": {"level": "ERROR"},  # django_structlog writes one line each
             "django.channels.server": {"level": "WARNING"},
             "daphne": {"level": "WARNING"},

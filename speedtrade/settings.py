@@ -121,9 +121,11 @@ MIDDLEWARE = [
     "speedtrade.lib.middleware.LoginDoorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "speedtrade.lib.page_rates.PageRatesMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
 ]
 ROOT_URLCONF = "speedtrade.urls"
+FORCE_SCRIPT_NAME = ""  # mounted at the root, whatever a request or a server says
 WSGI_APPLICATION = "speedtrade.wsgi.application"
 ASGI_APPLICATION = "speedtrade.asgi.application"
 WEB_THREADS = env_int("WEB_THREADS", 8, low=1)  # threads that serve HTTP in one web process
@@ -327,6 +329,13 @@ RATE_API_PER_USER = env_str("RATE_API_PER_USER", "600/minute;100/second")
 RATE_ORDERS_PER_USER = env_str("RATE_ORDERS_PER_USER", "300/minute;100/second")
 RATE_CONNECT_PER_USER = env_str("RATE_CONNECT_PER_USER", "20/minute;120/hour")
 RATE_API_PER_KEY = env_str("RATE_API_PER_KEY", "300/minute;50/second")
+# Of one user: pages that cost much, files, the file of all data, letting a stopped account go on,
+# and new e-mail addresses, each of which tells whether somebody has it.
+RATE_PAGES_PER_USER = env_str("RATE_PAGES_PER_USER", "1200/minute")
+RATE_FILES_PER_USER = env_str("RATE_FILES_PER_USER", "60/hour;20/minute")
+RATE_DATA_PER_USER = "20/hour"
+RATE_RESUME_PER_USER = "60/hour"
+RATE_EMAIL_PER_USER = "10/hour"
 RATE_RESET_PER_ADDRESS = env_str("RATE_RESET_PER_ADDRESS", "30/10minute")
 RATE_RESET_PER_USER = "1/minute;5/day"  # links that set a new password
 RATE_VERIFY_PER_ADDRESS = "1/minute"  # links to one that is to be verified, of one user
@@ -395,6 +404,7 @@ CORS_ALLOW_CREDENTIALS = False  # scripts send a bearer token; cookies never cro
 CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "idempotency-key", "x-request-id"]
 CORS_EXPOSE_HEADERS = ["retry-after", "x-request-id", "idempotent-replayed"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # no door takes files; an order is under one kilobyte
+WEB_REFUSED_FOR = timedelta(seconds=2)  # for the answer to one that sends more, unread, to arrive
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 250  # the admin sends one field for each row that is ticked
 
 # ── mail ────────────────────────────────────────────────────────────────────

@@ -2,10 +2,11 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from accounts import schema  # noqa: F401 - tells the API document how tokens look
 from speedtrade import health, learn, styleguide, views
+from speedtrade.api_document import DocumentView
 from speedtrade.metrics.view import metrics
 
 admin.autodiscover()  # here and not at start: the other processes have no use for admin modules
@@ -40,7 +41,7 @@ urlpatterns = [
     path("", include("marketdata.urls")),
     path("", include("portfolio.urls")),
     path("", include("trading.urls")),
-    path("api/schema", SpectacularAPIView.as_view(http_method_names=READ), name="schema"),
+    path("api/schema", DocumentView.as_view(), name="schema"),
     path(
         "api/docs",
         SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=READ),

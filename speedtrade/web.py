@@ -8,7 +8,9 @@ come back (1012) and requests in hand are finished, within WEB_DRAIN_REQUESTS.
 """
 
 import asyncio
+import json
 import logging
+import uuid
 from functools import partial
 from typing import Any
 
@@ -17,6 +19,7 @@ from daphne.cli import CommandLineInterface  # installs the reactor: before anyt
 from daphne.http_protocol import HTTPFactory, WebRequest
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from django.conf import settings
+from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.tcp import Connection
 
@@ -30,6 +33,88 @@ LOOK_AGAIN = 0.02  # seconds between two looks at the requests in hand
 QUIET = 0.5  # seconds without one before the end: what was let in may not have been read yet
 
 
+#: Headers that daphne obeys whoever sends them, and that are not for us: where we are mounted, and
+#: a choice among protocols of a socket, which has one. A byte beyond ASCII in either is a fault.
+OBEYED = (b"Daphne-Root-Path", b"Sec-WebSocket-Protocol")
+
+
+def too_large(path: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """(headers, body) of the answer to a body that is too large, in the manner of its door."""
+    # Late: our library reads the settings' applications, which `speedtrade.asgi` sets up.
+    from speedtrade.lib.api import PROBLEM_JSON, problem
+    from speedtrade.lib.errors import CATALOGUE
+
+    request_id, words = uuid.uuid4().hex, CATALOGUE["too_large"].remedy
+    kind, body = "text/plain; charset=utf-8", words
+    if path.startswith(b"/api/"):
+        kind = PROBLEM_JSON
+        body = json.dumps(
+            problem(status_code=413, code="too_large", detail=words, request_id=request_id)
+        )
+    headers = {
+        "Content-Type": kind,
+        "Content-Length": str(len(body.encode())),
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "X-Request-Id": request_id,
+    }
+    logger.info("body_too_large", extra={"request_id": request_id})
+    told = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return [*told, LAST_ANSWER], body.encode()
+
+
+class PlainRequest(WebRequest):
+    """Daphne's request, which believes less of its client and takes no more than it may send.
+
+    By itself Twisted keeps a body of any size until its end, daphne copies it into memory, and only
+    then Django looks. Ours is answered as soon as it is known to be too large, unread.
+    """
+
+    _refused = False
+
+    def gotLength(self, length: int | None) -> None:
+        """Twisted: the head is there, with the length of the body, or None where that will tell."""
+        if (length or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            self._refuse()
+            length = 0  # of what is kept of it
+        super().gotLength(length)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Twisted: a piece of the body."""
+        if self._refused:
+            return
+        if self.content.tell() + len(data) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            self._refuse()
+        else:
+            super().handleContentChunk(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Twisted: the end of the body."""
+        if not self._refused:
+            super().requestReceived(command, path, version)
+
+    def _refuse(self) -> None:
+        """413, and the end of the line.
+
+        It is shut for writing alone at first, and what still comes is thrown away: to close it with
+        words unread would take our answer from its client, too.
+        """
+        self._refused = True
+        self.requestHeaders.removeHeader(b"Expect")  # or Twisted asks for the body after all
+        line, (headers, body) = self.channel.transport, too_large(self.channel._path)
+        self.channel.writeHeaders(b"HTTP/1.1", b"413", b"Content Too Large", headers)
+        self.channel.write(body)
+        line.loseWriteConnection()
+        clock: Any = reactor
+        clock.callLater(settings.WEB_REFUSED_FOR.total_seconds(), line.abortConnection)
+
+    def process(self) -> Any:
+        """Twisted: all of the request is there."""
+        for name in OBEYED:
+            self.requestHeaders.removeHeader(name)
+        return super().process()
+
+
 class PlainFactory(HTTPFactory):
     """Daphne's, less two things of Twisted's that nobody reads and that cost an order a tenth.
 
@@ -39,7 +124,7 @@ class PlainFactory(HTTPFactory):
 
     def buildProtocol(self, addr: Any) -> Any:
         protocol = super().buildProtocol(addr)
-        protocol.requestFactory = partial(WebRequest, parsePOSTFormSubmission=False)
+        protocol.requestFactory = partial(PlainRequest, parsePOSTFormSubmission=False)
         return protocol
 
     def log(self, request: Any) -> None:

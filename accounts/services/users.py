@@ -24,7 +24,7 @@ from accounts.services.logins import password_demand
 from accounts.tokens import tokens_revoke_all
 from speedtrade.lib.errors import Conflict, FieldError, InvalidInput
 from speedtrade.lib.live import live_publish
-from speedtrade.lib.ratelimit import RateLimited
+from speedtrade.lib.ratelimit import RateLimited, rate_take
 
 _UNIQUE = {
     "user_name_unique": ("username", NAME_TAKEN),
@@ -32,7 +32,7 @@ _UNIQUE = {
 }
 _UNIQUE["accounts_user_username_key"] = _UNIQUE["user_name_unique"]
 
-
+_MANY_ADDRESSES = "You tried many addresses. Try again later."
 _EMAIL_FIELDS = ["email", "email_former", "email_verified_at", "email_round"]
 
 
@@ -75,10 +75,15 @@ def name_problem(*, username: str) -> str:
 
 
 def user_profile_change(*, user: User, email: str, now: datetime) -> User:
-    """A new e-mail address, which is verified anew; raises InvalidInput where wrong or taken."""
+    """A new e-mail address, which is verified anew; raises InvalidInput where wrong or taken.
+
+    Each says whether somebody has it, so who tries many is told RateLimited.
+    """
     email, old = _email(email), user.email
     errors = _problems("email", lambda: _email_valid(email))
     if not errors and email.lower() != old.lower():
+        who, rate = f"user:{user.pk}", settings.RATE_EMAIL_PER_USER
+        rate_take(name="email_new", who=who, rate=rate, detail=_MANY_ADDRESSES)
         errors = _taken(User(email=email), {"email"})
     if errors:
         raise _invalid(errors)

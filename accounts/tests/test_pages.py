@@ -103,6 +103,29 @@ def test_a_fragment_for_nobody_makes_htmx_load_the_login_page(db):
     assert not answer.content
 
 
+@pytest.mark.parametrize("wrong", ["http://[", "//[::1", "http://\u2100.example/", "x" * 5000])
+@pytest.mark.parametrize("header", ["HX-Current-URL", "Referer", "Origin", "HX-Target"])
+def test_a_header_that_is_no_address_is_no_fault(db, header, wrong):
+    fragment, page = {"HX-Request": "true", header: wrong}, {header: wrong}
+    answer = Client().get("/dashboard", headers=fragment)
+    assert answer.status_code == 204 and answer.headers["HX-Redirect"].startswith("/login?next=")
+    assert Client().get("/dashboard", headers=page).url == "/login?next=/dashboard"
+    assert Client().post("/logout", headers=page).url == "/login?next=/logout"
+    strict = Client(enforce_csrf_checks=True)
+    assert strict.post("/logout", headers=page, secure=True).status_code == 403
+    assert strict.get("/api/v1/auth/me", headers=page).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "kind", ["multipart/form-data", "application/x-www-form-urlencoded; charset=utf-16"]
+)
+def test_nor_is_a_form_of_no_kind(alice, kind):
+    """The page of the error names the account, which a form may choose."""
+    browser = page_client(alice)
+    for path, status in (("/no/such/page", 404), ("/settings/appearance", 400)):
+        assert browser.generic("POST", path, "a=b", content_type=kind).status_code == status
+
+
 def test_the_settings_show_the_profile_and_take_changes(alice):
     browser = page_client(alice)
     page = browser.get("/settings")

@@ -177,9 +177,14 @@ async def test_a_host_that_is_not_ours_is_refused_even_when_the_page_says_the_sa
     assert await refused(session=session, origin=f"http://{host}", host=host) == 4403
 
 
-async def test_a_page_of_an_allowed_origin_may_come(session, settings):
-    settings.ALLOWED_ORIGINS = ["https://app.example"]
-    async with connected(session=session, origin="https://app.example"):
+@pytest.mark.parametrize("origin", ["https://app.example", "http://app.localhost"])
+async def test_a_page_that_may_call_the_api_comes_with_a_token_and_not_with_a_cookie(
+    session, bearer, settings, origin
+):
+    """Of one site with ours it gets the session's cookie sent."""
+    settings.ALLOWED_ORIGINS = settings.CORS_ALLOWED_ORIGINS = [origin]
+    assert await refused(session=session, origin=origin) == 4403
+    async with connected(token=bearer, origin=origin):
         pass
 
 

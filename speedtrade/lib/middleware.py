@@ -64,25 +64,30 @@ class RequestFloorMiddleware:
             logger.error("page_failed", exc_info=error)
         if request.path_info.startswith("/api/"):
             return problem_response(request, error)
-        body, headers = describe_problem(error, request.META.get("HTTP_X_REQUEST_ID", ""))
-        fallback = Problem(title_of(body["code"]), "")
-        context = {
-            "problem": CATALOGUE.get(body["code"], fallback),
-            "code": body["code"],
-            "detail": body["detail"],
-            "status": body["status"],
-            "retry_after": headers.get("Retry-After"),
-            "request_id": body["request_id"],
-        }
-        if isinstance(error, OperationalError):  # the shell of a page would ask the database again
-            response = HttpResponse(render_to_string("500.html", context), status=body["status"])
-        else:
-            response = render(request, "error.html", context, status=body["status"])
-        if request.headers.get("HX-Request") == "true" and request.method not in ("GET", "HEAD"):
-            headers["HX-Trigger"] = _toast(body["detail"])
-        for name, value in headers.items():
-            response.headers[name] = value
-        return response
+        return page_refused(request, error)
+
+
+def page_refused(request: HttpRequest, error: Exception) -> HttpResponse:
+    """The error page of a refusal or an outage, and what htmx shows of it."""
+    body, headers = describe_problem(error, request.META.get("HTTP_X_REQUEST_ID", ""))
+    fallback = Problem(title_of(body["code"]), "")
+    context = {
+        "problem": CATALOGUE.get(body["code"], fallback),
+        "code": body["code"],
+        "detail": body["detail"],
+        "status": body["status"],
+        "retry_after": headers.get("Retry-After"),
+        "request_id": body["request_id"],
+    }
+    if isinstance(error, OperationalError):  # the shell of a page would ask the database again
+        response = HttpResponse(render_to_string("500.html", context), status=body["status"])
+    else:
+        response = render(request, "error.html", context, status=body["status"])
+    if request.headers.get("HX-Request") == "true" and request.method not in ("GET", "HEAD"):
+        headers["HX-Trigger"] = _toast(body["detail"])
+    for name, value in headers.items():
+        response.headers[name] = value
+    return response
 
 
 def _toast(detail: str) -> str:
@@ -122,4 +127,8 @@ def _here(request: HttpRequest) -> str:
 
 
 def _path(url: str) -> str:
-    return urlsplit(url)._replace(scheme="", netloc="", fragment="").geturl()
+    """The path of an address that a client wrote, with its query; "" where it is no address."""
+    try:
+        return urlsplit(url)._replace(scheme="", netloc="", fragment="").geturl()
+    except ValueError:
+        return ""

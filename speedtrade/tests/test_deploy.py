@@ -51,6 +51,7 @@ def test_the_proxies_set_what_the_house_believes_of_them() -> None:
         "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
         "proxy_set_header X-Forwarded-Proto https;",
         "proxy_set_header Upgrade $http_upgrade;",
+        'proxy_set_header Daphne-Root-Path "";',
     ):
         assert line in nginx
     assert nginx.count("{") == nginx.count("}")
@@ -60,4 +61,5 @@ def test_the_proxies_set_what_the_house_believes_of_them() -> None:
     for cipher in ciphers[0].split(":"):  # forward secrecy, and no CBC
         assert re.fullmatch(r"ECDHE-(ECDSA|RSA)-(AES\d+-GCM-SHA\d+|CHACHA20-POLY1305)", cipher)
     caddy = (DEPLOY / "caddy" / "Caddyfile").read_text()
+    assert "header_up -Daphne-Root-Path" in caddy
     assert "health_uri /health/ready" in caddy and caddy.count("{") == caddy.count("}")

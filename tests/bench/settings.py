@@ -10,7 +10,7 @@ from datetime import timedelta
 from speedtrade.settings import *  # noqa: F403
 
 ROOT_URLCONF = "tests.bench.urls"
-RATE_API_PER_USER = RATE_ORDERS_PER_USER = "1000000/second"
+RATE_API_PER_USER = RATE_ORDERS_PER_USER = RATE_PAGES_PER_USER = "1000000/second"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ACCESS_TOKEN_LIFETIME = timedelta(hours=6)
 if "BENCH_FLUSH_MS" in os.environ:
