@@ -693,6 +693,7 @@ BROKER_STREAM_QUIET = timedelta(minutes=5)  # no word for so long: compare, just
 BROKER_STREAM_BACKOFF = (1.0, 30.0)  # seconds before the first reconnect, and at most
 CCXT_LEASE_WAIT = timedelta(seconds=15)  # for a key that another call holds, or its pace
 CCXT_MARKETS_AGE = timedelta(hours=1)  # the venue's rules are read again after so long
+CCXT_MARKETS_RETRY = timedelta(minutes=1)  # and so soon again where that went wrong
 CCXT_PACE = 1  # times what each exchange allows per key; more only where somebody pays for it
 
 # ── backups ─────────────────────────────────────────────────────────────────

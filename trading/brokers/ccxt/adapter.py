@@ -82,6 +82,7 @@ class CcxtBroker:
 
     def submit_order(self, request: BrokerRequest) -> BrokerOrder:
         """Send it, once, in strings. What the venue did not surely refuse stays unknown."""
+        leave_by = self.client.order_deadline()  # reading the markets may take its time as well
         market = self.client.market(request.symbol)
         order_check(self.venue, market, request)
         told_id = venue_id(self.venue, request.client_order_id)
@@ -100,7 +101,7 @@ class CcxtBroker:
             f"{request.qty:f}",
             None if price is None else f"{price:f}",
             params,
-            submit=True,
+            submit_by=leave_by,
         )
         try:
             return self._taken(request, reply, told_id)
