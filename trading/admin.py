@@ -110,11 +110,10 @@ def _is_stranded(order: Order) -> bool:
 
 
 def _release(order: Order, actor: User, reason: str, now: datetime) -> str:
-    act = {"order": order, "actor": actor, "reason": reason, "source": "admin", "now": now}
     if is_unreachable(order.brokerage_account, now):
-        unreachable_release(**act)
+        unreachable_release(order=order, actor=actor, reason=reason, source="admin", now=now)
         return "given up here; its hold is free. It may still be open at the broker."
-    lost_release(**act)
+    lost_release(order=order, actor=actor, reason=reason, source="admin", now=now)
     return "given up; its hold is free."
 
 
