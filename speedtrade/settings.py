@@ -643,8 +643,9 @@ ALPACA_DATA_STREAM_URL = env_url(
 # Exchange id -> the value of that exchange's urls["api"]; its streams are at the same host, unless
 # that value names them under "ws".
 CCXT_URLS = env_json("CCXT_URLS", "{}")
-# Exchanges that can be connected: those that trading.brokers.capabilities knows, a test compares.
-CCXT_EXCHANGES = ["kraken", "coinbase", "binance"]
+# Exchanges that can be connected: those that trading.brokers.capabilities knows and that keep their
+# accounts in FEED_CURRENCY, a test compares. In another currency nothing listed here can be traded.
+CCXT_EXCHANGES = ["kraken", "coinbase"]
 CCXT_TEST_MARKETS = ["binance"]  # with a market of their own for tests
 BROKER_ACCOUNTS_MAX = 20  # connected ones of one user
 LIVE_DAY_CAP = env_decimal("LIVE_DAY_CAP", "10000")  # of a new live account; its owner changes it
