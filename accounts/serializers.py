@@ -145,7 +145,7 @@ class AccountConnectSerializer(AccountKeySerializer):
         allow_blank=True,
         allow_null=True,
         default="",
-        help_text="Of ccxt: kraken, coinbase or binance.",
+        help_text="Of ccxt: kraken or coinbase.",
     )
     label = serializers.CharField(  # type: ignore[assignment]  # a field of that name
         allow_blank=True, allow_null=True, default=""

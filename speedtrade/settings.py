@@ -658,8 +658,9 @@ ALPACA_DATA_STREAM_URL = env_url(
 # Exchange id -> the value of that exchange's urls["api"]; its streams are at the same host, unless
 # that value names them under "ws".
 CCXT_URLS = env_json("CCXT_URLS", "{}")
-# Exchanges that can be connected: those that trading.brokers.capabilities knows, a test compares.
-CCXT_EXCHANGES = ["kraken", "coinbase", "binance"]
+# Exchanges that can be connected: those that trading.brokers.capabilities knows and that keep their
+# accounts in FEED_CURRENCY, a test compares. In another currency nothing listed here can be traded.
+CCXT_EXCHANGES = ["kraken", "coinbase"]
 CCXT_TEST_MARKETS = ["binance"]  # with a market of their own for tests
 BROKER_ACCOUNTS_MAX = 20  # connected ones of one user
 LIVE_DAY_CAP = env_decimal("LIVE_DAY_CAP", "10000")  # of a new live account; its owner changes it
@@ -708,6 +709,7 @@ BROKER_STREAM_QUIET = timedelta(minutes=5)  # no word for so long: compare, just
 BROKER_STREAM_BACKOFF = (1.0, 30.0)  # seconds before the first reconnect, and at most
 CCXT_LEASE_WAIT = timedelta(seconds=15)  # for a key that another call holds, or its pace
 CCXT_MARKETS_AGE = timedelta(hours=1)  # the venue's rules are read again after so long
+CCXT_MARKETS_RETRY = timedelta(minutes=1)  # and so soon again where that went wrong
 CCXT_PACE = 1  # times what each exchange allows per key; more only where somebody pays for it
 
 # ── backups ─────────────────────────────────────────────────────────────────

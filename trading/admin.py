@@ -36,6 +36,7 @@ from trading.selectors.watch import lost_orders, orders_rejected_on, stuck_order
 from trading.services.halts import trading_halt, trading_resume
 from trading.services.lost import lost_release
 from trading.services.orders import order_cancel
+from trading.services.unreachable import is_unreachable, unreachable_release
 
 
 class AttentionFilter(admin.SimpleListFilter):
@@ -104,7 +105,14 @@ def _cancel(order: Order, actor: User, reason: str, now: datetime) -> str:
     return "the broker is asked to cancel it; a fill that is under way still counts."
 
 
+def _is_stranded(order: Order) -> bool:
+    return order.is_open and is_unreachable(order.brokerage_account, timezone.now())
+
+
 def _release(order: Order, actor: User, reason: str, now: datetime) -> str:
+    if is_unreachable(order.brokerage_account, now):
+        unreachable_release(order=order, actor=actor, reason=reason, source="admin", now=now)
+        return "given up here; its hold is free. It may still be open at the broker."
     lost_release(order=order, actor=actor, reason=reason, source="admin", now=now)
     return "given up; its hold is free."
 
@@ -200,11 +208,13 @@ class OrderAdmin(SupportAdmin):
         ),
         support_action(
             name="release",
-            label="Give up a lost order",
-            question="Its hold is freed. Look at the broker's own page first: it must not be "
-            "there. Should it turn up after all, it is taken in again.",
+            label="Give up an order",
+            question="For one that is lost, or whose account is in error because its key is "
+            "refused. Its hold is freed. Look at the broker's own page first: it must not be "
+            "there, or its owner must know that it stays there. Should it turn up after all, it is "
+            "taken in again.",
             perform=_release,
-            fits=lambda order: order.state == OrderState.LOST,
+            fits=lambda order: order.state == OrderState.LOST or _is_stranded(order),
         ),
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from accounts.models import BrokerageAccount, User
+from accounts.models import AccountStatus, BrokerageAccount, User
 from trading.models import Order
 from trading.presenters import order_payload
 from trading.selectors.orders import orders_of
@@ -24,6 +24,11 @@ def open_orders_guard(account: BrokerageAccount) -> str:
     count = orders_of(account, status="open").count()
     if not count:
         return ""
+    if account.status == AccountStatus.ERROR:
+        return (
+            "Orders of yours are open, and the broker does not take the key: connect a new one and "
+            "cancel them, or cancel them at the broker and ask support to give them up here."
+        )
     if count == 1:
         return "One order of yours is open: cancel it first."
     return f"{count} orders of yours are open: cancel them first."

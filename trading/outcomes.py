@@ -11,7 +11,7 @@ from speedtrade.lib.errors import CATALOGUE
 from trading.domain.orders import OrderState
 from trading.models import Order, OrderEvent
 from trading.services.cancels import CanceledAll
-from trading.services.executions import ABSENT
+from trading.services.executions import ABSENT, LEFT
 from trading.words import filled_words, order_title
 
 S = OrderState
@@ -73,6 +73,14 @@ def _ended(order: Order, state: OrderState) -> Outcome | None:
             "Given up: the broker never confirmed it.",
             "It was not sent again and nothing is on hold. Should it turn up there after all, "
             "it is taken in again.",
+        )
+    if order.reject_code == LEFT:
+        return Outcome(
+            "warn",
+            "warn",
+            "Given up here: the broker does not take the key.",
+            "It may still be open there: look at the broker's own page. Nothing is on hold here. "
+            "Should a new key show it, it is taken in again.",
         )
     if state == S.REJECTED:
         problem = CATALOGUE.get(order.reject_code)

@@ -10,6 +10,11 @@ from accounts.models import BrokerKind, Mode
 from accounts.services.accounts import LABEL_MAX
 from speedtrade.lib.errors import DomainError, FieldError
 
+#: Exchanges that we could speak to, and why they are not offered all the same.
+NOT_YET = {
+    "binance": "Binance cannot be connected yet: it keeps accounts in USDT, and here coins are "
+    "traded for dollars.",
+}
 KEY_MAX, SECRET_MAX = 256, 4096
 LIVE_WORD = "live"
 _BLOCK = re.compile(r"(-----BEGIN [A-Z ]+-----)\s*(.+?)\s*(-----END [A-Z ]+-----)", re.DOTALL)
@@ -117,7 +122,7 @@ def _broker_problems(wish: Wish) -> list[FieldError]:
         text = "Alpaca has no exchange to choose: leave it out."
         return [FieldError("exchange", "exchange_not_offered", text)]
     if wish.broker == BrokerKind.CCXT and wish.exchange not in offered:
-        text = f"Choose an exchange: {names}."
+        text = f"{NOT_YET.get(wish.exchange, '')} Choose an exchange: {names}.".lstrip()
         return [FieldError("exchange", "exchange_not_offered", text)]
     return []
 

@@ -126,6 +126,16 @@ def test_a_wrong_exchange_is_told_of_those_that_there_are(alice, settings):
     assert all(name in answer.json()["detail"] for name in settings.CCXT_EXCHANGES)
 
 
+def test_an_exchange_whose_accounts_could_trade_nothing_says_so(alice, settings):
+    """Fails where Binance is offered: each order of its account would be refused."""
+    for mode in ("paper", "live"):
+        wish = {**KRAKEN, "exchange": "binance", "mode": mode, "confirm_live": True}
+        answer = ApiClient(user=alice).post("accounts", wish)
+        assert (answer.status_code, answer.json()["code"]) == (422, "exchange_not_offered")
+        assert "keeps accounts in USDT" in answer.json()["detail"]
+    assert not BrokerageAccount.objects.filter(user=alice, broker="ccxt").exists()
+
+
 def test_a_body_that_cannot_be_understood_is_400(alice):
     script = ApiClient(user=alice)
     for changes in ({"broker": {}}, {"api_key": ["k"]}, {"secret_key": {"a": 1}}, {"mode": None}):
@@ -146,6 +156,7 @@ def test_real_money_is_confirmed_by_true_or_by_the_word(alice, word, settings):
 
 def test_paper_at_an_exchange_needs_a_test_market_or_an_address_that_was_moved(alice, settings):
     settings.CCXT_URLS = {}
+    settings.CCXT_EXCHANGES = ["kraken", *settings.CCXT_TEST_MARKETS]
     script, paper = ApiClient(user=alice), {**KRAKEN, "mode": "paper"}
     assert script.post("accounts", paper).status_code == 422
     for number, exchange in enumerate(settings.CCXT_TEST_MARKETS):

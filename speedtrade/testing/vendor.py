@@ -9,6 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from trading.brokers.base import (
+    Booked,
     BrokerFill,
     BrokerOrder,
     BrokerRequest,
@@ -21,6 +22,7 @@ from trading.brokers.base import (
     KeyFacts,
     NotCancelable,
     OrderRef,
+    nothing_booked,
 )
 from trading.domain.orders import FINAL_STATES, OrderState
 
@@ -99,7 +101,7 @@ class Vendor:
             raise self.lookups.pop(0)
         return [self.book[one] for one in wanted if one in self.book]
 
-    def list_since(self, since: datetime) -> Sequence[BrokerOrder]:
+    def list_since(self, since: datetime, booked: Booked = nothing_booked) -> Sequence[BrokerOrder]:
         if self.lookups:
             raise self.lookups.pop(0)
         if self.blind:

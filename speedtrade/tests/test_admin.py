@@ -388,10 +388,23 @@ def _lost() -> Order:
     return Order.objects.get(pk=order.pk)
 
 
+def _stranded() -> Order:
+    """An order of an account whose key is refused, of which nothing was ever heard again."""
+    order = _order_that_rests()
+    account = _link().brokerage_account
+    BrokerLink.objects.update(orders_at=timezone.now() - timedelta(minutes=2))
+    BrokerageAccount.objects.filter(pk=account.pk).update(status="error")
+    BrokerageAccount.objects.filter(pk=order.brokerage_account_id).update(
+        broker="alpaca", status="error"
+    )
+    return Order.objects.get(pk=order.pk)
+
+
 #: model, act, a row for it, the audit's words, what the row reads afterwards
 ROW_ACTS = [
     (Order, "cancel", _order_that_rests, "order.cancel", {"state": "pending_cancel"}),
     (Order, "release", _lost, "order.release", {"state": "rejected"}),
+    (Order, "release", _stranded, "order.release", {"state": "canceled"}),
     (BrokerLink, "read_now", _link, "link.read", {"attempted_at": None}),
     (ParkedTask, "release", _parked, "task.release", {"queue": "brokers"}),
     (Difference, "accept", _difference, "difference.accept", {"reason": REASON}),

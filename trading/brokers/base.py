@@ -4,7 +4,7 @@ An adapter speaks Decimal and UTC, sends exactly one request per submit, and tur
 not a definite answer into OutcomeUnknown: the caller then keeps the hold and asks, never resends.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -252,6 +252,15 @@ class NotCancelable(BrokerError):
     """The order is final at the broker; its report says how."""
 
 
+#: Client order ids -> how much of those orders is in our books, as far as they are known there.
+Booked = Callable[[Collection[str]], Mapping[str, Decimal]]
+
+
+def nothing_booked(names: Collection[str]) -> Mapping[str, Decimal]:
+    """For who has no books yet, or wants every fill."""
+    return {}
+
+
 class Broker(Protocol):
     """One account at one broker. Methods are synchronous and bounded in time.
 
@@ -284,8 +293,12 @@ class Broker(Protocol):
         """Those of these orders that the broker knows, in as few calls as it can."""
         ...
 
-    def list_since(self, since: datetime) -> Sequence[BrokerOrder]:
-        """Every order that was made since then or is open, whoever made it, with its terms."""
+    def list_since(self, since: datetime, booked: Booked = nothing_booked) -> Sequence[BrokerOrder]:
+        """Every order that was made since then or is open, whoever made it, with its terms.
+
+        Fills may be left out of an order that has no more of them than `booked` says: an old order
+        stays open for months, and the trades since it was made are too many to read each time.
+        """
         ...
 
     def holdings(self) -> Holdings:

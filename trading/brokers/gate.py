@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from trading.brokers.base import (
     AuthFailed,
+    Booked,
     Broker,
     BrokerOrder,
     BrokerRequest,
@@ -28,6 +29,7 @@ from trading.brokers.base import (
     OrderRef,
     OutcomeUnknown,
     RateLimited,
+    nothing_booked,
 )
 from trading.models import BrokerLink
 
@@ -129,8 +131,8 @@ class GatedBroker:
     def list_orders(self, refs: Sequence[OrderRef]) -> Sequence[BrokerOrder]:
         return self._pass(lambda: self._inner.list_orders(refs), urgent=True)
 
-    def list_since(self, since: datetime) -> Sequence[BrokerOrder]:
-        return self._pass(lambda: self._inner.list_since(since), urgent=True)
+    def list_since(self, since: datetime, booked: Booked = nothing_booked) -> Sequence[BrokerOrder]:
+        return self._pass(lambda: self._inner.list_since(since, booked), urgent=True)
 
     def holdings(self) -> Holdings:
         return self._pass(self._inner.holdings)

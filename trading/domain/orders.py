@@ -124,7 +124,8 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     ),
     S.SUSPENDED: _WORKING | {S.ACCEPTED},
     # A fill that was under way when the cancel was confirmed: it happened, so it counts.
-    S.CANCELED: frozenset({S.FILLED}),
+    # Working again: it was ended here alone, and only `next_state` with `absent` takes that way.
+    S.CANCELED: frozenset({S.FILLED, S.ACCEPTED, S.NEW, S.PARTIALLY_FILLED, S.SUSPENDED}),
     S.EXPIRED: frozenset({S.FILLED}),
     S.FILLED: frozenset(),
     # Given up as absent, and there after all: only `next_state` with `absent` takes this way.
@@ -150,10 +151,11 @@ def next_state(
     """Where a broker's report moves an order: forward only, whatever order reports arrive in.
 
     `filled`: our fills now complete it; `some`: there is at least one; `absent`: it was given up
-    as unknown to the broker, which any sight of it takes back. A report that says less than we
-    know (late, repeated, reordered) changes nothing; nor does a word that nobody knows (None).
+    here, as unknown to the broker (rejected: any other word takes that back) or out of our reach
+    (canceled: that it works does). A report that says less than we know (late, repeated,
+    reordered) changes nothing; nor does a word that nobody knows (None).
     """
-    if current == S.REJECTED and absent and reported not in {None, S.REJECTED}:
+    if absent and _taken_back(current, reported):
         current = S.LOST
     if filled and current not in {S.REJECTED, S.REPLACED}:
         return S.FILLED
@@ -178,6 +180,15 @@ def next_state(
     return S.NEW if reported in _ALIVE and current in _UNSURE else current
 
 
+def _taken_back(given_up: OrderState, reported: OrderState | None) -> bool:
+    if given_up == S.REJECTED:
+        return reported not in {None, S.REJECTED}
+    return given_up == S.CANCELED and reported in _REVIVING
+
+
+_REVIVING = frozenset(
+    {S.ACCEPTED, S.NEW, S.PARTIALLY_FILLED, S.PENDING_CANCEL, S.PENDING_REPLACE, S.SUSPENDED}
+)
 _UNSURE = frozenset({S.SUBMITTING, S.LOST})
 _ALIVE = frozenset({S.PARTIALLY_FILLED, S.PENDING_CANCEL, S.PENDING_REPLACE})
 

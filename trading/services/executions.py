@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 PRICE_EXACT = Decimal("0.0000000001")
 #: Why an order was given up that its broker did not know: the only refusal that can be taken back.
 ABSENT = "absent_at_broker"
+#: Why one was ended in our books alone: its broker takes the key no more, and it may work on there.
+LEFT = "left_at_broker"
 _FILLS = Compiled(lambda: Fill.objects.filter(order=Given("order_id", BigIntegerField())))
 
 
@@ -246,7 +248,7 @@ def _move(order: Order, report: BrokerOrder, source: str, now: datetime) -> bool
     total = report.filled_qty - order.cum_base
     filled = order.qty is not None and order.filled_qty >= order.qty
     filled = filled or (report.complete and order.filled_qty >= total > 0)
-    old, absent = OrderState(order.state), order.reject_code == ABSENT
+    old, absent = OrderState(order.state), order.reject_code in {ABSENT, LEFT}
     new = next_state(old, report.state, filled=filled, some=order.filled_qty > 0, absent=absent)
     if old == OrderState.PENDING_REPLACE and new == OrderState.CANCELED:
         new = OrderState.REPLACED  # the cancel that makes room for the successor
@@ -255,8 +257,9 @@ def _move(order: Order, report: BrokerOrder, source: str, now: datetime) -> bool
     if new == OrderState.REJECTED:
         order.reject_code = report.code or "broker_rejected"
         order.reject_reason = report.reason[:300]
-    if old == OrderState.REJECTED:
+    if absent:
         order.reject_code = order.reject_reason = ""
+        order.canceled_at = None
         logger.error("order_resurrected", extra={"order": order.pk})
     order_move(order=order, new=new, source=source, reason=report.reason, now=now, sent=report.sent)
     return True

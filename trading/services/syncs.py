@@ -5,8 +5,9 @@ back goes through `report_apply`, imports or a Difference: nothing is corrected 
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 from django.conf import settings
@@ -30,6 +31,7 @@ from speedtrade.lib.lease import Lease
 from speedtrade.lib.live import live_publish
 from trading.brokers.base import (
     AuthFailed,
+    Booked,
     Broker,
     BrokerError,
     BrokerOrder,
@@ -294,7 +296,7 @@ def orders_follow(
     mine = Order.objects.filter(brokerage_account=account)
     open_orders = list(mine.filter(state__in=OPEN_VALUES).select_related("instrument"))
     seen: set[str] = set()
-    for report in broker.list_since(_lookback(link, now)):
+    for report in broker.list_since(_lookback(link, now), _booked_of(account)):
         if _take_in(account, report, now):
             seen.add(report.client_order_id)
     # What the list said nothing (or not enough) of is asked for by its names.
@@ -313,6 +315,17 @@ def orders_follow(
         since = order.fills_missing_since if order else None
         if since is not None and now - since >= settings.FILLS_MISSING_AFTER:
             fills_make_up(account_id=account.pk, report=report, now=timezone.now())
+
+
+def _booked_of(account: BrokerageAccount) -> Booked:
+    """How much of its orders is in our books, with what the opening balance has of them."""
+
+    def booked(names: Collection[str]) -> dict[str, Decimal]:
+        rows = Order.objects.filter(brokerage_account=account, client_order_id__in=names)
+        parts = rows.values_list("client_order_id", "filled_qty", "cum_base")
+        return {name: filled + base for name, filled, base in parts}
+
+    return booked
 
 
 def _take_in(account: BrokerageAccount, report: BrokerOrder, now: datetime) -> bool:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from trading.brokers.base import (
+    Booked,
     BrokerOrder,
     BrokerRequest,
     Budget,
@@ -15,6 +16,7 @@ from trading.brokers.base import (
     NotSent,
     OrderRef,
     OutcomeUnknown,
+    nothing_booked,
 )
 from trading.brokers.capabilities import PAPER
 from trading.brokers.paper.adapter import PaperBroker
@@ -72,9 +74,9 @@ class Line:
         self._look()
         return self._inner.list_orders(refs)
 
-    def list_since(self, since: datetime) -> Sequence[BrokerOrder]:
+    def list_since(self, since: datetime, booked: Booked = nothing_booked) -> Sequence[BrokerOrder]:
         self._look()
-        return self._inner.list_since(since)
+        return self._inner.list_since(since, booked)
 
     def holdings(self) -> Holdings:
         return self._inner.holdings()

@@ -19,6 +19,7 @@ import pytest
 
 from accounts.keys import BrokerKey
 from accounts.models import BrokerageAccount, User
+from accounts.services.offers import NOT_YET
 from speedtrade.testing import market
 from speedtrade.testing.cast import ApiClient, give_app
 from speedtrade.testing.sockets import EVIL, HOSTILE, Doorman, doorman, place_of
@@ -41,6 +42,7 @@ def quick(settings: Any, db: None) -> Iterator[None]:
     settings.BROKER_ACCOUNTS_MAX = 1000
     settings.BROKER_TIMEOUT = (5.0, 20.0)  # a busy machine is no fault
     settings.CCXT_PACE = 10_000
+    settings.CCXT_EXCHANGES = [*settings.CCXT_EXCHANGES, *NOT_YET]  # their adapters are there
     settings.GATE_FAILURES = 1000
     ccxt_client.markets_forget()
     yield

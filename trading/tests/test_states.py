@@ -39,6 +39,7 @@ LIES = {
     or reported == S.REPLACED  # only a replacement of ours makes this state
     or (reported == S.REJECTED and current == S.PARTIALLY_FILLED)
 }
+WORKING = {S.ACCEPTED, S.NEW, S.PARTIALLY_FILLED, S.SUSPENDED}
 
 
 def test_the_table_is_closed():
@@ -56,6 +57,7 @@ def test_open_and_final_states_share_nothing_and_leave_nothing_out():
 def test_a_final_state_is_left_only_by_a_late_fill_or_by_what_was_given_up_and_is_there():
     ways_out = {(old, new) for old in FINAL_STATES for new in TRANSITIONS[old]}
     revived = {(S.REJECTED, new) for new in TRANSITIONS[S.REJECTED]}
+    revived |= {(S.CANCELED, new) for new in WORKING}
     assert ways_out - revived == {(S.CANCELED, S.FILLED), (S.EXPIRED, S.FILLED)}
     for reported in S:
         for filled in (True, False):
@@ -65,6 +67,11 @@ def test_a_final_state_is_left_only_by_a_late_fill_or_by_what_was_given_up_and_i
         after = next_state(S.REJECTED, reported, filled=False, some=False, absent=True)
         assert after in TRANSITIONS[S.REJECTED]
     assert next_state(S.REJECTED, S.NEW, filled=False, some=False, absent=True) == S.NEW
+    for reported, some in product(S, (True, False)):
+        assert next_state(S.CANCELED, reported, filled=False, some=some) == S.CANCELED
+        after = next_state(S.CANCELED, reported, filled=False, some=some, absent=True)
+        works = reported in WORKING | {S.PENDING_CANCEL, S.PENDING_REPLACE}
+        assert after in WORKING if works else after == S.CANCELED
 
 
 def test_every_open_state_can_reach_an_end():

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -18,6 +19,7 @@ from trading.brokers.alpaca.holdings import blocked_words, holdings_of
 from trading.brokers.base import (
     CLOCK_GUESS,
     AuthFailed,
+    Booked,
     BrokerFill,
     BrokerOrder,
     BrokerRequest,
@@ -29,6 +31,7 @@ from trading.brokers.base import (
     OrderRef,
     OrderRejected,
     OutcomeUnknown,
+    nothing_booked,
 )
 from trading.brokers.capabilities import ALPACA
 
@@ -116,14 +119,16 @@ class AlpacaBroker:
             order = self._lookup(ref)
             if order is not None:
                 found[ref.client_order_id] = order
-        return self._with_fills(list(found.values()), wanted)
+        have = {name: ref.filled_qty for name, ref in wanted.items()}
+        return self._with_fills(list(found.values()), have)
 
-    def list_since(self, since: datetime) -> Sequence[BrokerOrder]:
+    def list_since(self, since: datetime, booked: Booked = nothing_booked) -> Sequence[BrokerOrder]:
         found = {order.broker_order_id: order for order in self._pages(status="open")}
         # The second list wins: between the two an order may have ended.
         for order in self._pages(status="all", after=rfc3339(since - OVERLAP)):
             found[order.broker_order_id] = order
-        return self._with_fills(list(found.values()), {})
+        filled = [order.client_order_id for order in found.values() if order.filled_qty > 0]
+        return self._with_fills(list(found.values()), booked(filled) if filled else {})
 
     def _pages(self, **query: str) -> list[BrokerOrder]:
         """Every page of a list of orders, oldest first, each order once."""
@@ -149,28 +154,28 @@ class AlpacaBroker:
         raise OutcomeUnknown("Alpaca's list of orders does not end")
 
     def _with_fills(
-        self, orders: list[BrokerOrder], refs: Mapping[str, OrderRef]
+        self, orders: list[BrokerOrder], have: Mapping[str, Decimal]
     ) -> list[BrokerOrder]:
-        """The orders, with their fills where more is filled than we have booked."""
+        """The orders, with their fills where more is filled than we have booked.
+
+        The oldest are asked for theirs, the rest found in one list: it begins with the oldest of
+        them, for it may hold thousands of fills of other orders.
+        """
         news = [
             order
             for order in orders
-            if order.filled_qty > 0
-            and (
-                order.client_order_id not in refs
-                or order.filled_qty > refs[order.client_order_id].filled_qty
-            )
+            if order.filled_qty > have.get(order.client_order_id, Decimal(0))
         ]
         if not news:
             return orders
+        news.sort(key=_made_at)
         fills: dict[str, tuple[BrokerFill, ...]] = {}
-        if len(news) <= FILL_LOOKUPS:
-            for order in news:
-                rows = self._activities("/FILL", order_id=order.broker_order_id)
-                fills |= parse.fills_by_order(rows)
-        else:
-            first = min(order.terms.created_at if order.terms else order.at for order in news)
-            fills = parse.fills_by_order(self._activities("/FILL", after=rfc3339(first - OVERLAP)))
+        if rest := news[FILL_LOOKUPS:]:
+            first = rfc3339(_made_at(rest[0]) - OVERLAP)
+            fills = parse.fills_by_order(self._activities("/FILL", after=first))
+        for order in news[:FILL_LOOKUPS]:
+            rows = self._activities("/FILL", order_id=order.broker_order_id)
+            fills |= parse.fills_by_order(rows)
         asked = {order.broker_order_id for order in news}
         return [
             replace(order, fills=fills.get(order.broker_order_id, ()))
@@ -275,6 +280,10 @@ class AlpacaBroker:
             raise OutcomeUnknown(f"Alpaca has no {path}") from error
         except parse.Unreadable as error:
             raise OutcomeUnknown(f"Alpaca's answer cannot be read: {error}") from error
+
+
+def _made_at(order: BrokerOrder) -> datetime:
+    return order.terms.created_at if order.terms else order.at
 
 
 def order_body(request: BrokerRequest) -> dict[str, str | bool]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from django.utils import timezone
 from accounts.keys import BrokerKey
 from trading.brokers.base import (
     CLOCK_GUESS,
+    Booked,
     BrokerError,
     BrokerOrder,
     BrokerRequest,
@@ -24,6 +26,7 @@ from trading.brokers.base import (
     NotCancelable,
     OrderRef,
     OutcomeUnknown,
+    nothing_booked,
 )
 from trading.brokers.ccxt.client import Client
 from trading.brokers.ccxt.errors import Gone, Refusal
@@ -31,7 +34,7 @@ from trading.brokers.ccxt.ids import our_ids, venue_id
 from trading.brokers.ccxt.kraken import KrakenDesk
 from trading.brokers.ccxt.money import holdings_of
 from trading.brokers.ccxt.others import BinanceDesk, CoinbaseDesk
-from trading.brokers.ccxt.parse import moment, order_report
+from trading.brokers.ccxt.parse import exact, moment, order_report
 from trading.brokers.ccxt.rules import bound_on_grid, order_check, price_tick
 from trading.domain.orders import OrderState
 
@@ -39,6 +42,7 @@ logger = logging.getLogger(__name__)
 Raw = Mapping[str, Any]
 T = TypeVar("T")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TRADE_LOOKUPS = 2  # orders that are asked for their trades; for more, one list is cheaper
 
 
 class Desk(Protocol):
@@ -82,6 +86,7 @@ class CcxtBroker:
 
     def submit_order(self, request: BrokerRequest) -> BrokerOrder:
         """Send it, once, in strings. What the venue did not surely refuse stays unknown."""
+        leave_by = self.client.order_deadline()  # reading the markets may take its time as well
         market = self.client.market(request.symbol)
         order_check(self.venue, market, request)
         told_id = venue_id(self.venue, request.client_order_id)
@@ -100,7 +105,7 @@ class CcxtBroker:
             f"{request.qty:f}",
             None if price is None else f"{price:f}",
             params,
-            submit=True,
+            submit_by=leave_by,
         )
         try:
             return self._taken(request, reply, told_id)
@@ -184,7 +189,7 @@ class CcxtBroker:
         reports.extend(self.find_order(ref) for ref in missing[: settings.BROKER_LOOKUPS_MAX])
         return [report for report in reports if report is not None]
 
-    def list_since(self, since: datetime) -> Sequence[BrokerOrder]:
+    def list_since(self, since: datetime, booked: Booked = nothing_booked) -> Sequence[BrokerOrder]:
         """Every order that is open or ended since then, whoever made it."""
         orders = {
             str(order.get("id")): order
@@ -194,31 +199,47 @@ class CcxtBroker:
             )
             if order.get("id")
         }
-        oldest = min(
-            (at for order in orders.values() if _filled(order) and (at := _made_at(order))),
-            default=None,
-        )
-        every: Sequence[Raw] | None = ()
-        if oldest:
-            start = oldest - timedelta(minutes=5)
-            every = self._safely(lambda: self.desk.trades_since(start))
         ours = our_ids(self.venue, self.account_id, map(self.desk.client_id, orders.values()))
-        reports: list[BrokerOrder] = []
-        used: set[str] = set()
+        named: dict[str, Raw] = {}
         for order in sorted(orders.values(), key=lambda one: _made_at(one) or since):
             told = self.desk.client_id(order)
             name = ours.get(told, told) or str(order["id"])
-            if name in used:  # the venue lets an id be used again once its order has ended
+            if name in named:  # the venue lets an id be used again once its order has ended
                 name = str(order["id"])
-            used.add(name)
-            reports.append(self._told(order, name, self._trades_among(order, every)))
-        return reports
+            named[name] = order
+        filled = [name for name, order in named.items() if self._filled(order)]
+        have = booked(filled) if filled else {}
+        news = [
+            named[name] for name in filled if self._filled(named[name]) > have.get(name, Decimal(0))
+        ]
+        trades = self._trades_of(news, since)
+        return [
+            self._told(order, name, trades.get(order["id"], ())) for name, order in named.items()
+        ]
 
-    def _trades_among(self, order: Raw, every: Sequence[Raw] | None) -> Sequence[Raw]:
-        """An order's trades out of all of them; asked for where the venue does not tell all."""
-        if every is not None:
-            return [trade for trade in every if trade.get("order") == order["id"]]
-        return self._safely(lambda: self.desk.trades(order)) if _filled(order) else ()
+    def _filled(self, order: Raw) -> Decimal:
+        """How much of an order has filled; nothing where it does not say so."""
+        info: Raw = order.get("info") or {}
+        return exact(info.get(self.venue.info_filled)) or Decimal(0)
+
+    def _trades_of(self, orders: Sequence[Raw], since: datetime) -> Mapping[str, Sequence[Raw]]:
+        """The trades of orders that come oldest first, by the ids of the orders.
+
+        The oldest are asked for theirs, the rest found in one list, where the venue has one: it
+        begins with the oldest of the rest, for it may hold thousands of trades of other orders.
+        """
+        rest = orders[TRADE_LOOKUPS:]
+        every: Sequence[Raw] | None = None
+        if rest:
+            start = (_made_at(rest[0]) or since) - timedelta(minutes=5)
+            every = self._safely(lambda: self.desk.trades_since(start))
+        asked = orders if every is None else orders[:TRADE_LOOKUPS]
+        found = {order["id"]: self._safely(partial(self.desk.trades, order)) for order in asked}
+        listed: dict[Any, list[Raw]] = {}
+        for trade in every or ():
+            if trade.get("order") not in found:
+                listed.setdefault(trade.get("order"), []).append(trade)
+        return found | listed
 
     def _report(self, order: Raw, ref: OrderRef) -> BrokerOrder:
         report = self._told(order, ref.client_order_id, ())
@@ -289,7 +310,3 @@ class CcxtBroker:
 
 def _made_at(order: Raw) -> datetime | None:
     return moment(order.get("timestamp"))
-
-
-def _filled(order: Raw) -> bool:
-    return bool(order.get("filled"))

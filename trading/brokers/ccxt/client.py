@@ -6,6 +6,7 @@ reply kept to judge by. Addresses are fixed at the door: a paper account has no 
 
 import json
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -118,26 +119,49 @@ def addresses(venue: Venue, mode: str) -> Any:
 
 @dataclass
 class _Markets:
-    """The markets of one venue at one address, shared by all accounts of a process."""
+    """The markets of one venue at one address, shared by all accounts of a process.
 
-    source: Any
-    loaded: float
+    `loaded` and `failed`: when they were read last, and when that went wrong, by `time.monotonic`.
+    """
+
+    source: Any = None
+    loaded: float = -math.inf
+    failed: float = -math.inf
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fresh(self) -> bool:
+        """Whether nobody has to read them: they are new, or reading them has just gone wrong."""
+        now = time.monotonic()
+        age, retry = settings.CCXT_MARKETS_AGE, settings.CCXT_MARKETS_RETRY
+        new = now - self.loaded < age.total_seconds()
+        return self.source is not None and (new or now - self.failed < retry.total_seconds())
 
 
 _shared: dict[tuple[str, str], _Markets] = {}
-_loading = threading.Lock()
+
+
+class _Mine(threading.local):
+    """What one thread has of a client: an object of ccxt, whose markets it knows, and its reply."""
+
+    exchange: Any = None
+    source: Any = None
+    reply: Any = None
 
 
 @dataclass
 class Client:
-    """One key at one exchange. `reply` is the venue's last body, parsed with exact numbers."""
+    """One key at one exchange. Threads may share it, each with an object of ccxt of its own:
+
+    that object keeps the last request and the last reply, and none may be taken for another's.
+    """
 
     venue: Venue
     mode: str
     key: BrokerKey
     budget: Budget = field(default_factory=Budget)
-    reply: Any = None
-    _exchange: Any = None
+    _nonce: int = 0  # the last one of any thread; read and written by the holder of the key
+    _api: Any = None
+    _mine: _Mine = field(default_factory=_Mine, repr=False)
 
     @classmethod
     def of(cls, exchange: str, mode: str, key: BrokerKey) -> "Client":
@@ -148,28 +172,42 @@ class Client:
 
     @property
     def exchange(self) -> Any:
-        """The ccxt object, its markets loaded; raises BrokerError."""
-        if self._exchange is None:
-            api = addresses(self.venue, self.mode)
-            made = _made(self.venue, api, self.key)
-            source = markets_source(self.venue, api)
-            made.set_markets_from_exchange(source)
-            made.options["timeDifference"] = source.options.get("timeDifference", 0)
-            self._exchange = made
-        return self._exchange
+        """The ccxt object of this thread, with the markets of now; raises BrokerError."""
+        if self._api is None:
+            self._api = addresses(self.venue, self.mode)
+        mine = self._mine
+        if mine.exchange is None:
+            mine.exchange = _made(self.venue, self._api, self.key)
+        source = markets_source(self.venue, self._api)
+        if mine.source is not source:
+            mine.exchange.set_markets_from_exchange(source)
+            mine.exchange.options["timeDifference"] = source.options.get("timeDifference", 0)
+            mine.source = source
+        return mine.exchange
+
+    @property
+    def reply(self) -> Any:
+        """The venue's last body to this thread, parsed with exact numbers."""
+        return self._mine.reply
+
+    @staticmethod
+    def order_deadline() -> float:
+        """Until when an order whose sending begins now may leave, for `call`."""
+        return time.monotonic() + float(settings.CCXT_LEASE_WAIT.total_seconds())
 
     def market(self, symbol: str) -> dict[str, Any] | None:
         """The spot market of a symbol, as ccxt describes it."""
         found: dict[str, Any] | None = self.exchange.markets.get(symbol)
         return found if found and found.get("spot") else None
 
-    def call(self, method: str, *args: Any, submit: bool = False, **kwargs: Any) -> Any:
+    def call(self, method: str, *args: Any, submit_by: float | None = None, **kwargs: Any) -> Any:
         """A private call, under the lease of the key. Raises BrokerError, and nothing else.
 
-        An order leaves within CCXT_LEASE_WAIT or not at all: who looks for it without finding it
-        counts from its claim, and must never call lost what is still to leave.
+        `submit_by`: it is an order, and leaves until then or not at all: who looks for it without
+        finding it counts from its claim, and must never call lost what is still to leave.
         """
-        deadline = time.monotonic() + settings.CCXT_LEASE_WAIT.total_seconds()
+        submit = submit_by is not None
+        deadline = self.order_deadline() if submit_by is None else submit_by
         exchange = self.exchange
         weight = self.venue.weights.get(method, 1.0)
         while True:
@@ -208,26 +246,27 @@ class Client:
         # A time-out would leave the reply of the call before it here.
         exchange.last_http_response, session.status, before = None, 0, session.sent
         if turn is not None and self.venue.own_nonce:
-            exchange.options["lastNonce"] = max(turn.nonce, exchange.options.get("lastNonce", 0))
+            exchange.options["lastNonce"] = max(turn.nonce, self._nonce)
         try:
             result = getattr(exchange, method)(*args, **kwargs)
         except Exception as error:
             answer = Answer(session.sent > before, exchange.last_http_response, session.status)
             failure = broker_error(self.venue, error, answer, submit=submit, now=timezone.now())
             if isinstance(failure, ClockOff):
-                _shared.pop(_name(self.venue, exchange.urls["api"]), None)  # it measures at loading
+                markets_outdate(self._mine.source)  # it measures at loading
             raise failure from None  # its text and its request carry what nobody may read
         finally:
             if turn is not None and self.venue.own_nonce:
-                turn.nonce = exchange.options["lastNonce"]
-        self.reply = exact_json(exchange.last_http_response)
+                turn.nonce = self._nonce = exchange.options["lastNonce"]
+        self._mine.reply = exact_json(exchange.last_http_response)
         if self.reply is None or said(self.venue, exchange.last_http_response):
             raise OutcomeUnknown(f"{self.venue.name} gave an answer that cannot be read.")
         return result
 
     def sent_body(self) -> dict[str, str]:
-        """The last request as it left, without what signs and dates it."""
-        body = self.exchange.last_request_body or urlsplit(self.exchange.last_request_url).query
+        """The last request of this thread as it left, without what signs and dates it."""
+        exchange = self._mine.exchange
+        body = exchange.last_request_body or urlsplit(exchange.last_request_url).query
         try:
             fields = dict(_flat(json.loads(body)))
         except ValueError:
@@ -277,29 +316,47 @@ def _name(venue: Venue, api: Any) -> tuple[str, str]:
 
 
 def markets_source(venue: Venue, api: Any) -> Any:
-    """The ccxt object whose markets all accounts share; loaded hourly. Raises NotSent."""
-    name = _name(venue, api)
-    with _loading:
-        known = _shared.get(name)
-        age = settings.CCXT_MARKETS_AGE.total_seconds()
-        if known is not None and time.monotonic() - known.loaded < age:
-            return known.source
-        source = _made(venue, api)
-        try:
-            source.load_markets()
-            if not source.markets:
-                raise ValueError("no markets")
-        except Exception as error:
-            if known is None:
-                text = f"The list of markets of {venue.name} could not be read."
-                raise NotSent(text) from error
-            logger.warning("markets_stale", extra={"exchange": venue.id})
-            return known.source
-        _shared[name] = _Markets(source, time.monotonic())
-        return source
+    """The ccxt object whose markets all accounts share; loaded hourly. Raises NotSent.
+
+    While one thread reads a new list the others go on with the old one, and so do all where the
+    new one cannot be read.
+    """
+    known = _shared.setdefault(_name(venue, api), _Markets())
+    if known.fresh():
+        return known.source
+    if not known.lock.acquire(blocking=known.source is None):
+        return known.source
+    try:
+        if not known.fresh():
+            _load(known, venue, api)
+        return known.source
+    finally:
+        known.lock.release()
+
+
+def _load(known: _Markets, venue: Venue, api: Any) -> None:
+    source = _made(venue, api)
+    try:
+        source.load_markets()
+        if not source.markets:
+            raise ValueError("no markets")
+    except Exception as error:
+        if known.source is None:
+            text = f"The list of markets of {venue.name} could not be read."
+            raise NotSent(text) from error
+        known.failed = time.monotonic()
+        logger.warning("markets_stale", extra={"exchange": venue.id})
+        return
+    known.source, known.loaded = source, time.monotonic()
+
+
+def markets_outdate(source: Any) -> None:
+    """Load the markets anew that were taken from `source`, unless somebody has done so already."""
+    for known in list(_shared.values()):
+        if known.source is source:
+            known.loaded = known.failed = -math.inf
 
 
 def markets_forget() -> None:
     """Load the markets anew at the next call."""
-    with _loading:
-        _shared.clear()
+    _shared.clear()

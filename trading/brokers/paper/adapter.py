@@ -15,6 +15,7 @@ from speedtrade.lib import clock
 from speedtrade.lib.redis import redis_client
 from speedtrade.lib.rows import rows_write
 from trading.brokers.base import (
+    Booked,
     BrokerFill,
     BrokerOrder,
     BrokerRequest,
@@ -25,6 +26,7 @@ from trading.brokers.base import (
     KeyFacts,
     NotCancelable,
     OrderRef,
+    nothing_booked,
 )
 from trading.brokers.capabilities import PAPER
 from trading.domain.orders import OrderState
@@ -98,7 +100,7 @@ class PaperBroker:
     def list_orders(self, refs: Sequence[OrderRef]) -> Sequence[BrokerOrder]:
         return self._orders(client_order_id__in=[ref.client_order_id for ref in refs])
 
-    def list_since(self, since: datetime) -> Sequence[BrokerOrder]:
+    def list_since(self, since: datetime, booked: Booked = nothing_booked) -> Sequence[BrokerOrder]:
         return self._orders(received_at__gte=since)
 
     def _orders(self, **which: object) -> list[BrokerOrder]:

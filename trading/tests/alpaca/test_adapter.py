@@ -7,12 +7,13 @@ import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from accounts.keys import BrokerKey
 from speedtrade.testing.vendors.faults import answer, edited
-from trading.brokers.alpaca.adapter import AlpacaBroker
+from trading.brokers.alpaca.adapter import FILL_LOOKUPS, AlpacaBroker
 from trading.brokers.base import (
     CLOCK_GUESS,
     AuthFailed,
@@ -181,15 +182,38 @@ class TestLookups:
         broker.list_orders([ref(request()) for _ in range(10)])
         assert vendor.called("by_client_id") == 3
 
+    def test_an_old_order_that_is_booked_so_far_has_its_fills_read_no_more(
+        self, vendor, theirs, broker
+    ):
+        made = theirs.external("AAPL", "buy", "10")
+        theirs.fill(made, "4", "100")
+        for have, told, asked in (("4", 0, 0), ("3", 1, 1)):
+            booked = Decimal(have)
+            [found] = broker.list_since(LONG_AGO, lambda names, n=booked: dict.fromkeys(names, n))
+            assert (len(found.fills), vendor.called("activities")) == (told, asked)
+
+    def test_the_list_of_fills_does_not_begin_with_the_oldest_order(self, vendor, theirs, broker):
+        for days in (90, 80, 70, 60, 50, 0, 0):
+            made = theirs.external("AAPL", "buy", "10")
+            theirs.fill(made, "4", "100")
+            made.created_at -= timedelta(days=days)
+        found = broker.list_since(LONG_AGO)
+        assert len(found) == 7 and all(len(one.fills) == 1 for one in found)
+        paths = [path for name, _, path, _ in vendor.calls if name == "activities"]
+        [after] = [
+            told[0] for path in paths if (told := parse_qs(urlsplit(path).query).get("after"))
+        ]
+        assert datetime.now(UTC) - datetime.fromisoformat(after) < timedelta(hours=1)
+
     def test_fills_of_many_orders_come_in_one_list(self, vendor, theirs, broker):
-        asks = [request(limit_price=Decimal(90 + number)) for number in range(8)]
+        asks = [request(limit_price=Decimal(90 + number)) for number in range(12)]
         for asked in asks:
             broker.submit_order(asked)
             theirs.fill(asked.client_order_id, "2", "90")
         vendor.calls.clear()
         found = broker.list_since(datetime.now(UTC) - timedelta(hours=1))
-        assert all(len(one.fills) == 1 and one.complete for one in found) and len(found) == 8
-        assert vendor.called("activities") == 1
+        assert all(len(one.fills) == 1 and one.complete for one in found) and len(found) == 12
+        assert vendor.called("activities") == FILL_LOOKUPS + 1
 
     def test_every_page_of_a_long_list(self, vendor, theirs, broker):
         names = {theirs.external("AAPL", "buy", "1").client_order_id for _ in range(1103)}

@@ -1,6 +1,7 @@
 """Money, the key, and the addresses of an account at Kraken."""
 
 import logging
+import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,10 +10,19 @@ import ccxt
 import pytest
 
 from accounts.keys import BrokerKey
-from speedtrade.testing.vendors.faults import drop_after, gateway, hang_after, raw_after, refuse
+from speedtrade.testing.vendors.faults import (
+    drop_after,
+    edited,
+    gateway,
+    hang_after,
+    raw_after,
+    refuse,
+)
 from speedtrade.testing.vendors.kraken import API_KEY, SECRET
 from speedtrade.testing.vendors.kraken_private import EVERYTHING
-from trading.brokers.base import AuthFailed, BrokerError, OrderRejected, OutcomeUnknown
+from speedtrade.testing.waiting import wait_until
+from trading.brokers.base import AuthFailed, BrokerError, NotSent, OrderRejected, OutcomeUnknown
+from trading.brokers.ccxt import client
 from trading.brokers.ccxt.adapter import CcxtBroker
 from trading.brokers.ccxt.client import (
     Forbidden,
@@ -201,17 +211,85 @@ def test_only_exchanges_on_the_list_are_offered() -> None:
             CcxtBroker(1, BrokerKey("a", "b"), exchange, mode)
 
 
-def test_the_markets_are_read_once_for_all_accounts_and_anew_after_an_hour(
-    hand: Hand, quick: Any
-) -> None:
+def _hour_later() -> None:
+    """The lists of markets that this process has are an hour older."""
+    for known in client._shared.values():
+        known.loaded -= 3600
+        known.failed -= 3600
+
+
+def test_the_markets_are_read_once_for_all_accounts_and_anew_after_an_hour(hand: Hand) -> None:
+    calls = hand.vendor.faults.calls
     for _ in range(3):
         hand.broker.check()
-    assert hand.vendor.faults.calls["AssetPairs"] == 1
-    quick.CCXT_MARKETS_AGE = timedelta(0)
+    assert calls["AssetPairs"] == 1
+    _hour_later()
     hand.broker.check()
-    assert hand.vendor.faults.calls["AssetPairs"] == 2
-    hand.vendor.faults.add("AssetPairs", gateway(502))
+    assert calls["AssetPairs"] == 2
+    _hour_later()
+    hand.vendor.faults.add("AssetPairs", gateway(502), times=9)
     hand.place()  # an old list is better than none
+    hand.place()
+    assert calls["AssetPairs"] == 3  # and is not asked for with each call
+    hand.vendor.faults.clear()
+    _hour_later()
+    hand.place()
+    assert calls["AssetPairs"] == 4
+
+
+def test_an_adapter_that_lives_long_learns_of_new_markets_and_ticks(
+    hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails where the markets of its first call stay with it for good."""
+    broker, tell = hand.broker, hand.vendor.public_asset_pairs
+
+    def told(params: Any) -> Any:
+        pairs = tell(params)
+        del pairs["XETHZUSD"]
+        pairs["XXBTZUSD"] |= {"tick_size": "1", "pair_decimals": 0}
+        return pairs
+
+    monkeypatch.setattr(hand.vendor, "public_asset_pairs", told)
+    for request in (order_request(), order_request(symbol="ETH/USD")):
+        with pytest.raises(OrderRejected):
+            broker.submit_order(request)
+    monkeypatch.undo()
+    _hour_later()
+    broker.check()
+    broker.submit_order(order_request())
+    broker.submit_order(order_request(symbol="ETH/USD", limit_price=Decimal("2000")))
+
+
+def test_who_has_a_list_of_markets_does_not_wait_for_the_one_who_reads_the_next(
+    hand: Hand,
+) -> None:
+    hand.broker.check()
+    _hour_later()
+    hand.vendor.faults.add("AssetPairs", hang_after())
+    reader = threading.Thread(target=hand.broker.client.market, args=("BTC/USD",))
+    reader.start()
+    wait_until(lambda: hand.vendor.faults.calls["AssetPairs"] == 2, 10, "the reading")
+    hand.broker.client.market("BTC/USD")
+    assert reader.is_alive()
+    hand.vendor.faults.released.set()
+    reader.join()
+
+
+def test_an_order_that_waits_for_the_markets_leaves_in_time_or_not_at_all(
+    hand: Hand, quick: Any
+) -> None:
+    """Fails where its time counts from after the reading: by then it may be called lost."""
+    quick.CCXT_LEASE_WAIT = timedelta(milliseconds=500)
+    hand.vendor.faults.add("AssetPairs", edited(_slow))
+    request = order_request()
+    with pytest.raises(NotSent, match="too late"):
+        hand.broker.submit_order(request)
+    assert not hand.vendor.truth.accepted
+
+
+def _slow(body: Any) -> Any:
+    threading.Event().wait(0.6)
+    return body
 
 
 def test_no_key_and_no_signature_reaches_a_log_or_an_error(

@@ -190,8 +190,32 @@ def test_a_trade_that_is_listed_late_counts_once(
         monkeypatch.setattr(vendor, "public_time", slowly)
         none = edited(lambda body: body | {"result": {"count": 0, "trades": {}}})
         vendor.faults.add("TradesHistory", none, times=100)
+        vendor.faults.add("QueryTrades", edited(lambda body: body | {"result": {}}), times=100)
         account = connected(alice)
         assert account_sync(account_id=account.pk, now=timezone.now())
         vendor.faults.clear()
         agree(account, vendor, clock)
         assert not Fill.objects.exists()
+
+
+@pytest.mark.parametrize("made", ["before", "after"])
+def test_an_order_that_rests_partly_filled_costs_no_question_about_its_trades(
+    vendor: KrakenVendor, alice: User, made: str
+) -> None:
+    """Fails where the books, or what the opening balance has of it, do not count as read."""
+    with time_machine.travel(LATE, tick=False) as clock:
+        account = connected(alice)
+        if made == "after":
+            assert account_sync(account_id=account.pk, now=timezone.now())
+            clock.shift(10)
+        order = vendor.external_order("BTC/USD", "buy", "0.2", "43000")
+        vendor.fill(order.txid, "0.1", "43000")
+        clock.shift(1)
+        assert account_sync(account_id=account.pk, now=timezone.now())
+        read = dict(vendor.faults.calls)
+        agree(account, vendor, clock)
+        for name in ("QueryTrades", "TradesHistory"):
+            assert vendor.faults.calls.get(name) == read.get(name)
+        vendor.fill(order.txid, "0.05", "43000")
+        agree(account, vendor, clock)
+        assert Fill.objects.count() == (1 if made == "before" else 2)

@@ -213,6 +213,38 @@ def test_a_list_of_many_pages_is_read_to_its_end(hand: Any) -> None:
     assert hand.vendor.faults.calls["TradesHistory"] == 3
 
 
+def _trade_calls(hand: Any) -> tuple[int, int]:
+    calls = hand.vendor.faults.calls
+    return calls.get("QueryTrades", 0), calls.get("TradesHistory", 0)
+
+
+def test_an_old_order_that_is_booked_so_far_has_its_trades_read_no_more(hand: Any) -> None:
+    """Fails where each list reads all trades since the oldest open order was made."""
+    request, _ = hand.place()
+    hand.vendor.fill(hand.at_vendor(request).txid, "0.04")
+    [told] = hand.broker.list_since(EPOCH, lambda names: dict.fromkeys(names, Decimal("0.04")))
+    assert (told.filled_qty, told.fills) == (Decimal("0.04"), ())
+    assert _trade_calls(hand) == (0, 0)
+    [told] = hand.broker.list_since(EPOCH, lambda names: dict.fromkeys(names, Decimal("0.03")))
+    assert [fill.qty for fill in told.fills] == [Decimal("0.04")]
+    assert _trade_calls(hand) == (1, 0)  # its own, and not those of everybody
+
+
+def test_the_list_of_trades_does_not_begin_with_the_oldest_order(hand: Any) -> None:
+    """Fails where one that is months old makes a busy minute read the trades of months."""
+    txids = []
+    for days in (90, 80, 0, 0, 0):
+        made = hand.vendor.external_order("BTC/USD", "buy", "0.1", "40000")
+        hand.vendor.fill(made.txid, "0.05")
+        made.opened -= 86400 * days
+        txids.append(made.txid)
+    told = hand.broker.list_since(EPOCH)
+    assert all(len(one.fills) == 1 for one in told) and len(told) == 5
+    assert _trade_calls(hand) == (2, 1)
+    [asked] = [one for one in hand.vendor.wire.requests if one.path.endswith("TradesHistory")]
+    assert datetime.now(UTC).timestamp() - float(asked.form["start"]) < 3600
+
+
 def test_an_id_that_is_used_again_names_two_orders(hand: Any) -> None:
     first = hand.vendor.external_order("BTC/USD", "buy", "0.01", "20000", client_id="again")
     hand.vendor.cancel(first.txid)

@@ -195,6 +195,19 @@ def test_binance_refuses_a_clock_that_is_off_and_is_measured_anew(bi: BinanceVen
     assert abs(at_binance().check().clock_offset.total_seconds() - 60) < 2
 
 
+def test_an_adapter_that_lives_long_takes_the_clock_that_was_measured_anew(
+    bi: BinanceVendor,
+) -> None:
+    """Fails where it keeps the difference that it began with: all it asks is refused for good."""
+    broker = at_binance()
+    broker.submit_order(order_request(**USDT))
+    bi.clock_offset = 60
+    with pytest.raises(NotSent, match="clock of this machine is off"):
+        broker.submit_order(order_request(**USDT))
+    broker.submit_order(order_request(**USDT))
+    assert broker.holdings().currency == "USDT"
+
+
 def test_a_failed_read_at_binance_shows_no_signature(bi: BinanceVendor) -> None:
     """There the signature is in the address, and errors of the transport print addresses."""
     for fault in (hang_after(), drop_after(), gateway(502)):

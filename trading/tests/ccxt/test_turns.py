@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from types import SimpleNamespace
@@ -17,10 +18,12 @@ import ccxt
 import pytest
 from django.db import connections
 
-from speedtrade.testing.vendors.faults import drop_after
+from speedtrade.testing.vendors.faults import drop_after, edited, hang_after, refuse
 from speedtrade.testing.vendors.kraken import API_KEY, SECRET, KrakenVendor
-from trading.brokers.base import BrokerError, NotSent, OutcomeUnknown, RateLimited
+from speedtrade.testing.waiting import wait_until
+from trading.brokers.base import BrokerError, BrokerRequest, NotSent, OutcomeUnknown, RateLimited
 from trading.brokers.ccxt import client, lease
+from trading.brokers.ccxt.adapter import CcxtBroker
 from trading.brokers.ccxt.lease import Turn, key_digest, key_turn
 from trading.tests.ccxt.hand import Hand, order_ref, order_request
 
@@ -141,6 +144,58 @@ def test_a_call_that_failed_has_used_its_nonce_up(hand: Hand) -> None:
         hand.place()
     with key_turn(DIGEST) as turn:
         assert turn.nonce == hand.vendor.keys[API_KEY].nonce
+
+
+def _submitting(broker: CcxtBroker, request: BrokerRequest) -> tuple[threading.Thread, list[Any]]:
+    """A thread that places it, and what became of that: an order, or an error."""
+    came: list[Any] = []
+
+    def submit() -> None:
+        try:
+            came.append(broker.submit_order(request))
+        except BrokerError as error:
+            came.append(error)
+
+    thread = threading.Thread(target=submit)
+    thread.start()
+    return thread, came
+
+
+def test_an_order_under_way_keeps_its_own_words_while_another_thread_asks(hand: Hand) -> None:
+    """Fails where threads that share an adapter share the last request: the record is another's."""
+    broker, request, late = hand.broker, order_request(), threading.Event()
+
+    def slowly(body: Any) -> Any:
+        late.wait(20)
+        return body
+
+    broker.check()
+    hand.vendor.faults.add("AddOrder", edited(slowly))
+    thread, came = _submitting(broker, request)
+    wait_until(lambda: hand.vendor.truth.accepted, 10, "the order to arrive")
+    broker.client.public("fetch_status")
+    assert broker.client.reply["result"]["status"] == "online"
+    late.set()
+    thread.join()
+    assert came[0].sent["cl_ord_id"] == str(uuid.UUID(request.client_order_id))
+    assert broker.client.reply["result"]["status"] == "online"  # this thread's, still
+
+
+def test_an_order_without_an_answer_is_not_judged_by_the_answer_to_another_thread(
+    hand: Hand, quick: Any
+) -> None:
+    """Fails where the reply is shared: refused for their number is not sent, and it goes again."""
+    broker, request = hand.broker, order_request()
+    broker.check()
+    quick.BROKER_TIMEOUT = (5.0, 1.5)
+    hand.vendor.faults.add("AddOrder", hang_after())
+    hand.vendor.faults.add("SystemStatus", refuse("EAPI:Rate limit exceeded"))
+    thread, came = _submitting(broker, request)
+    wait_until(lambda: hand.vendor.truth.accepted, 10, "the order to arrive")
+    with pytest.raises(RateLimited):
+        broker.client.public("fetch_status")
+    thread.join()
+    assert [type(one) for one in came] == [OutcomeUnknown]
 
 
 def test_one_who_waits_too_long_for_the_key_has_sent_nothing(hand: Hand, quick: Any) -> None:
