@@ -22,6 +22,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from speedtrade.lib.lease import BeingRestored, restore_refuse
+from speedtrade.lib.schema import schema_there
 
 HEARTBEAT_WORKER = "st:heartbeat:worker"  # unix seconds, written by the sweep task
 HEARTBEAT_FEED = "st:heartbeat:feed"  # unix seconds, written by run_feed
@@ -163,11 +164,12 @@ def live(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
-    """204 where this process may be given requests, 503 while it ends or its database is away.
+    """204 where this process may be given requests; 503 while it ends, its database is away, or a
+    migration of its code is not applied.
 
     For a proxy. Not for anything that stands behind: Redis or a broker being away is no reason to
     take a process out of service that takes orders.
     """
-    if _leaving or report_now().status == "down":
+    if _leaving or report_now().status == "down" or not schema_there():
         return HttpResponse(status=503, headers={"Retry-After": str(RETRY_AFTER)})
     return HttpResponse(status=204)

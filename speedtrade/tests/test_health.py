@@ -10,12 +10,15 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from speedtrade import health, healthcheck
 from speedtrade.backups.holding import held
 from speedtrade.backups.programs import where_of
+from speedtrade.lib import schema
 from speedtrade.lib.redis import redis_client
 
 NOW = 1_800_000_000.0
@@ -25,6 +28,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _forget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(health, "_kept", None)
+    monkeypatch.setattr(schema, "_there", False)
     health._client.cache_clear()
     yield
     health._client.cache_clear()
@@ -134,6 +138,40 @@ def test_a_process_that_is_told_to_end_wants_no_request(
     assert client.get("/health/ready").status_code == 204
     health.leave_service()
     assert client.get("/health/ready").status_code == 503
+
+
+def test_no_request_is_wanted_until_every_migration_of_this_code_is_applied(
+    client: Client,
+) -> None:
+    """Fails where a new process serves beside the job that migrates."""
+    applied = MigrationRecorder(connection)
+    newest = max(name for app, name in applied.applied_migrations() if app == "trading")
+    applied.record_unapplied("trading", newest)
+    assert client.get("/health/ready").status_code == 503
+    assert client.get("/health/live").status_code == 204
+    applied.record_applied("trading", newest)
+    assert client.get("/health/ready").status_code == 204
+
+
+def test_a_database_without_any_table_wants_no_request(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MigrationRecorder.Migration._meta, "db_table", "not_made_yet")
+    assert client.get("/health/ready").status_code == 503
+
+
+def test_the_process_of_before_serves_on_with_the_tables_of_the_next_release(
+    client: Client,
+) -> None:
+    MigrationRecorder(connection).record_applied("trading", "9999_of_the_next_release")
+    assert client.get("/health/ready").status_code == 204
+
+
+def test_once_the_migrations_are_applied_nothing_is_asked_again(client: Client) -> None:
+    assert client.get("/health/ready").status_code == 204
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get("/health/ready").status_code == 204
+    assert len(asked) == 0
 
 
 @contextlib.contextmanager

@@ -77,6 +77,27 @@ def test_the_migrations_are_a_job_and_backups_are_made() -> None:
     assert set(PODS) == {process.name for process in STOP_ORDER} | {"migrate", "backup"}
 
 
+def test_the_migrations_come_before_the_rest() -> None:
+    """The page takes them by their labels: what belongs to no part, the job, then everything."""
+    page = (PROJECT / "docs" / "operations.md").read_text()
+    steps = (
+        "delete job migrate --ignore-not-found",
+        "apply -k deploy/kubernetes -l '!part'",
+        "apply -k deploy/kubernetes -l part=migrate",
+        "wait --for=condition=complete --timeout=30m job/migrate",
+        "apply -k deploy/kubernetes  ",
+    )
+    places = [page.index(step) for step in steps]
+    assert places == sorted(places)
+    labels = [(one["kind"], one["metadata"].get("labels", {}).get("part")) for one in OBJECTS]
+    assert {kind for kind, part in labels if not part} == {
+        "Namespace",
+        "ConfigMap",
+        "NetworkPolicy",
+    }
+    assert [kind for kind, part in labels if part == "migrate"] == ["Job"]
+
+
 @pytest.mark.parametrize("name", PODS)
 def test_every_container_is_a_small_target(name: str) -> None:
     pod = PODS[name]
