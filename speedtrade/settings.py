@@ -106,6 +106,7 @@ MIDDLEWARE = [
     "speedtrade.metrics.web.MeasureMiddleware",
     "speedtrade.lib.middleware.RequestFloorMiddleware",
     "speedtrade.lib.request_log.RequestLogMiddleware",
+    "speedtrade.metrics.token.ScrapeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     # Out here, so that answers to what middleware refuses carry it as well.
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -358,6 +359,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+SECURE_REDIRECT_EXEMPT = [r"^health(/live|/ready)?$", r"^metrics$"]  # asked over plain HTTP, within
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 if PRODUCTION:
     SESSION_COOKIE_NAME = "__Host-sessionid"
@@ -370,7 +372,6 @@ if PRODUCTION:
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
-    SECURE_REDIRECT_EXEMPT = [r"^health(/live|/ready)?$"]  # asked over plain HTTP, within
     if TRUSTED_PROXIES:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 CONTENT_SECURITY_POLICY = {

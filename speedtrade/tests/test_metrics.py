@@ -83,6 +83,47 @@ def test_strangers_and_wrong_tokens_find_no_page(alice: User, bob: User) -> None
     assert scrape()
 
 
+@pytest.mark.parametrize("hosts", [["trade.example.com"], ["*", ".example.com"], ["*"]])
+def test_prometheus_reads_each_process_at_its_own_address(hosts: list[str]) -> None:
+    """Fails as it did: 400 for the address of a pod, 301 for plain HTTP."""
+    pod = Client(headers={"Host": "10.0.3.7:8000"})
+    with override_settings(ALLOWED_HOSTS=hosts, SECURE_SSL_REDIRECT=True):
+        assert scrape(pod)
+
+
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [
+        ("/metrics", ""),
+        ("/metrics", f"Bearer {TOKEN}x"),
+        ("/metrics", f"Basic {TOKEN}"),
+        ("/health", f"Bearer {TOKEN}"),
+        ("/metrics/", f"Bearer {TOKEN}"),
+    ],
+)
+def test_no_other_name_of_a_host_opens_anything_else(path: str, given: str) -> None:
+    pod = Client(headers={"Host": "10.0.3.7:8000"})
+    with override_settings(ALLOWED_HOSTS=["trade.example.com"], METRICS_TOKEN=TOKEN):
+        assert pod.get(path, headers={"Authorization": given}).status_code == 400
+
+
+def test_the_token_does_not_make_plain_http_of_a_page() -> None:
+    with override_settings(SECURE_SSL_REDIRECT=True, METRICS_TOKEN=TOKEN):
+        for path in ("/", "/metrics/x", "/login"):
+            answer = Client().get(path, headers={"Authorization": f"Bearer {TOKEN}"})
+            assert answer.status_code == 301, path
+
+
+def test_the_example_reads_every_process_for_itself_and_not_through_the_proxy() -> None:
+    example = yaml.safe_load((PROJECT / "deploy/prometheus/prometheus.yml").read_text())
+    (job,) = example["scrape_configs"]
+    assert job["authorization"] == {"type": "Bearer", "credentials_file": "metrics-token"}
+    assert job["scheme"] == "http" and job.get("metrics_path", "/metrics") == "/metrics"
+    nginx = (PROJECT / "deploy/nginx/speedtrade.conf").read_text()
+    servers = re.findall(r"server (127\.0\.0\.1:\d+) max_fails", nginx)
+    assert job["static_configs"] == [{"targets": servers}]
+
+
 # ── what it says ─────────────────────────────────────────────────────────────
 def test_the_figures_are_those_of_the_house(alice: User) -> None:
     now = timezone.now()
