@@ -277,6 +277,7 @@ REFRESH_TOKEN_LIFETIME = timedelta(days=1)
 REFRESH_FAMILY_LIFETIME = timedelta(days=30)  # however often it is refreshed, then log in again
 TOKEN_CLEANUP_PERIOD = timedelta(days=1)
 AUDIT_SEAL_PERIOD = timedelta(minutes=1)
+AUDIT_SEAL_LATE = 5 * AUDIT_SEAL_PERIOD  # a row that has no seal for so long is told
 AUDIT_WALK_PERIOD = timedelta(days=1)  # along all of the chain
 AUDIT_SEAL_BATCH = 5_000  # rows that one beat seals at most
 AUDIT_SEAL_LOOK_BACK = 1_000  # ids; a row that commits later than so many others is told as missed

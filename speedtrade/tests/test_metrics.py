@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from accounts.models import User
 from accounts.services.audit import audit_record
+from accounts.services.audit_chain import audit_seal
 from portfolio.models import LedgerCheck
 from speedtrade.backups.making import MADE
 from speedtrade.celery import app
@@ -134,6 +135,7 @@ def test_the_figures_are_those_of_the_house(alice: User) -> None:
     )
     heartbeat("worker", now - timedelta(seconds=40))
     LedgerCheck.objects.create(ran_at=now - timedelta(hours=1), differences=3)
+    audit_seal()
     audit_record(actor=None, action=MADE, target="a", now=now - timedelta(hours=5))
     trading_halt(actor=None, reason="The guard.", data={}, now=now)
     redis_client().rpush("st:celery:brokers", "a", "b")
@@ -156,6 +158,7 @@ def test_the_figures_are_those_of_the_house(alice: User) -> None:
     assert said["speedtrade_lease_held{venue}"] == 1
     assert said["speedtrade_lease_held{feed}"] == 0
     assert said["speedtrade_tables_unguarded"] == 0
+    assert 18_000 <= said["speedtrade_audit_unsealed_seconds"] < 18_400
     assert abs(said["speedtrade_clock_offset_seconds{database}"]) < 1
     assert set(said[name] for name in said if name.startswith("speedtrade_unreadable")) == {0}
 
