@@ -7,8 +7,9 @@ The report says words only, no versions and no addresses, because everybody may 
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import psycopg
 import redis
@@ -29,26 +30,38 @@ HEARTBEAT_FEED = "st:heartbeat:feed"  # unix seconds, written by run_feed
 FEEDS_ILL = "st:feeds:ill"  # JSON: label of a vendor -> what is wrong, written by run_feed
 REPORT_KEPT = 0.5  # seconds: however often strangers ask, the database is asked twice a second
 RETRY_AFTER = 5  # seconds, told with a 503
+UNKNOWN = "unknown"
+LEDGER_LAST = (
+    "SELECT ran_at, differences FROM portfolio_ledgercheck ORDER BY ran_at DESC, id DESC LIMIT 1"
+)
 
 
 @dataclass(frozen=True)
 class HealthReport:
-    """`status` is ok, degraded or down; `checks` says "ok" or what is wrong, per dependency."""
+    """`status` is ok, degraded or down; `checks` says "ok" or what is wrong, per dependency.
+
+    `details` says the same of what no process can serve better or worse by: the books.
+    """
 
     status: str
     checks: dict[str, str]
+    details: dict[str, str] = field(default_factory=dict)
 
 
 def health_report(now: float) -> HealthReport:
     """Ask every dependency, each within HEALTH_TIMEOUT; `now` is unix seconds. Never raises."""
-    checks = {"database": _database()} | _redis_and_heartbeats(now)
+    database, ledger = _database(now)
+    checks, details = {"database": database} | _redis_and_heartbeats(now), {"ledger": ledger}
     if checks["database"] != "ok":
-        return HealthReport("down", checks)
-    return HealthReport("ok" if set(checks.values()) == {"ok"} else "degraded", checks)
+        return HealthReport("down", checks, details)
+    return HealthReport("ok" if set(checks.values()) == {"ok"} else "degraded", checks, details)
 
 
-def _database() -> str:
-    """Open a connection of its own: that one can be opened is half of the question."""
+def _database(now: float) -> tuple[str, str]:
+    """How it is, and what the last check of the ledger found.
+
+    By a connection of its own: that one can be opened is half of the question.
+    """
     parameters = connections["default"].get_connection_params()
     names = ("host", "port", "dbname", "user", "password", "sslmode", "sslrootcert")
     seconds = int(settings.HEALTH_TIMEOUT.total_seconds())
@@ -63,11 +76,27 @@ def _database() -> str:
             connection.cursor() as cursor,
         ):
             restore_refuse(cursor)
+            return "ok", _ledger(cursor, now)
     except BeingRestored:
-        return "a restore of it is not done"
+        return "a restore of it is not done", UNKNOWN
     except psycopg.Error:
-        return "down"
-    return "ok"
+        return "down", UNKNOWN
+
+
+def _ledger(cursor: Any, now: float) -> str:
+    """The last kept result in a word: not how many, and not whose."""
+    try:
+        cursor.execute(LEDGER_LAST)
+        row = cursor.fetchone()
+    except psycopg.Error:  # its table is not there yet, or it is slow: the database answers
+        return UNKNOWN
+    if row is None:
+        return "not checked yet"
+    ran_at, differences = row
+    if differences:
+        return "differs"
+    limit = 2 * settings.LEDGER_CHECK_PERIOD.total_seconds()
+    return "ok" if now - ran_at.timestamp() <= limit else "not checked lately"
 
 
 @lru_cache(maxsize=1)
@@ -140,9 +169,12 @@ def report_now() -> HealthReport:
 @never_cache
 @require_safe
 def health(request: HttpRequest) -> JsonResponse:
-    """200 `{status, checks:{database,redis,worker,feed}}`, or 503 when the database is away."""
+    """200 `{status, checks:{database,redis,worker,feed}, details:{ledger}}`, or 503 when the
+    database is away.
+    """
     report = report_now()
-    response = JsonResponse({"status": report.status, "checks": report.checks})
+    told = {"status": report.status, "checks": report.checks, "details": report.details}
+    response = JsonResponse(told)
     if report.status == "down":
         response.status_code = 503
         response["Retry-After"] = str(RETRY_AFTER)
