@@ -42,6 +42,7 @@ from accounts.services.connections import (
 )
 from accounts.services.limits import Caps, account_limits_change
 from accounts.services.logins import login_check
+from accounts.services.tries import LOGINS
 from accounts.services.users import user_register
 from accounts.tokens import TokenPair, tokens_issue, tokens_revoke, tokens_rotate
 from speedtrade.lib.api import StrictJSONParser, problems
@@ -95,7 +96,7 @@ class LoginView(_Public):
 
         Who has a second factor sends `otp` as well; without it the answer is 401 `mfa_required`.
         """
-        limit_address(request._request, "login", settings.RATE_LOGIN_PER_ADDRESS)
+        limit_address(request._request, LOGINS, settings.RATE_LOGIN_PER_ADDRESS)
         given, now = _valid(LoginSerializer, request.data), timezone.now()
         user = login_check(**given, door="api", request=request._request, now=now)
         return _tokens(tokens_issue(user=user, now=now))

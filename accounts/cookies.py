@@ -103,6 +103,11 @@ def with_browser(response: Response, request: HttpRequest, user: User) -> Respon
     return response
 
 
+def browser_marked(request: HttpRequest) -> bool:
+    """Whether this browser says of anybody that they were here; `browser_known` looks closer."""
+    return bool(_seen(request))
+
+
 def _seen(request: HttpRequest) -> list[str]:
     """The marks of this browser, one of each user, whether they hold or not."""
     marks = request.COOKIES.get(settings.SEEN_COOKIE_NAME, "").split(".")

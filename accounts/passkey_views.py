@@ -1,6 +1,5 @@
 """Passkeys: what a browser is asked to make or to sign, and the list of a user's own."""
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
@@ -14,10 +13,10 @@ from accounts.forms import PasskeyForm
 from accounts.requests import credential_of, user_of
 from accounts.second_factor import passkey_challenge, passkey_offer
 from accounts.services.factors import passkey_enable, passkey_rename
+from accounts.services.tries import login_count
 from accounts.sessions import confirmed_first, step_user
 from speedtrade.lib.errors import DomainError, NotFound
 from speedtrade.lib.htmx import see_other
-from speedtrade.lib.ratelimit import limit_address
 
 
 @require_POST
@@ -75,8 +74,8 @@ def ask(request: HttpRequest) -> HttpResponseBase:
 @require_POST
 def ask_step(request: HttpRequest) -> HttpResponseBase:
     """The same between the password and the second step; 404 for who is not there."""
-    limit_address(request, "login", settings.RATE_LOGIN_PER_ADDRESS)
     user = step_user(request, timezone.now())
+    login_count(request, user)
     if user is None:
         raise NotFound
     return JsonResponse(passkey_challenge(request, user))

@@ -15,7 +15,9 @@ from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
+from accounts.models import User
 from accounts.selectors import trades_live
+from accounts.services.devices import session_follow
 
 ENTERED_AT = "entered_at"  # when its person logged in, in the session
 IDLE, IDLE_LIVE, AGE = "idle", "idle-live", "age"  # why a session ended by itself
@@ -56,6 +58,17 @@ class SessionStore(db.SessionStore):
         rows = Session.objects.filter(session_key=self.session_key)
         if not rows.update(session_data=data):
             raise UpdateError
+
+    def cycle_key(self) -> None:
+        """Another key for the same session, under which its person's list goes on to know it.
+
+        Django does so by itself where a session is of the former SECRET_KEY.
+        """
+        old = self.session_key
+        super().cycle_key()
+        user = User.objects.filter(pk=self[SESSION_KEY]).first() if SESSION_KEY in self else None
+        if user is not None and old:
+            session_follow(user=user, old=old, new=self.session_key or "")
 
     def flush(self) -> None:
         super().flush()

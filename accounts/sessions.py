@@ -28,7 +28,7 @@ from accounts.idle import session_ends
 from accounts.models import BrokerageAccount, User
 from accounts.requests import user_of
 from accounts.second_factor import has_factor
-from accounts.services.devices import session_follow, session_record
+from accounts.services.devices import session_record
 from accounts.services.factors import SecondFactorMissing, live_check
 from accounts.session_store import ENTERED_AT, SessionStore
 from speedtrade.lib.htmx import see_other
@@ -95,10 +95,8 @@ def session_keep(request: HttpRequest, user: User, response: Response) -> Respon
     A browser that was known by the user's former hash is known by the new one.
     """
     known = browser_known(request, user, request.session.get(HASH_SESSION_KEY, ""))
-    old = request.session.session_key or ""
     update_session_auth_hash(request, user)
     request.session.save()
-    session_follow(user=user, old=old, new=request.session.session_key or "")
     return with_browser(response, request, user) if known else response
 
 

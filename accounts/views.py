@@ -14,12 +14,13 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.cookies import browser_known, with_browser, with_look, with_trust
+from accounts.cookies import browser_known, browser_marked, with_browser, with_look, with_trust
 from accounts.forms import HouseForm, LoginForm, RegisterForm, StepForm
 from accounts.idle import ended_words
 from accounts.models import User
 from accounts.requests import credential_of, user_of
 from accounts.second_factor import has_factor, has_passkey
+from accounts.selectors import user_by_login
 from accounts.services.devices import browser_trust, browser_trusted, browser_words
 from accounts.services.letters import BROWSER_NEW, letter_tell
 from accounts.services.logins import (
@@ -30,7 +31,7 @@ from accounts.services.logins import (
     passkey_check,
 )
 from accounts.services.passwords import password_rules
-from accounts.services.tries import place_of
+from accounts.services.tries import login_count, place_of
 from accounts.services.users import name_problem, user_register
 from accounts.sessions import session_enter, step_begin, step_user
 from speedtrade.lib.errors import InvalidInput
@@ -48,7 +49,8 @@ def login_page(request: HttpRequest) -> HttpResponseBase:
         return redirect(_next(request))
     form = LoginForm(request.POST or None)
     try:
-        _limit(request, "login", settings.RATE_LOGIN_PER_ADDRESS)
+        if request.method == "POST":
+            login_count(request, _named(request, form))
         if form.is_valid():
             given, now = form.cleaned_data, timezone.now()
             user = login_begin(**given, door="page", request=request, now=now)
@@ -71,7 +73,8 @@ def login_code(request: HttpRequest) -> HttpResponseBase:
         return redirect(f"{resolve_url('accounts:login')}?{_next_query(request)}")
     form, place = StepForm(request.POST or None), place_of(request, user)
     try:
-        _limit(request, "login", settings.RATE_LOGIN_PER_ADDRESS)
+        if request.method == "POST":
+            login_count(request, user)
         if request.POST.get("credential"):
             answer = credential_of(request)
             factor = passkey_check(
@@ -141,6 +144,13 @@ def logout_page(request: HttpRequest) -> HttpResponseBase:
 def _status(request: HttpRequest) -> int:
     """A POST that comes back to its form was refused."""
     return 422 if request.method == "POST" else 200
+
+
+def _named(request: HttpRequest, form: LoginForm) -> User | None:
+    """Who is named, looked for only where it matters: in a browser that says to be somebody's."""
+    if not (browser_marked(request) and form.is_valid()):
+        return None
+    return user_by_login(form.cleaned_data["username"])
 
 
 def _limit(request: HttpRequest, name: str, rate: str) -> None:

@@ -27,6 +27,7 @@ from marketdata.services.watchlists import (
 from marketdata.sorting import sort_asked, sort_links, sort_symbols
 from speedtrade.lib.errors import Conflict
 from speedtrade.lib.htmx import page
+from speedtrade.lib.requests import whole_number
 
 MOVERS_ON_PAGE = 5
 RECENT = 5  # symbols that the palette remembers (palette.js)
@@ -161,9 +162,12 @@ def unwatch(request: HttpRequest) -> HttpResponseBase:
 
 @require_POST
 def choose(request: HttpRequest) -> HttpResponseBase:
-    """POST `symbol` and any number of `list`: it stands on these lists and on no other."""
+    """POST `symbol` and any number of `list`: it stands on these lists and on no other.
+
+    400 for what is no number of a list: left out, it would take the symbol off all of them.
+    """
     symbol, asked = request.POST.get("symbol", ""), request.POST.getlist("list")
-    chosen = {int(text) for text in asked if text.isascii() and text.isdigit()}
+    chosen = {whole_number(text, "list") or 0 for text in asked}  # 0 is no list of anybody
     try:
         watchlists_choose(user=request.user, symbol=symbol, chosen=chosen)
     except Conflict as error:

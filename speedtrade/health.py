@@ -8,8 +8,9 @@ The report says words only, no versions and no addresses, because everybody may 
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import psycopg
 import redis
@@ -23,6 +24,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from speedtrade.lib.lease import BeingRestored, restore_refuse
+from speedtrade.lib.schema import schema_there
 
 HEARTBEAT_WORKER = "st:heartbeat:worker"  # unix seconds, written by the sweep task
 HEARTBEAT_FEED = "st:heartbeat:feed"  # unix seconds, written by run_feed
@@ -30,14 +32,22 @@ FEEDS_ILL = "st:feeds:ill"  # JSON: label of a vendor -> what is wrong, written 
 NEVER_HEARD = "no sign of life"
 REPORT_KEPT = 0.5  # seconds: however often strangers ask, the database is asked twice a second
 RETRY_AFTER = 5  # seconds, told with a 503
+UNKNOWN = "unknown"
+LEDGER_LAST = (
+    "SELECT ran_at, differences FROM portfolio_ledgercheck ORDER BY ran_at DESC, id DESC LIMIT 1"
+)
 
 
 @dataclass(frozen=True)
 class HealthReport:
-    """`status` is ok, starting, degraded or down; `checks` says "ok" or what is wrong."""
+    """`status` is ok, starting, degraded or down; `checks` says "ok" or what is wrong.
+
+    `details` says the same of what no process can serve better or worse by: the books.
+    """
 
     status: str
     checks: dict[str, str]
+    details: dict[str, str] = field(default_factory=dict)
 
     @property
     def serves(self) -> bool:
@@ -50,17 +60,21 @@ def health_report(now: float, *, young: bool = False) -> HealthReport:
 
     `young`: this process has just started, and so perhaps have those it has not heard of.
     """
-    checks = {"database": _database()} | _redis_and_heartbeats(now)
-    if checks["database"] != "ok":
-        return HealthReport("down", checks)
+    database, ledger = _database(now)
+    checks, details = {"database": database} | _redis_and_heartbeats(now), {"ledger": ledger}
+    if database != "ok":
+        return HealthReport("down", checks, details)
     words = set(checks.values())
     if young and NEVER_HEARD in words:
-        return HealthReport("starting", checks)
-    return HealthReport("ok" if words == {"ok"} else "degraded", checks)
+        return HealthReport("starting", checks, details)
+    return HealthReport("ok" if words == {"ok"} else "degraded", checks, details)
 
 
-def _database() -> str:
-    """Open a connection of its own: that one can be opened is half of the question."""
+def _database(now: float) -> tuple[str, str]:
+    """How it is, and what the last check of the ledger found.
+
+    By a connection of its own: that one can be opened is half of the question.
+    """
     parameters = connections["default"].get_connection_params()
     names = ("host", "port", "dbname", "user", "password", "sslmode", "sslrootcert")
     seconds = int(settings.HEALTH_TIMEOUT.total_seconds())
@@ -75,11 +89,27 @@ def _database() -> str:
             connection.cursor() as cursor,
         ):
             restore_refuse(cursor)
+            return "ok", _ledger(cursor, now)
     except BeingRestored:
-        return "a restore of it is not done"
+        return "a restore of it is not done", UNKNOWN
     except psycopg.Error:
-        return "down"
-    return "ok"
+        return "down", UNKNOWN
+
+
+def _ledger(cursor: Any, now: float) -> str:
+    """The last kept result in a word: not how many, and not whose."""
+    try:
+        cursor.execute(LEDGER_LAST)
+        row = cursor.fetchone()
+    except psycopg.Error:  # its table is not there yet, or it is slow: the database answers
+        return UNKNOWN
+    if row is None:
+        return "not checked yet"
+    ran_at, differences = row
+    if differences:
+        return "differs"
+    limit = 2 * settings.LEDGER_CHECK_PERIOD.total_seconds()
+    return "ok" if now - ran_at.timestamp() <= limit else "not checked lately"
 
 
 @lru_cache(maxsize=1)
@@ -154,9 +184,13 @@ def report_now() -> HealthReport:
 @never_cache
 @require_safe
 def health(request: HttpRequest) -> JsonResponse:
-    """200 `{status, checks:{database,redis,worker,feed}}`; 503 while down, and while starting."""
+    """200 `{status, checks:{database,redis,worker,feed}, details:{ledger}}`.
+
+    503 while the database is away, and while the house is starting.
+    """
     report = report_now()
-    response = JsonResponse({"status": report.status, "checks": report.checks})
+    told = {"status": report.status, "checks": report.checks, "details": report.details}
+    response = JsonResponse(told)
     if report.status in {"down", "starting"}:
         response.status_code = 503
         response["Retry-After"] = str(RETRY_AFTER)
@@ -178,11 +212,12 @@ def live(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
-    """204 where this process may be given requests, 503 while it ends or its database is away.
+    """204 where this process may be given requests; 503 while it ends, its database is away, or a
+    migration of its code is not applied.
 
     For a proxy. Not for anything that stands behind: Redis or a broker being away is no reason to
     take a process out of service that takes orders.
     """
-    if _leaving or not report_now().serves:
+    if _leaving or not report_now().serves or not schema_there():
         return HttpResponse(status=503, headers={"Retry-After": str(RETRY_AFTER)})
     return HttpResponse(status=204)

@@ -106,6 +106,7 @@ MIDDLEWARE = [
     "speedtrade.metrics.web.MeasureMiddleware",
     "speedtrade.lib.middleware.RequestFloorMiddleware",
     "speedtrade.lib.request_log.RequestLogMiddleware",
+    "speedtrade.metrics.token.ScrapeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     # Out here, so that answers to what middleware refuses carry it as well.
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -278,6 +279,7 @@ REFRESH_TOKEN_LIFETIME = timedelta(days=1)
 REFRESH_FAMILY_LIFETIME = timedelta(days=30)  # however often it is refreshed, then log in again
 TOKEN_CLEANUP_PERIOD = timedelta(days=1)
 AUDIT_SEAL_PERIOD = timedelta(minutes=1)
+AUDIT_SEAL_LATE = 5 * AUDIT_SEAL_PERIOD  # a row that has no seal for so long is told
 AUDIT_WALK_PERIOD = timedelta(days=1)  # along all of the chain
 AUDIT_SEAL_BATCH = 5_000  # rows that one beat seals at most
 AUDIT_SEAL_LOOK_BACK = 1_000  # ids; a row that commits later than so many others is told as missed
@@ -367,6 +369,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+SECURE_REDIRECT_EXEMPT = [r"^health(/live|/ready)?$", r"^metrics$"]  # asked over plain HTTP, within
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 if PRODUCTION:
     SESSION_COOKIE_NAME = "__Host-sessionid"
@@ -379,7 +382,6 @@ if PRODUCTION:
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
-    SECURE_REDIRECT_EXEMPT = [r"^health(/live|/ready)?$"]  # asked over plain HTTP, within
     if TRUSTED_PROXIES:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 CONTENT_SECURITY_POLICY = {

@@ -116,6 +116,16 @@ STATUS_WORDS = {
 }
 
 
+def _books(ledger: str) -> dict[str, Any]:
+    """What the last check of the ledger found; before the first one nothing is wrong."""
+    return {
+        "title": "Books",
+        "about": "Every cent is reckoned anew from zero, again and again.",
+        "ok": ledger in ("ok", "not checked yet"),
+        "words": "Add up" if ledger == "ok" else ledger.capitalize(),
+    }
+
+
 @login_not_required
 @never_cache
 @require_safe
@@ -132,6 +142,7 @@ def status_page(request: HttpRequest) -> HttpResponse:
         }
         for name, (title, about) in STATUS_PARTS.items()
     ]
+    parts.append(_books(report.details.get("ledger", "unknown")))
     context = {"tone": tone, "headline": headline, "parts": parts}
     if report.serves:
         return render(request, "status.html", context)

@@ -38,10 +38,7 @@ def audit_seal() -> int:
     An id that commits late is sealed late: the order of the chain is its own.
     """
     last = AuditSeal.objects.order_by("-pk").first()
-    waiting = AuditEvent.objects.filter(seal=None).order_by("pk")
-    if last is not None:  # what is older than this is found by `audit_verify` with all
-        waiting = waiting.filter(pk__gt=last.event_id - settings.AUDIT_SEAL_LOOK_BACK)
-    batch = waiting.values_list("pk", flat=True)[: settings.AUDIT_SEAL_BATCH]
+    batch = _waiting(last).values_list("pk", flat=True)[: settings.AUDIT_SEAL_BATCH]
     chosen = AuditEvent.objects.filter(pk__in=list(batch))
     seals = _links(chosen, last.digest if last else "")
     try:
@@ -52,6 +49,20 @@ def audit_seal() -> int:
     if seals:  # the log is elsewhere: an end of the chain that is cut off is missed there
         logger.info("audit_sealed", rows=len(seals), head=seals[-1].digest)
     return len(seals)
+
+
+def audit_unsealed_since() -> datetime | None:
+    """When the oldest row was written that waits for its seal; None where none does."""
+    last = AuditSeal.objects.order_by("-pk").first()
+    return _waiting(last).values_list("at", flat=True).first()
+
+
+def _waiting(last: AuditSeal | None) -> QuerySet[AuditEvent]:
+    """The rows without a seal that are still to get one, after the seal `last`; oldest first."""
+    waiting = AuditEvent.objects.filter(seal=None).order_by("pk")
+    if last is not None:  # what is older than this is found by `audit_verify` with all
+        waiting = waiting.filter(pk__gt=last.event_id - settings.AUDIT_SEAL_LOOK_BACK)
+    return waiting
 
 
 @transaction.atomic

@@ -44,18 +44,19 @@ def browser_words(agent: str) -> str:
 
 
 def session_record(*, user: User, key: str, agent: str, now: datetime) -> BrowserSession:
-    """Write down that a browser is logged in."""
-    return BrowserSession.objects.create(
-        user=user,
-        session_key=key,
-        auth_hash=user.get_session_auth_hash(),
-        browser=browser_words(agent),
-        created_at=now,
-    )
+    """Write down that a browser is logged in; anew where the same one was already."""
+    values = {
+        "user": user,
+        "auth_hash": user.get_session_auth_hash(),
+        "browser": browser_words(agent),
+        "created_at": now,
+    }
+    row, _ = BrowserSession.objects.update_or_create(session_key=key, defaults=values)
+    return row
 
 
 def session_follow(*, user: User, old: str, new: str) -> None:
-    """A session got a new key or outlived a change of the password: it is the same one."""
+    """A session got a new key, as it does by a new password or SECRET_KEY: it is the same one."""
     BrowserSession.objects.filter(user=user, session_key=old).update(
         session_key=new, auth_hash=user.get_session_auth_hash()
     )
@@ -64,7 +65,7 @@ def session_follow(*, user: User, old: str, new: str) -> None:
 def sessions_of(user: User, now: datetime) -> QuerySet[BrowserSession]:
     """Where this user is logged in now, the newest first."""
     alive = Session.objects.filter(expire_date__gt=now).values("session_key")
-    mine = BrowserSession.objects.filter(user=user, auth_hash=user.get_session_auth_hash())
+    mine = BrowserSession.objects.filter(user=user, auth_hash__in=_hashes(user))
     return mine.filter(session_key__in=alive).order_by("-created_at", "-pk")
 
 
@@ -117,7 +118,7 @@ def browser_trusted(*, user: User, cookie: str, now: datetime) -> bool:
 
 def trusted_of(user: User, now: datetime) -> QuerySet[TrustedBrowser]:
     """The browsers that are trusted now, the newest first."""
-    mine = TrustedBrowser.objects.filter(user=user, auth_hash=user.get_session_auth_hash())
+    mine = TrustedBrowser.objects.filter(user=user, auth_hash__in=_hashes(user))
     return mine.filter(expires_at__gt=now).order_by("-created_at", "-pk")
 
 
@@ -150,6 +151,11 @@ def devices_expire(*, now: datetime) -> int:
     oldest = now - timedelta(seconds=settings.SESSION_COOKIE_AGE)
     Session.objects.filter(expire_date__lt=oldest).delete()
     return trusts + sessions
+
+
+def _hashes(user: User) -> list[str]:
+    """What still counts as this user's: by the key of today, and by former ones."""
+    return [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
 
 
 def _hash(token: str) -> str:

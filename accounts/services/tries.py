@@ -11,12 +11,19 @@ from django.http import HttpRequest
 
 from accounts.cookies import browser_known
 from accounts.models import User
-from speedtrade.lib.ratelimit import RateLimited, client_address, rate_clear, rate_take
+from speedtrade.lib.ratelimit import (
+    RateLimited,
+    client_address,
+    limit_address,
+    rate_clear,
+    rate_take,
+)
 
 KNOWN = (
     "known"  # no address; all such browsers as one, or logging out everywhere would make new ones
 )
 STRANGE = "strange"
+LOGINS, LOGINS_KNOWN = "login", "login_known"  # all that is sent, right or wrong
 PASSWORDS = "wrong_password"
 ANYWHERE = "wrong_password_anywhere"
 CODES = "wrong_code"  # of its own: a right password excuses wrong passwords, and no wrong code
@@ -35,6 +42,21 @@ def place_of(request: HttpRequest, user: User | None) -> str:
     """Where a request comes from that says to be this user's, None for a name that nobody has."""
     known = user is not None and browser_known(request, user)
     return KNOWN if known else client_address(request)
+
+
+def login_count(request: HttpRequest, user: User | None) -> None:
+    """Count what is sent to the log-in as this user, None for nobody known; raises RateLimited.
+
+    By address, or one address would try a few passwords of everybody. A browser of the user counts
+    apart, or a stranger beside it would shut it out by sending nothing at all; its mark holds for
+    this user alone, so it tries nobody else's. All such browsers of a user count as one: each
+    log-in makes a mark, and each mark would else be more tries.
+    """
+    rate = settings.RATE_LOGIN_PER_ADDRESS
+    if place_of(request, user) == KNOWN and user is not None:
+        rate_take(name=LOGINS_KNOWN, who=f"user:{user.pk}", rate=rate)
+    else:
+        limit_address(request, LOGINS, rate)
 
 
 def password_count(user: User | None, name: str, place: str) -> None:

@@ -66,6 +66,12 @@ def test_each_log_in_is_listed_and_is_ended_alone(alice: Any):
     assert AuditEvent.objects.filter(action="user.session_end", actor=alice).count() == 1
 
 
+def test_who_is_in_and_logs_in_again_is_listed_once(alice: Any):
+    """Fails as it did: a 500, because the session keeps its key."""
+    web = login(web=login())
+    assert inside(web) and len(sessions_of(alice, timezone.now())) == 1
+
+
 def test_nobody_ends_somebody_elses_session(alice: Any, charlie: Any):
     web = login()
     row = BrowserSession.objects.get(user=alice)

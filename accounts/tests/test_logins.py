@@ -22,7 +22,14 @@ from accounts.services.staff import support_grant
 from accounts.services.users import user_password_change
 from speedtrade.lib.errors import InvalidInput
 from speedtrade.lib.ratelimit import RateLimited
-from speedtrade.testing.cast import PASSWORD, ApiClient, make_user, page_client
+from speedtrade.testing.cast import (
+    PASSWORD,
+    ApiClient,
+    app_code,
+    give_app,
+    make_user,
+    page_client,
+)
 from speedtrade.testing.races import race
 
 
@@ -238,6 +245,60 @@ def test_a_browser_of_somebody_else_or_of_an_old_password_is_a_strange_one(alice
         web.cookies["browser"] = web.cookies["browser"].value[:-2] + "xx"
     many_places("alice")
     assert page_login("alice", PASSWORD, web).status_code == 429
+
+
+def flood(**where: str) -> Client:
+    """A stranger who uses up what an address may send, by sending nothing."""
+    stranger = Client(**where)
+    while stranger.post("/login").status_code != 429:
+        pass
+    return stranger
+
+
+def test_a_stranger_beside_a_browser_that_its_user_had_does_not_shut_it_out(alice, settings):
+    """Fails where the address is counted first: who sends nothing shuts everybody out."""
+    settings.RATE_LOGIN_PER_ADDRESS = "5/hour"
+    web = known_browser(alice)
+    flood()
+    assert page_login("alice", PASSWORD).status_code == 429
+    assert api_login("alice", PASSWORD).status_code == 429
+    assert page_login("alice", PASSWORD, web).status_code == 302
+    assert web.get("/settings").status_code == 200
+
+
+def test_nor_out_of_the_second_step(alice, settings):
+    settings.RATE_LOGIN_PER_ADDRESS = "5/hour"
+    web, secret = known_browser(alice), give_app(alice)
+    flood()
+    assert page_login("alice", PASSWORD, web).headers["Location"].startswith("/login/code")
+    assert web.post("/login/passkey").status_code == 200
+    assert Client().post("/login/passkey").status_code == 429
+    assert web.post("/login/code", {"code": app_code(secret)}).status_code == 302
+    assert web.get("/settings").status_code == 200
+
+
+@pytest.mark.parametrize("whose", ["charlie", "forged", "nobody"])
+def test_a_mark_that_does_not_hold_for_who_is_named_counts_by_address(
+    alice, charlie, settings, whose
+):
+    """Or one account would be a way to try the passwords of all others."""
+    settings.RATE_LOGIN_PER_ADDRESS = "5/hour"
+    web = known_browser(alice)
+    if whose == "forged":
+        web.cookies["browser"] = web.cookies["browser"].value[:-2] + "xx"
+    flood()
+    name = "alice" if whose == "forged" else whose
+    assert page_login(name, PASSWORD, web).status_code == 429
+
+
+def test_the_browsers_of_a_user_have_a_limit_of_their_own(alice, charlie, settings):
+    settings.RATE_LOGIN_PER_ADDRESS = "5/hour"
+    first, second, other = known_browser(alice), known_browser(alice), known_browser(charlie)
+    for web in (first, second, first, second, first):
+        assert page_login("alice", PASSWORD, web).status_code == 302
+    assert page_login("alice", PASSWORD, second).status_code == 429
+    assert page_login("charlie", PASSWORD, other).status_code == 302
+    assert page_login("alice", PASSWORD).status_code == 302  # strangers are counted apart
 
 
 def test_all_browsers_that_a_user_had_before_have_five_tries_together(alice):

@@ -239,6 +239,17 @@ def test_with_several_lists_the_star_has_a_box_for_each(
     assert symbols(tech) == ["MSFT", "ZZZ", "AAPL"]
 
 
+@pytest.mark.parametrize(("written", "status"), [("9" * 5000, 400), ("x", 400), ("9" * 18, 404)])
+def test_what_names_no_list_changes_none(
+    reader: Client, tech: Watchlist, written: str, status: int
+) -> None:
+    """Python reads no number of more than 4,300 digits: that was a 500."""
+    before = symbols(tech)
+    body = {"symbol": "AAPL", "list": [tech.pk, written]}
+    assert reader.post("/watchlist/choose", body).status_code == status
+    assert symbols(tech) == before
+
+
 def test_a_full_list_is_named_by_the_star(reader: Client, tech: Watchlist, settings: Any) -> None:
     settings.WATCHLIST_LIMIT = 3
     instrument("NVDA")

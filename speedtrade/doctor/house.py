@@ -7,7 +7,7 @@ from django.db import connection
 
 from accounts.models import AccountStatus, BrokerageAccount, Mode, User
 from accounts.second_factor import protected_ids
-from accounts.services.audit_chain import audit_verify
+from accounts.services.audit_chain import audit_unsealed_since, audit_verify
 from accounts.services.credentials import credentials_unreadable
 from portfolio.models import LedgerCheck
 from speedtrade.admin_index import age_words
@@ -93,6 +93,12 @@ def audit_whole(now: datetime) -> Verdict:
     chain = audit_verify(last=settings.AUDIT_LOOK)
     if chain.breaks:
         return bad(" ".join(chain.breaks), "manage.py verify_audit, then compare with a backup.")
+    since = audit_unsealed_since()
+    if since is not None and now - since > settings.AUDIT_SEAL_LATE:
+        return bad(
+            f"Nothing is sealed: a row waits since {age_words(now - since)}.",
+            "See that beat and worker run, and read the worker's log.",
+        )
     return good(f"The newest {chain.links} rows are as they were written.")
 
 

@@ -143,16 +143,32 @@ def redis_password(now: datetime) -> Verdict:
     return bad("Whoever reaches it may write to it.", "Set requirepass, and it in REDIS_URL.")
 
 
-def redis_keeps(now: datetime) -> Verdict:
+def redis_settings() -> dict[str, str]:
+    """What decides whether it forgets; nothing of a server that does not tell, as hosted ones."""
     try:
-        policy = redis_client().config_get("maxmemory-policy").get("maxmemory-policy")
+        told: dict[str, str] = redis_client().config_get("maxmemory-policy", "appendonly")
     except ResponseError:
-        return doubtful("It does not tell its policy.", "See that it is noeviction.")
+        return {}
+    return told
+
+
+def redis_keeps(now: datetime) -> Verdict:
+    told = redis_settings()
+    policy, appends = told.get("maxmemory-policy"), told.get("appendonly")
+    if policy is None or appends is None:
+        return doubtful(
+            "It does not tell its settings.", "See that it is noeviction and outlives a restart."
+        )
     if policy != "noeviction":
         return bad(
             f"{policy}: a full Redis forgets work.", "CONFIG SET maxmemory-policy noeviction"
         )
-    return good("noeviction.")
+    if appends != "yes":
+        return bad(
+            "Not written to disk: a restart forgets work, and who was wrong how often.",
+            "CONFIG SET appendonly yes, and the same in its configuration.",
+        )
+    return good("noeviction, and it is written to disk.")
 
 
 def clocks_agree(now: datetime) -> Verdict:

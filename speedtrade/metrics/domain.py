@@ -18,7 +18,7 @@ from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from redis.exceptions import RedisError
 
-from accounts.services.audit_chain import audit_verify
+from accounts.services.audit_chain import audit_unsealed_since, audit_verify
 from marketdata import quote_store
 from marketdata.feeds.registry import known_names
 from marketdata.hours import market_hours
@@ -134,6 +134,8 @@ def guards(now: datetime) -> Iterator[Metric]:
 def audit(now: datetime) -> Iterator[Metric]:
     breaks = audit_verify(last=settings.AUDIT_SCRAPE).breaks
     yield gauge("audit_breaks", "Newest rows of the audit that were changed.", len(breaks))
+    words = "Since the oldest row of the audit was written that has no seal yet."
+    yield gauge("audit_unsealed_seconds", words, age(audit_unsealed_since(), now))
 
 
 def parked(now: datetime) -> Iterator[Metric]:

@@ -3,9 +3,6 @@
 For all others it is not there.
 """
 
-import hmac
-
-from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
@@ -13,6 +10,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from speedtrade.metrics.domain import DomainCollector
+from speedtrade.metrics.token import has_token
 from speedtrade.metrics.web import REGISTRY
 
 REGISTRY.register(DomainCollector())
@@ -28,13 +26,6 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """
     from accounts.sessions import factor_shown
 
-    if not (_has_token(request) or (request.user.is_staff and factor_shown(request))):
+    if not (has_token(request) or (request.user.is_staff and factor_shown(request))):
         raise Http404
     return HttpResponse(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
-
-
-def _has_token(request: HttpRequest) -> bool:
-    scheme, _, given = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    wanted = settings.METRICS_TOKEN
-    same = hmac.compare_digest(given.encode(), wanted.encode())
-    return bool(wanted) and scheme.lower() == "bearer" and same

@@ -18,11 +18,12 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import override_settings
 from django.utils import timezone
+from redis.exceptions import ResponseError
 
 from accounts.keys import BrokerKey
 from accounts.models import AuditEvent, BrokerageAccount, BrokerCredential, Letter, User
 from accounts.services.audit import audit_record
-from accounts.services.audit_chain import Chain
+from accounts.services.audit_chain import Chain, audit_seal
 from accounts.services.credentials import credential_put
 from accounts.services.staff import support_grant
 from portfolio.models import LedgerCheck
@@ -75,6 +76,7 @@ def sound(tmp_path: Path) -> Iterator[None]:
     for part in ("worker", "feed"):
         heartbeat(part, now)
     audit_record(actor=None, action=MADE, target="a", now=now)
+    audit_seal()
     LedgerCheck.objects.create(ran_at=now, differences=0)
     folder = tmp_path / "data"
     folder.mkdir(mode=0o700)
@@ -197,6 +199,16 @@ def clock_off() -> None:
     )
 
 
+def unsealed(age: timedelta) -> Plant:
+    """A row that was written so long ago and has no seal; after the remedy it has one."""
+
+    def write() -> None:
+        audit_seal()
+        audit_record(actor=None, action=MADE, target="a", now=timezone.now() - age)
+
+    return doing(write, lambda: bool(audit_seal()))
+
+
 def park() -> None:
     ParkedTask.objects.create(task="x", arguments="[]", queue="celery", parked_at=timezone.now())
 
@@ -221,6 +233,7 @@ LAST = max(name for app, name in MigrationLoader(None).disk_migrations if app ==
 GOOD_KEY = SOUND["SECRET_KEY"]
 PUBLIC, PRIVATE = "93.184.216.34", "10.0.0.5"
 LATE = timedelta(minutes=31)
+KEEPS = {"maxmemory-policy": "noeviction", "appendonly": "yes"}
 PLANTS: list[tuple[str, str, Plant]] = [
     ("environment", "fail", setting(PRODUCTION=False)),
     ("secrets", "fail", setting(SECRET_KEY="short")),
@@ -271,6 +284,8 @@ PLANTS: list[tuple[str, str, Plant]] = [
     ("redis-password", "fail", setting(REDIS_URL="redis://queue.example.com/0")),
     ("redis-password", "warn", setting(REDIS_URL="redis://127.0.0.1/0")),
     ("redis-keeps", "fail", doing(policy("allkeys-lru"), policy("noeviction"))),
+    ("redis-keeps", "fail", patch(servers, "redis_settings", lambda: KEEPS | {"appendonly": "no"})),
+    ("redis-keeps", "warn", patch(servers, "redis_settings", dict)),
     ("clocks", "fail", patch(servers, "_redis_clock", lambda: 0.0)),
     ("clocks", "fail", patch(servers, "_database_clock", lambda: 4e9)),
     ("disk", "warn", patch(servers, "disk_usage", lambda path: mock.Mock(free=10, total=100))),
@@ -294,6 +309,8 @@ PLANTS: list[tuple[str, str, Plant]] = [
         "fail",
         patch(house, "audit_verify", lambda last: Chain(1, "", ("Event 1 was changed.",))),
     ),
+    ("audit", "fail", unsealed(settings.AUDIT_SEAL_LATE + timedelta(seconds=1))),
+    ("audit", "pass", unsealed(settings.AUDIT_SEAL_LATE - timedelta(minutes=1))),
     (
         "differences",
         "fail",
@@ -392,6 +409,27 @@ def test_an_old_redis_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = mock.Mock(info=lambda part: {"redis_version": "6.2.1"})
     monkeypatch.setattr(servers, "redis_client", lambda: fake)
     assert servers.redis_version(timezone.now()).level == "fail"
+
+
+def test_a_redis_that_does_not_tell_its_settings_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert servers.redis_settings() == KEEPS
+    refuses = mock.Mock()
+    refuses.config_get.side_effect = ResponseError("unknown command 'CONFIG'")
+    monkeypatch.setattr(servers, "redis_client", lambda: refuses)
+    assert servers.redis_keeps(timezone.now()).level == "warn"
+
+
+def test_an_audit_that_nobody_ever_sealed_is_no_whole_one() -> None:
+    """Fails where the walk along no links at all finds no break."""
+    written = timezone.now()
+    audit_record(actor=None, action=MADE, target="a", now=written)
+    assert house.audit_whole(written).level == "pass"
+    later = written + settings.AUDIT_SEAL_LATE + timedelta(seconds=1)
+    assert house.audit_whole(later).level == "fail"
+    assert audit_seal() == 1
+    assert house.audit_whole(later).level == "pass"
 
 
 def test_nobody_ever_backed_up_checked_or_lived(db: None) -> None:

@@ -6,26 +6,33 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from portfolio.models import LedgerCheck
 from speedtrade import health, healthcheck
 from speedtrade.backups.holding import held
 from speedtrade.backups.programs import where_of
+from speedtrade.lib import schema
 from speedtrade.lib.redis import redis_client
 
 NOW = 1_800_000_000.0
+PARTS = ("database", "redis", "worker", "feed")
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
 def _forget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(health, "_kept", None)
+    monkeypatch.setattr(schema, "_there", False)
     health._client.cache_clear()
     yield
     health._client.cache_clear()
@@ -47,7 +54,7 @@ def test_all_is_ok_while_everything_shows_signs_of_life() -> None:
     beat()
     report = health.health_report(NOW)
     assert report.status == "ok"
-    assert report.checks == dict.fromkeys(("database", "redis", "worker", "feed"), "ok")
+    assert report.checks == dict.fromkeys(PARTS, "ok")
 
 
 @pytest.mark.parametrize(
@@ -136,6 +143,7 @@ def test_without_redis_it_still_serves_and_says_so(client: Client, settings: Any
     assert response.json() == {
         "status": "degraded",
         "checks": {"database": "ok", "redis": "down", "worker": "unknown", "feed": "unknown"},
+        "details": {"ledger": "not checked yet"},
     }
 
 
@@ -169,6 +177,82 @@ def test_a_process_that_is_told_to_end_wants_no_request(
     assert client.get("/health/ready").status_code == 503
 
 
+def test_no_request_is_wanted_until_every_migration_of_this_code_is_applied(
+    client: Client,
+) -> None:
+    """Fails where a new process serves beside the job that migrates."""
+    applied = MigrationRecorder(connection)
+    newest = max(name for app, name in applied.applied_migrations() if app == "trading")
+    applied.record_unapplied("trading", newest)
+    assert client.get("/health/ready").status_code == 503
+    assert client.get("/health/live").status_code == 204
+    applied.record_applied("trading", newest)
+    assert client.get("/health/ready").status_code == 204
+
+
+def test_a_database_without_any_table_wants_no_request(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MigrationRecorder.Migration._meta, "db_table", "not_made_yet")
+    assert client.get("/health/ready").status_code == 503
+
+
+def test_the_process_of_before_serves_on_with_the_tables_of_the_next_release(
+    client: Client,
+) -> None:
+    MigrationRecorder(connection).record_applied("trading", "9999_of_the_next_release")
+    assert client.get("/health/ready").status_code == 204
+
+
+def test_once_the_migrations_are_applied_nothing_is_asked_again(client: Client) -> None:
+    assert client.get("/health/ready").status_code == 204
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get("/health/ready").status_code == 204
+    assert len(asked) == 0
+
+
+@pytest.mark.parametrize(
+    ("checks", "words"),
+    [
+        ([], "not checked yet"),
+        ([(0, 0)], "ok"),
+        ([(0, 3)], "differs"),
+        ([(60, 3), (0, 0)], "ok"),
+        ([(60, 0), (0, 1)], "differs"),
+        ([(1800, 0)], "ok"),
+        ([(1801, 0)], "not checked lately"),
+    ],
+)
+def test_the_last_check_of_the_ledger_is_told_in_a_word(
+    checks: list[tuple[int, int]], words: str
+) -> None:
+    for ago, differences in checks:
+        ran_at = datetime.fromtimestamp(NOW - ago, UTC)
+        LedgerCheck.objects.create(ran_at=ran_at, differences=differences, details=["account 7"])
+    with connection.cursor() as cursor:
+        assert health._ledger(cursor, NOW) == words
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_ledger_is_a_detail_and_takes_nobody_out_of_service(client: Client) -> None:
+    beat(time.time(), time.time())
+    LedgerCheck.objects.create(ran_at=timezone.now(), differences=3, details=["account 7"])
+    answer = client.get("/health").json()
+    assert answer["details"] == {"ledger": "differs"}
+    assert answer["status"] == "ok" and set(answer["checks"]) == set(PARTS)
+    assert client.get("/health/ready").status_code == 204
+    page = client.get("/status").content.decode()
+    assert "Differs" in page and "account 7" not in page
+
+
+def test_a_ledger_that_cannot_be_read_is_no_database_that_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As before the first migration."""
+    monkeypatch.setattr(health, "LEDGER_LAST", "SELECT 1 FROM not_made_yet")
+    assert health._database(NOW) == ("ok", "unknown")
+
+
 @contextlib.contextmanager
 def silent_port() -> Iterator[int]:
     """A port that takes connections and never answers: a server that hangs."""
@@ -198,7 +282,7 @@ def test_however_often_it_is_asked_the_dependencies_are_asked_seldom(
 ) -> None:
     asked = []
     monkeypatch.setattr(health, "REPORT_KEPT", 60.0)
-    monkeypatch.setattr(health, "_database", lambda: asked.append(1) or "ok")
+    monkeypatch.setattr(health, "_database", lambda now: (asked.append(1) or "ok", "ok"))
     for _ in range(20):
         client.get("/health")
     assert len(asked) == 1

@@ -1,10 +1,12 @@
 """deploy/kubernetes is what Kubernetes takes, and says what the code does; no cluster is asked."""
 
+import re
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
+from django.conf import settings
 
 from speedtrade.datafolder import PROJECT
 from speedtrade.processes import PREPARE, STOP_ORDER, WEB
@@ -75,6 +77,27 @@ def test_the_migrations_are_a_job_and_backups_are_made() -> None:
     assert PODS["migrate"]["containers"][0]["command"] == list(PREPARE)
     assert PODS["backup"]["containers"][0]["command"][:3] == ["python", "manage.py", "backup"]
     assert set(PODS) == {process.name for process in STOP_ORDER} | {"migrate", "backup"}
+
+
+def test_the_migrations_come_before_the_rest() -> None:
+    """The page takes them by their labels: what belongs to no part, the job, then everything."""
+    page = (PROJECT / "docs" / "operations.md").read_text()
+    steps = (
+        "delete job migrate --ignore-not-found",
+        "apply -k deploy/kubernetes -l '!part'",
+        "apply -k deploy/kubernetes -l part=migrate",
+        "wait --for=condition=complete --timeout=30m job/migrate",
+        "apply -k deploy/kubernetes  ",
+    )
+    places = [page.index(step) for step in steps]
+    assert places == sorted(places)
+    labels = [(one["kind"], one["metadata"].get("labels", {}).get("part")) for one in OBJECTS]
+    assert {kind for kind, part in labels if not part} == {
+        "Namespace",
+        "ConfigMap",
+        "NetworkPolicy",
+    }
+    assert [kind for kind, part in labels if part == "migrate"] == ["Job"]
 
 
 @pytest.mark.parametrize("name", PODS)
@@ -149,3 +172,32 @@ def test_nothing_is_reached_but_the_web_port() -> None:
     ]
     assert [one["podSelector"]["matchLabels"]["part"] for one in opened] == ["web"]
     assert opened[0]["ingress"][0]["ports"] == [{"port": "http"}]
+
+
+def ports_out(part: str) -> set[int]:
+    """The ports of servers that the pods of a part may go to."""
+    found = set()
+    for one in OBJECTS:
+        if one["kind"] != "NetworkPolicy" or "egress" not in one["spec"]:
+            continue
+        chosen = one["spec"]["podSelector"].get("matchExpressions", [])
+        if all(part in expression["values"] for expression in chosen):
+            found |= {port["port"] for rule in one["spec"]["egress"] for port in rule["ports"]}
+    return found
+
+
+def test_letters_leave_from_where_they_are_sent_and_the_checklist_asks_their_server() -> None:
+    """Fails where a mail server can be named in config.yaml that no pod reaches."""
+    example = (PROJECT / ".env.example").read_text()
+    (default,) = re.findall(r"^# EMAIL_PORT=(\d+)$", example, re.MULTILINE)
+    (other,) = re.findall(r"first byte, as on port (\d+)\.", example)
+    chosen = named("ConfigMap", "speedtrade")["data"]["EMAIL_PORT"]
+    wanted = {int(default), int(other), int(chosen), settings.EMAIL_PORT}
+    queue = settings.CELERY_TASK_ROUTES["accounts.tasks.letters_sweep"]["queue"]
+    (sender,) = [
+        name for name, pod in PODS.items() if f"--queues={queue}" in pod["containers"][0]["command"]
+    ]
+    for part in (sender, "web"):
+        assert wanted <= ports_out(part), part
+    for part in set(PODS) - {sender, "web"}:
+        assert not wanted & ports_out(part), part

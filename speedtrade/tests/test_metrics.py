@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from accounts.models import User
 from accounts.services.audit import audit_record
+from accounts.services.audit_chain import audit_seal
 from portfolio.models import LedgerCheck
 from speedtrade.backups.making import MADE
 from speedtrade.celery import app
@@ -83,6 +84,47 @@ def test_strangers_and_wrong_tokens_find_no_page(alice: User, bob: User) -> None
     assert scrape()
 
 
+@pytest.mark.parametrize("hosts", [["trade.example.com"], ["*", ".example.com"], ["*"]])
+def test_prometheus_reads_each_process_at_its_own_address(hosts: list[str]) -> None:
+    """Fails as it did: 400 for the address of a pod, 301 for plain HTTP."""
+    pod = Client(headers={"Host": "10.0.3.7:8000"})
+    with override_settings(ALLOWED_HOSTS=hosts, SECURE_SSL_REDIRECT=True):
+        assert scrape(pod)
+
+
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [
+        ("/metrics", ""),
+        ("/metrics", f"Bearer {TOKEN}x"),
+        ("/metrics", f"Basic {TOKEN}"),
+        ("/health", f"Bearer {TOKEN}"),
+        ("/metrics/", f"Bearer {TOKEN}"),
+    ],
+)
+def test_no_other_name_of_a_host_opens_anything_else(path: str, given: str) -> None:
+    pod = Client(headers={"Host": "10.0.3.7:8000"})
+    with override_settings(ALLOWED_HOSTS=["trade.example.com"], METRICS_TOKEN=TOKEN):
+        assert pod.get(path, headers={"Authorization": given}).status_code == 400
+
+
+def test_the_token_does_not_make_plain_http_of_a_page() -> None:
+    with override_settings(SECURE_SSL_REDIRECT=True, METRICS_TOKEN=TOKEN):
+        for path in ("/", "/metrics/x", "/login"):
+            answer = Client().get(path, headers={"Authorization": f"Bearer {TOKEN}"})
+            assert answer.status_code == 301, path
+
+
+def test_the_example_reads_every_process_for_itself_and_not_through_the_proxy() -> None:
+    example = yaml.safe_load((PROJECT / "deploy/prometheus/prometheus.yml").read_text())
+    (job,) = example["scrape_configs"]
+    assert job["authorization"] == {"type": "Bearer", "credentials_file": "metrics-token"}
+    assert job["scheme"] == "http" and job.get("metrics_path", "/metrics") == "/metrics"
+    nginx = (PROJECT / "deploy/nginx/speedtrade.conf").read_text()
+    servers = re.findall(r"server (127\.0\.0\.1:\d+) max_fails", nginx)
+    assert job["static_configs"] == [{"targets": servers}]
+
+
 # ── what it says ─────────────────────────────────────────────────────────────
 def test_the_figures_are_those_of_the_house(alice: User) -> None:
     now = timezone.now()
@@ -93,6 +135,7 @@ def test_the_figures_are_those_of_the_house(alice: User) -> None:
     )
     heartbeat("worker", now - timedelta(seconds=40))
     LedgerCheck.objects.create(ran_at=now - timedelta(hours=1), differences=3)
+    audit_seal()
     audit_record(actor=None, action=MADE, target="a", now=now - timedelta(hours=5))
     trading_halt(actor=None, reason="The guard.", data={}, now=now)
     redis_client().rpush("st:celery:brokers", "a", "b")
@@ -115,6 +158,7 @@ def test_the_figures_are_those_of_the_house(alice: User) -> None:
     assert said["speedtrade_lease_held{venue}"] == 1
     assert said["speedtrade_lease_held{feed}"] == 0
     assert said["speedtrade_tables_unguarded"] == 0
+    assert 18_000 <= said["speedtrade_audit_unsealed_seconds"] < 18_400
     assert abs(said["speedtrade_clock_offset_seconds{database}"]) < 1
     assert set(said[name] for name in said if name.startswith("speedtrade_unreadable")) == {0}
 

@@ -8,13 +8,23 @@ import pytest
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
+from django.core.signing import Signer
 from django.test import Client, override_settings
 from django.utils import timezone
 
 from accounts import tokens
 from accounts.keys import BrokerKey
 from accounts.models import BrokerCredential, User
+from accounts.services import devices
 from accounts.services.credentials import credential_put, credential_read
+from accounts.services.devices import (
+    browser_trust,
+    browser_trusted,
+    devices_expire,
+    sessions_of,
+    sessions_shorten,
+    trusted_of,
+)
 from accounts.tokens import InvalidToken, authenticate_token, tokens_issue, tokens_rotate
 from speedtrade.keys import LOSSES, NAMES, begun, finished, key_fresh
 from speedtrade.lib.admission import Refused, admit, still_admitted
@@ -44,6 +54,54 @@ def test_sessions_and_tokens_outlive_a_new_secret_key(alice: User) -> None:
         assert client.get("/settings").status_code == 200  # it was here in between
         assert authenticate_token(moved.access_token).pk == alice.pk
         assert sleeper.get("/settings").status_code == 302
+
+
+def rotated() -> Any:
+    """As after the first step and a restart."""
+    return override_settings(SECRET_KEY=FRESH, SECRET_KEY_FALLBACKS=[FORMER])
+
+
+def test_the_list_of_browsers_outlives_a_new_secret_key(alice: User) -> None:
+    """Fails where the list does not follow: it is empty, and a stolen browser stays in."""
+    thief, owner, now = logged_in(), logged_in(), timezone.now()
+    with rotated():
+        assert len(sessions_of(alice, now)) == 2  # nobody was here yet
+        assert thief.get("/settings").status_code == 200
+        key = thief.cookies["sessionid"].value
+        row = sessions_of(alice, now).get(session_key=key)
+        page = owner.get("/settings/security").content.decode()
+        assert page.count("(this one)") == 1 and page.count("/settings/sessions/") == 1
+        devices_expire(now=now)
+        assert len(sessions_of(alice, now)) == 2
+        sessions_shorten(user=alice, now=now)
+        ends = Session.objects.get(session_key=key).expire_date
+        assert ends == now + settings.SESSION_IDLE_LIVE
+        assert owner.post(f"/settings/sessions/{row.pk}/end").status_code == 303
+        assert thief.get("/settings").status_code == 302
+    with override_settings(SECRET_KEY=FRESH, SECRET_KEY_FALLBACKS=[]):
+        assert owner.get("/settings").status_code == 200
+        (left,) = sessions_of(alice, now)
+        assert left.session_key == owner.cookies["sessionid"].value
+
+
+def test_a_trusted_browser_stays_so_while_the_former_key_counts(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    cookie = browser_trust(user=alice, agent="", now=now)
+    for former, trusted in (([FORMER], True), ([], False)):
+        with override_settings(SECRET_KEY=FRESH, SECRET_KEY_FALLBACKS=former):
+            monkeypatch.setattr(devices, "_SIGNER", Signer(salt=devices._SIGNER.salt))
+            assert browser_trusted(user=alice, cookie=cookie, now=now) is trusted
+            assert trusted_of(alice, now).exists() is trusted
+
+
+def test_a_log_in_by_the_former_key_that_logs_in_anew_is_one_of_the_list(alice: User) -> None:
+    client, now = logged_in(), timezone.now()
+    with rotated():
+        answer = client.post("/login", {"username": "alice", "password": PASSWORD})
+        assert answer.status_code == 302
+        assert len(sessions_of(alice, now)) == 1
 
 
 def test_a_socket_opens_by_the_former_key_and_leaves_the_session_as_it_is(alice: User) -> None:
