@@ -34,9 +34,8 @@ from trading.models import (
 )
 from trading.selectors.watch import lost_orders, orders_rejected_on, stuck_orders, stuck_submissions
 from trading.services.halts import trading_halt, trading_resume
-from trading.services.lost import lost_release
 from trading.services.orders import order_cancel
-from trading.services.unreachable import is_unreachable, unreachable_release
+from trading.services.unreachable import is_unreachable, order_give_up
 
 
 class AttentionFilter(admin.SimpleListFilter):
@@ -110,11 +109,7 @@ def _is_stranded(order: Order) -> bool:
 
 
 def _release(order: Order, actor: User, reason: str, now: datetime) -> str:
-    if is_unreachable(order.brokerage_account, now):
-        unreachable_release(order=order, actor=actor, reason=reason, source="admin", now=now)
-        return "given up here; its hold is free. It may still be open at the broker."
-    lost_release(order=order, actor=actor, reason=reason, source="admin", now=now)
-    return "given up; its hold is free."
+    return order_give_up(order=order, actor=actor, reason=reason, source="admin", now=now)
 
 
 @admin.register(Order)

@@ -391,11 +391,14 @@ def _lost() -> Order:
 def _stranded() -> Order:
     """An order of an account whose key is refused, of which nothing was ever heard again."""
     order = _order_that_rests()
-    account = _link().brokerage_account
-    BrokerLink.objects.update(orders_at=timezone.now() - timedelta(minutes=2))
-    BrokerageAccount.objects.filter(pk=account.pk).update(status="error")
-    BrokerageAccount.objects.filter(pk=order.brokerage_account_id).update(
-        broker="alpaca", status="error"
+    account_id = order.brokerage_account_id
+    BrokerageAccount.objects.filter(pk=account_id).update(broker="alpaca", status="error")
+    minutes_ago = timezone.now() - timedelta(minutes=2)
+    BrokerLink.objects.create(
+        brokerage_account_id=account_id,
+        created_at=minutes_ago,
+        orders_at=minutes_ago,
+        key_refused_at=minutes_ago,
     )
     return Order.objects.get(pk=order.pk)
 

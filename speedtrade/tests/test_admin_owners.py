@@ -83,6 +83,7 @@ def test_a_superuser_acts_on_what_is_a_colleagues(
 BY_COMMAND = [
     ("accept", test_admin._difference, "difference.accept", {"reason": REASON}),
     ("give_up", test_admin._lost, "order.release", {"state": "rejected"}),
+    ("give_up", test_admin._stranded, "order.release", {"state": "canceled"}),
     ("unfreeze", test_admin._frozen, "account.unfreeze", {"status": "active"}),
 ]
 

@@ -56,7 +56,10 @@ class Gate:
             until = error.retry_at or timezone.now() + RATE_PAUSE
             self._note(str(error), paused_until=until)
             raise
-        except (OutcomeUnknown, NotSent, AuthFailed) as error:
+        except AuthFailed as error:
+            self._failed(str(error), key_refused_at=timezone.now())
+            raise
+        except (OutcomeUnknown, NotSent) as error:
             self._failed(str(error))
             raise
         except Exception:
@@ -87,12 +90,13 @@ class Gate:
             news = {"remaining": budget.remaining, "resets_at": budget.resets_at}
         rows = self._row()
         # One write only where something changes: most calls find the gate open and stay quiet.
-        if news or rows.exclude(failures=0, open_since__isnull=True).exists():
-            rows.update(failures=0, open_since=None, probe_at=None, **news)
+        quiet = {"failures": 0, "open_since__isnull": True, "key_refused_at__isnull": True}
+        if news or rows.exclude(**quiet).exists():
+            rows.update(failures=0, open_since=None, probe_at=None, key_refused_at=None, **news)
 
-    def _failed(self, words: str) -> None:
+    def _failed(self, words: str, **news: object) -> None:
         now = timezone.now()
-        self._note(words, failures=F("failures") + 1)
+        self._note(words, failures=F("failures") + 1, **news)
         self._row().filter(failures__gte=settings.GATE_FAILURES, open_since__isnull=True).update(
             open_since=now, probe_at=now + settings.GATE_PROBE_PERIOD
         )

@@ -31,6 +31,8 @@ class TimeInForce(StrEnum):
 
 OFFERED_TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT})
 OFFERED_TIFS = frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK})
+#: What brokers trade before the opening and after the close.
+EXTENDED = (OrderType.LIMIT, TimeInForce.DAY, "stock")
 IMMEDIATE_TIFS = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
 
@@ -125,7 +127,9 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     S.SUSPENDED: _WORKING | {S.ACCEPTED},
     # A fill that was under way when the cancel was confirmed: it happened, so it counts.
     # Working again: it was ended here alone, and only `next_state` with `absent` takes that way.
-    S.CANCELED: frozenset({S.FILLED, S.ACCEPTED, S.NEW, S.PARTIALLY_FILLED, S.SUSPENDED}),
+    S.CANCELED: frozenset(
+        {S.FILLED, S.ACCEPTED, S.NEW, S.PARTIALLY_FILLED, S.SUSPENDED, S.PENDING_CANCEL}
+    ),
     S.EXPIRED: frozenset({S.FILLED}),
     S.FILLED: frozenset(),
     # Given up as absent, and there after all: only `next_state` with `absent` takes this way.

@@ -35,6 +35,9 @@ class BrokerLink(models.Model):
     orders_at = models.DateTimeField(null=True, help_text="Open orders were last compared.")
     holdings_at = models.DateTimeField(null=True, help_text="Cash and positions were.")
     attempted_at = models.DateTimeField(null=True)
+    key_refused_at = models.DateTimeField(
+        null=True, help_text="The broker has refused the key, and has answered nothing since."
+    )
     stream_at = models.DateTimeField(null=True, help_text="The stream of updates last spoke.")
     streaming = models.BooleanField(default=False)
     checked_at = models.DateTimeField(null=True)

@@ -22,8 +22,8 @@ from speedtrade.lib.rows import row_save, rows_write
 from speedtrade.lib.tally import tally
 from trading.brokers.base import BrokerFill, BrokerOrder
 from trading.domain.fills import Stretch, gaps
-from trading.domain.orders import OrderState, Side, next_state
-from trading.models import BrokerLink, Fill, Order, OrderEvent
+from trading.domain.orders import FINAL_STATES, OrderState, Side, next_state
+from trading.models import BrokerLink, Fill, Order, OrderEvent, Submission, SubmissionAction
 from trading.services.beginnings import seen_read
 from trading.services.externals import left_out_bring
 from trading.services.moves import order_hold, order_lock_named, order_move
@@ -254,6 +254,8 @@ def _move(order: Order, report: BrokerOrder, source: str, now: datetime) -> bool
         new = OrderState.REPLACED  # the cancel that makes room for the successor
     if new == old:
         return named
+    if order.reject_code == LEFT and new not in FINAL_STATES and _cancel_wanted(order):
+        new = OrderState.PENDING_CANCEL  # given up since, and not taken back; it is asked for again
     if new == OrderState.REJECTED:
         order.reject_code = report.code or "broker_rejected"
         order.reject_reason = report.reason[:300]
@@ -263,6 +265,10 @@ def _move(order: Order, report: BrokerOrder, source: str, now: datetime) -> bool
         logger.error("order_resurrected", extra={"order": order.pk})
     order_move(order=order, new=new, source=source, reason=report.reason, now=now, sent=report.sent)
     return True
+
+
+def _cancel_wanted(order: Order) -> bool:
+    return Submission.objects.filter(order=order, action=SubmissionAction.CANCEL).exists()
 
 
 def _note_unknown_word(order: Order, report: BrokerOrder, source: str, now: datetime) -> None:

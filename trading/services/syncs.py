@@ -48,7 +48,7 @@ from trading.services.beginnings import seen_read, seen_write
 from trading.services.cancels import cancel_again
 from trading.services.differences import books_compare
 from trading.services.events import cash_events_book
-from trading.services.executions import ABSENT, fills_make_up, report_apply
+from trading.services.executions import ABSENT, LEFT, fills_make_up, report_apply
 from trading.services.externals import (
     UnknownInstrument,
     filled_before,
@@ -275,10 +275,11 @@ def late_fills_find(account: BrokerageAccount, broker: Broker, now: datetime) ->
     No list tells of it: they are neither open nor new. So it is done where the books disagree.
     """
     ended = Order.objects.filter(
-        Q(broker_order_id__gt="") | Q(reject_code=ABSENT),
+        Q(broker_order_id__gt="") | Q(reject_code__in=[ABSENT, LEFT]),
+        # One that was given up with its key may have been silent for long.
+        Q(closed_at__gte=now - settings.LATE_FILLS_FOR) | Q(reject_code=LEFT),
         brokerage_account=account,
         state__in=[state.value for state in FINAL_STATES],
-        closed_at__gte=now - settings.LATE_FILLS_FOR,
     ).select_related("instrument")
     refs = [ref_of(order) for order in ended.order_by("-closed_at")[: settings.BROKER_LOOKUPS_MAX]]
     known = {ref.client_order_id: ref.filled_qty for ref in refs}

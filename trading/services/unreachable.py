@@ -14,9 +14,10 @@ from accounts.services.audit import audit_record
 from speedtrade.lib.errors import Conflict
 from speedtrade.lib.live import live_publish
 from trading.domain.orders import FINAL_STATES, SENT_STATES, OrderState
-from trading.models import Order, Submission
+from trading.models import BrokerLink, Order, Submission
 from trading.selectors.facts import blind_words
 from trading.services.executions import LEFT
+from trading.services.lost import lost_release
 from trading.services.moves import order_lock, order_move
 from trading.services.replacements import replacement_give_up
 
@@ -25,12 +26,32 @@ ANSWERED = "The broker still answers for this account: ask it to cancel the orde
 
 
 def is_unreachable(account: BrokerageAccount, now: datetime) -> bool:
-    """Whether the key is refused, and nothing was heard since then either."""
-    return account.status == AccountStatus.ERROR and bool(blind_words(account, now))
+    """Whether the broker refused the key and has answered nothing since, for as long as counts.
+
+    An account in error may be one that is blocked, or whose line is away: that one works on.
+    """
+    if account.status != AccountStatus.ERROR or not blind_words(account, now):
+        return False
+    link = BrokerLink.objects.filter(brokerage_account=account)
+    return link.filter(key_refused_at__isnull=False).exists()
+
+
+def order_give_up(
+    *, order: Order, actor: User | None, reason: str, source: str, now: datetime
+) -> str:
+    """End an order that nobody knows the fate of, in the way that fits it; what came of it.
+
+    Raises what `lost_release` and `unreachable_release` do. No actor: by the command line.
+    """
+    if is_unreachable(order.brokerage_account, now):
+        unreachable_release(order=order, actor=actor, reason=reason, source=source, now=now)
+        return "given up here; its hold is free. It may still be open at the broker."
+    lost_release(order=order, actor=actor, reason=reason, source=source, now=now)
+    return "given up; its hold is free."
 
 
 def unreachable_release(
-    *, order: Order, actor: User, reason: str, source: str, now: datetime
+    *, order: Order, actor: User | None, reason: str, source: str, now: datetime
 ) -> Order:
     """End an order in our books and free its hold, where its broker can be told nothing.
 

@@ -57,7 +57,7 @@ def test_open_and_final_states_share_nothing_and_leave_nothing_out():
 def test_a_final_state_is_left_only_by_a_late_fill_or_by_what_was_given_up_and_is_there():
     ways_out = {(old, new) for old in FINAL_STATES for new in TRANSITIONS[old]}
     revived = {(S.REJECTED, new) for new in TRANSITIONS[S.REJECTED]}
-    revived |= {(S.CANCELED, new) for new in WORKING}
+    revived |= {(S.CANCELED, new) for new in WORKING | {S.PENDING_CANCEL}}
     assert ways_out - revived == {(S.CANCELED, S.FILLED), (S.EXPIRED, S.FILLED)}
     for reported in S:
         for filled in (True, False):

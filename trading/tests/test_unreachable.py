@@ -102,12 +102,17 @@ def test_what_was_to_take_its_place_ends_with_it(line: Line, bob: User):
 
 
 def test_nothing_is_given_up_that_can_be_asked_for(line: Line, bob: User):
-    """Neither guard alone is enough: an error that is read, silence that is none of the key's."""
-    order = line.send(line.place())
-    for status, heard in (("active", LATER), ("error", timedelta(0)), ("frozen", LATER)):
+    """No guard alone is enough: an error that is read, silence that is none of the key's."""
+    order, now = line.send(line.place()), timezone.now()
+    for status, heard, refused in (
+        ("active", LATER, now),
+        ("error", timedelta(0), now),
+        ("frozen", LATER, now),
+        ("error", LATER, None),
+    ):
         line.account.status = status
         line.account.save(update_fields=["status"])
-        BrokerLink.objects.update(orders_at=timezone.now() - heard)
+        BrokerLink.objects.update(orders_at=now - heard, key_refused_at=refused)
         with pytest.raises(Conflict, match="still answers"):
             give_up(order, bob)
     line.account.status = "active"
@@ -123,6 +128,49 @@ def test_nothing_is_given_up_that_can_be_asked_for(line: Line, bob: User):
     give_up(order, bob)
     with pytest.raises(Conflict, match="already"):
         give_up(order, bob)
+
+
+def test_a_refusal_of_the_key_is_over_with_the_next_answer(line: Line):
+    key_dies(line)
+    assert BrokerLink.objects.get().key_refused_at is not None
+    line.vendor.accounts[KEY.api_key] = line.vendor.accounts.pop(NEW_KEY.api_key)
+    line.sync()
+    assert BrokerLink.objects.get().key_refused_at is None
+
+
+def test_a_cancel_that_was_asked_for_is_asked_for_again_by_a_key_that_works(
+    line: Line, bob: User, settings: Any
+):
+    """Fails where it works on as if nobody had minded: what was canceled would fill."""
+    settings.SUBMIT_UNKNOWN_AFTER = timedelta(0)
+    order = line.send(line.place())
+    key_dies(line)
+    order = give_up(line.cancel(order), bob)
+    account_reconnect(account=line.account, key=NEW_KEY, actor=line.user, now=timezone.now())
+    assert line.sync()
+    assert line.fresh(order).state == "pending_cancel"
+    line.look(order, after=60)
+    line.sync()
+    assert line.fresh(order).state == "canceled" and line.pocket().reserved == 0
+    line.agree()
+
+
+def test_what_filled_while_nobody_could_ask_is_booked_however_long_it_was(
+    line: Line, bob: User, settings: Any
+):
+    """Fails where only what ended lately is asked for: no list tells of an old one."""
+    settings.SYNC_OVERLAP = settings.LATE_FILLS_FOR = timedelta(0)
+    order = line.send(line.place())
+    theirs: Any = line.theirs.by_client_id(order.client_order_id)
+    key_dies(line)
+    give_up(order, bob)
+    line.theirs.fill(theirs, "10", "100")
+    theirs.created_at -= timedelta(days=9)
+    account_reconnect(account=line.account, key=NEW_KEY, actor=line.user, now=timezone.now())
+    BrokerLink.objects.update(holdings_at=None)
+    assert line.sync()
+    assert (line.fresh(order).state, line.fresh(order).filled_qty) == ("filled", 10)
+    line.agree()
 
 
 def test_a_key_that_works_takes_an_order_in_again_that_lived_on(line: Line, bob: User):

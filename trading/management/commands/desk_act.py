@@ -18,7 +18,7 @@ from speedtrade.lib.money import plain
 from trading.models import Order
 from trading.services.differences import difference_accept
 from trading.services.halts import PAGES_TOLD_WITHIN
-from trading.services.lost import lost_release
+from trading.services.unreachable import order_give_up
 
 
 def _accept(key: int, reason: str, now: datetime) -> str:
@@ -30,8 +30,8 @@ def _give_up(key: int, reason: str, now: datetime) -> str:
     order = Order.objects.select_related("brokerage_account").filter(pk=key).first()
     if order is None:
         raise CommandError("There is no such order.")
-    lost_release(order=order, actor=None, reason=reason, source="command", now=now)
-    return f"Order #{key} is given up; its hold is free."
+    done = order_give_up(order=order, actor=None, reason=reason, source="command", now=now)
+    return f"Order #{key}: {done}"
 
 
 def _unfreeze(key: int, reason: str, now: datetime) -> str:
