@@ -84,21 +84,20 @@ def funds_now(
 
 def _asked() -> QuerySet[Order, tuple[Decimal | None, int, Decimal | None, Decimal | None]]:
     today = Q(created_at__gte=Given("midnight", DateTimeField()))
-    is_open = Q(state__in=OPEN_VALUES)
+    leaving = Q(pk=Given("without", BigIntegerField()))
+    replaced = Q(state=OrderState.REPLACED)
+    is_open = Q(state__in=OPEN_VALUES) & ~leaving
     buying = is_open & Q(side=Side.BUY, instrument=Given("instrument_id", BigIntegerField()))
     return (
         Order.objects.filter(
             is_open | today, brokerage_account=Given("account_id", BigIntegerField())
         )
-        .exclude(pk=Given("without", BigIntegerField()))
         .order_by()
         .values("brokerage_account")
         .annotate(
-            # Of an order that another took the place of only what it bought itself.
+            # Of an order that another takes the place of only what it bought itself.
             day=Sum(
-                Case(
-                    When(state=OrderState.REPLACED, then="filled_notional"), default="risk_notional"
-                ),
+                Case(When(leaving | replaced, then="filled_notional"), default="risk_notional"),
                 filter=today & Q(side=Side.BUY) & ~Q(state__in=DEAD_VALUES),
             ),
             open=Count("id", filter=is_open),

@@ -56,9 +56,10 @@ def send_admit(*, order: Order, request: BrokerRequest, claim: int, now: datetim
     """
     with transaction.atomic(durable=True):
         row = _SUBMISSION.first(order_id=order.pk)
-        if row is not None and (row.claimed_at is None or row.attempts != claim):
-            return Leave.TAKEN
         untold = row is not None and row.sends == 0
+        over = row is not None and untold and row.done_at is not None  # canceled, or given up
+        if row is not None and (over or row.claimed_at is None or row.attempts != claim):
+            return Leave.TAKEN
         wrong = _wrong(row, request, now)
         if wrong:
             _halt(order, wrong, now)
@@ -72,10 +73,12 @@ def send_admit(*, order: Order, request: BrokerRequest, claim: int, now: datetim
 def send_proved_absent(*, submission: Submission, claim_at: datetime | None = None) -> bool:
     """The broker does not have it, for certain: the order may be told once more.
 
-    `submission` as it was when the broker was asked. False where somebody has taken it since: what
-    was proved then says nothing of what they do. With `claim_at` it is the caller's from then on.
+    `submission` as it was when the broker was asked. False where somebody has taken or ended it
+    since: what was proved then says nothing of what they do. With `claim_at` the caller takes it.
     """
-    known = Submission.objects.filter(pk=submission.pk, attempts=submission.attempts)
+    known = Submission.objects.filter(
+        pk=submission.pk, attempts=submission.attempts, done_at__isnull=True
+    )
     if claim_at is None:
         return bool(known.update(sends=0))
     if not known.update(sends=0, attempts=F("attempts") + 1, claimed_at=claim_at):

@@ -62,7 +62,7 @@ def submissions_sweep(
         done_at__isnull=True,
         claimed_at__isnull=True,
         available_at__lte=now - settings.SUBMIT_WAKE_AFTER,
-    ).order_by("action", "id")  # cancels first: they need not wait behind what a halt holds back
+    ).order_by("id")
     unknown = (
         Submission.objects.filter(
             done_at__isnull=True, claimed_at__lte=now - settings.SUBMIT_UNKNOWN_AFTER
@@ -75,9 +75,11 @@ def submissions_sweep(
         at_home = Q(order__brokerage_account__broker=BrokerKind.PAPER)
         unknown = unknown.filter(at_home | Q(available_at__lte=now))
     count = 0
-    for pk in waiting.values_list("pk", flat=True)[:SWEEP_BATCH]:
-        wake(pk)
-        count += 1
+    # Cancels need not wait behind what a halt holds back, nor orders behind many cancels.
+    for action in (SubmissionAction.CANCEL, SubmissionAction.SUBMIT):
+        for pk in waiting.filter(action=action).values_list("pk", flat=True)[:SWEEP_BATCH]:
+            wake(pk)
+            count += 1
     for submission in unknown[:SWEEP_BATCH]:
         abroad = submission.order.brokerage_account.broker != BrokerKind.PAPER
         try:

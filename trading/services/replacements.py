@@ -23,6 +23,7 @@ from speedtrade.lib.errors import Conflict, DomainError, InvalidInput
 from speedtrade.lib.live import live_publish
 from speedtrade.lib.money import ZERO
 from trading.domain.orders import (
+    EXTENDED,
     FINAL_STATES,
     Changes,
     OrderIntent,
@@ -136,8 +137,13 @@ def _intent(old: Order, changes: Changes) -> OrderIntent:
         qty=total - old.filled_qty,
         limit_price=limit,
         asset_type=old.instrument.asset_type,
-        extended_hours=old.extended_hours,
+        extended_hours=old.extended_hours and _extends(old),
     )
+
+
+def _extends(old: Order) -> bool:
+    """Whether the wish for extended hours meant anything: once any order could have it."""
+    return (old.order_type, old.time_in_force, old.instrument.asset_type) == EXTENDED
 
 
 def _successor(
@@ -163,7 +169,7 @@ def _successor(
         time_in_force=intent.time_in_force.value,
         qty=intent.qty,
         limit_price=intent.limit_price,
-        extended_hours=old.extended_hours,
+        extended_hours=intent.extended_hours,
         price_bound=terms.price_bound,
         risk_notional=terms.notional,
         fee_rate=old.fee_rate,
@@ -191,14 +197,18 @@ def replacement_settle(*, old: Order, now: datetime) -> int | None:
     """
     if OrderState(old.state) not in FINAL_STATES:
         return None
-    if old.fills_missing_since is not None:
-        return None  # what has filled, and is not in our books yet, is not left to do
     new = _SUCCESSOR.first(old_id=old.pk)
     if new is None or new.qty is None or old.qty is None:
         return None
     if Submission.objects.filter(order=new).exists():
         return None
     new.brokerage_account = old.brokerage_account
+    if old.fills_missing_since is not None:
+        # What has filled, and is not in our books yet, is not left to do. The hold of the old order
+        # is free by now: nobody else may take what both of them are worth.
+        if OrderState(old.state) == OrderState.REPLACED:
+            _hold_all(new, now)
+        return None
     # What filled after the change was asked for counts against the new total.
     before = old.events.filter(new_state=OrderState.PENDING_REPLACE.value).latest("id").data
     late = old.filled_qty - Decimal(before.get("filled_qty", "0"))
@@ -210,12 +220,16 @@ def replacement_settle(*, old: Order, now: datetime) -> int | None:
         order_move(order=new, new=OrderState.CANCELED, source="replace", reason=refusal, now=now)
         new.save()
         return None
-    books = Books(old.brokerage_account)
-    hold_change(books=books, order_ref=new.pk, amount=order_hold(new), now=now)
-    books.save()
+    _hold_all(new, now)
     new.save()
     live_publish(user_id=old.brokerage_account.user_id, kind="order", thing_id=new.pk)
     return submission_add(order=new, action=SubmissionAction.SUBMIT, now=now).pk
+
+
+def _hold_all(new: Order, now: datetime) -> None:
+    books = Books(new.brokerage_account)
+    hold_change(books=books, order_ref=new.pk, amount=order_hold(new), now=now)
+    books.save()
 
 
 def replacement_give_up(*, old: Order, reason: str, now: datetime) -> None:

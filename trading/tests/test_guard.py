@@ -24,7 +24,7 @@ from trading.brokers import registry
 from trading.brokers.base import IdScope, NotSent, OutcomeUnknown
 from trading.models import Order, Submission, TradingHalt
 from trading.services import submissions
-from trading.services.guard import account_sends_per_second
+from trading.services.guard import account_sends_per_second, send_proved_absent
 from trading.services.halts import trading_halt, trading_resume
 from trading.tests.desk import Desk
 
@@ -176,6 +176,17 @@ def test_f34_of_many_workers_with_one_order_one_sends(vendor: Vendor):
     race([lambda: submissions.order_submit(order, submission)] * 8)
     assert vendor.sent == [order.client_order_id]
     assert "a second time" in halted()
+
+
+def test_what_is_over_before_it_was_sent_does_not_leave(desk: Desk, vendor: Vendor):
+    """Fails where a worker goes on that was slow: its order was given up meanwhile."""
+    order = desk.place("buy", "1", limit="90.00")
+    taken = submissions._claim(desk.submission(order).pk, desk.now)
+    assert taken is not None
+    Submission.objects.filter(pk=taken.pk).update(done_at=desk.now)
+    assert not send_proved_absent(submission=taken, claim_at=desk.now)
+    submissions.order_submit(desk.fresh(order), taken)
+    assert (vendor.sent, halted()) == ([], "")
 
 
 # ── what else is more than was placed ────────────────────────────────────────

@@ -301,6 +301,7 @@ def test_a_successor_waits_for_the_fills_of_the_order_that_it_replaces(
     line.sync()
     assert line.fresh(old).state == "replaced" and line.fresh(old).filled_qty == 0
     assert not Submission.objects.filter(order=new).exists()
+    assert line.pocket().reserved == 990, "nobody else takes what it is for"
     if how == "never told":
         settings.FILLS_MISSING_AFTER = timedelta(0)
     else:

@@ -105,14 +105,14 @@ def test_a_cancel_is_woken_before_what_is_held_back(
 ):
     monkeypatch.setattr(reconciliation, "SWEEP_BATCH", 1)
     resting = desk.send(desk.place("buy", "1", limit="90.00", tif="gtc"))
-    desk.place("buy", "2", limit="90.00", tif="gtc")
+    for _ in range(2):
+        desk.place("buy", "2", limit="90.00", tif="gtc")
     desk.cancel(resting, send=False)
     desk.wait(BEAT)
     woken: list[int] = []
     submissions_sweep(now=desk.now, wake=woken.append)
-    assert list(Submission.objects.filter(pk__in=woken).values_list("action", flat=True)) == [
-        "cancel"
-    ]
+    actions = dict(Submission.objects.filter(pk__in=woken).values_list("pk", "action"))
+    assert [actions[pk] for pk in woken] == ["cancel", "submit"]
 
 
 def test_what_may_be_called_lost_can_no_longer_leave(settings: Any):

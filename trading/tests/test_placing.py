@@ -206,6 +206,22 @@ def test_of_a_replaced_order_the_days_total_counts_what_it_bought_itself(desk: D
     desk.place("buy", "9", limit="100.00")
 
 
+def test_what_an_order_bought_counts_when_its_terms_change(desk: Desk, settings):
+    """Fails where the order that is replaced counts nothing: its fills would be free."""
+    settings.RISK_MAX_DAY_NOTIONAL = D(1000)
+    desk.quote("99.99", "100.00", "6")
+    order = desk.trade("buy", "8", limit="100.00")
+    assert order.filled_qty == 6
+    for total, passes in (("10.01", False), ("10", True)):
+        asked = {"changes": Changes(qty=D(total)), "quote": None, "source": "api"}
+        if passes:
+            order_replace(order=order, actor=desk.user, now=desk.now, **asked)
+        else:
+            with pytest.raises(Denied) as refusal:
+                order_replace(order=order, actor=desk.user, now=desk.now, **asked)
+            assert refusal.value.code == "day_notional_limit"
+
+
 def test_what_is_sold_does_not_count_as_bought(desk: Desk, settings):
     settings.RISK_MAX_DAY_NOTIONAL = D(1000)
     desk.trade("buy", "6")

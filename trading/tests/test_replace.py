@@ -150,6 +150,13 @@ def test_a_final_order_and_one_in_dollars_cannot_be_changed(desk: Any) -> None:
         replace(desk, dollars, limit_price=D("91.00"))
 
 
+def test_a_wish_for_extended_hours_that_never_meant_anything_is_left_behind(desk: Any) -> None:
+    old = desk.trade("buy", "10", limit="95.00", tif="gtc")
+    Order.objects.update(extended_hours=True)
+    new = replace(desk, desk.fresh(old), limit_price=D("96.00"))
+    assert (new.state, new.extended_hours) == ("pending", False)
+
+
 def test_the_api_answers_with_the_successor(desk: Any, charlie: Any) -> None:
     order = desk.trade("buy", "10", limit="95.00", tif="gtc")
     api = ApiClient(desk.user)
