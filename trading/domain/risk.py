@@ -12,13 +12,13 @@ from speedtrade.lib.errors import DomainError
 from speedtrade.lib.formats import money_text
 from speedtrade.lib.money import ZERO, ceil_to, floor_to, money_up, on_grid, plain, times
 from trading.domain.orders import (
+    EXTENDED,
     IMMEDIATE_TIFS,
     OFFERED_TIFS,
     OFFERED_TYPES,
     OrderIntent,
     OrderType,
     Side,
-    TimeInForce,
 )
 
 ONE = Decimal(1)
@@ -170,11 +170,8 @@ def _check_instrument(intent: OrderIntent, rules: Rules, market: Market) -> None
         raise Denied(code="instrument_not_tradable")
     if rules.halted:
         raise Denied(f"{rules.symbol} is halted. Orders can be canceled.", code="symbol_halted")
-    if intent.extended_hours and (
-        intent.order_type != OrderType.LIMIT
-        or intent.time_in_force != TimeInForce.DAY
-        or intent.asset_type != "stock"
-    ):
+    kind = (intent.order_type, intent.time_in_force, intent.asset_type)
+    if intent.extended_hours and kind != EXTENDED:
         raise Denied(
             "Before the opening and after the close only limit orders for the day are traded, and "
             "stocks only.",
@@ -231,8 +228,7 @@ def _prices(
         return side_price or intent.limit_price, intent.limit_price
     if side_price is None or (market.is_open and not market.fresh):
         raise Denied(f"There is no fresh price for {rules.symbol}.", code="quote_stale")
-    if market.last and abs(side_price - market.last) > times(market.last, limits.collar_deny):
-        # The other side shows a price that nobody means to trade at, as at night.
+    if _nobody_means(side_price, market, limits):
         raise Denied(
             f"{rules.symbol} traded at {money_text(market.last)} last, and at the market it would "
             f"trade at {money_text(side_price)}: set a limit.",
@@ -244,6 +240,19 @@ def _prices(
     return side_price, max(
         floor_to(times(side_price, 1 - limits.market_band), rules.price_tick), rules.price_tick
     )
+
+
+def _nobody_means(price: Decimal, market: Market, limits: Limits) -> bool:
+    """Whether one side shows a price for show, as 0.01 and 199,999 at night.
+
+    It is far from the last trade and from the other side: where both are near each other the market
+    has moved, or has not traded for long.
+    """
+    if not market.last:
+        return False
+    far = times(market.last, limits.collar_deny)
+    apart = market.bid is None or market.ask is None or market.ask - market.bid > far
+    return apart and abs(price - market.last) > far
 
 
 def _check_grid(intent: OrderIntent, rules: Rules) -> None:

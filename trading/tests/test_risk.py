@@ -112,14 +112,26 @@ def test_who_has_bought_enough_for_today_may_still_sell():
 
 
 @pytest.mark.parametrize(
-    "side, far", [("buy", {"market__last": D("83.33")}), ("sell", {"market__last": D("123.76")})]
+    "side, bid, ask, last, expected",
+    [
+        ("buy", "79.99", "120.01", "100", "price_collar"),
+        ("sell", "79.99", "120.01", "100", "price_collar"),
+        ("buy", "80", "120", "100", "passes"),
+        ("sell", "0.01", "100", "100", "price_collar"),
+        ("buy", "0.01", "100", "100", "passes"),
+        ("buy", "130", "131", "100", "passes"),  # it has moved, or has not traded for long
+        ("buy", "0.01", "199999", "0", "passes"),
+    ],
 )
-def test_a_market_order_does_not_trade_where_nobody_has_traded(side: str, far: dict[str, Any]):
-    """At night the other side may show 0.01 or 199,999."""
-    near = {"market__last": D("100")}
-    assert code(order(side, "1"), **near) == "passes"
-    assert code(order(side, "1"), **far) == "price_collar"
-    assert code(order(side, "1", limit="99.50"), **far) == "passes"
+def test_a_market_order_does_not_trade_at_a_price_for_show(
+    side: str, bid: str, ask: str, last: str, expected: str
+):
+    """At night a side may show 0.01 or 199,999."""
+    seen = {"market__bid": D(bid), "market__ask": D(ask), "market__last": D(last)}
+    rich = {"funds__buying_power": D(10**6), "limits__max_order_notional": D(10**6)}
+    rich |= {"limits__max_day_notional": D(10**6), "limits__max_position_notional": D(10**8)}
+    assert code(order(side, "1"), **seen, **rich) == expected
+    assert code(order(side, "1", limit="100"), **seen, **rich) == "passes"
 
 
 @pytest.mark.parametrize(
