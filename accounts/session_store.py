@@ -68,7 +68,7 @@ class SessionStore(db.SessionStore):
         super().cycle_key()
         user = User.objects.filter(pk=self[SESSION_KEY]).first() if SESSION_KEY in self else None
         if user is not None and old:
-            session_follow(user=user, old=old, new=self.session_key or "")
+            session_follow(user=user, old=old, new=self.session_key or "", now=timezone.now())
 
     def flush(self) -> None:
         super().flush()

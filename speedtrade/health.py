@@ -2,7 +2,7 @@
 
 Without the database nothing can be promised: 503. Redis, the worker or the feed being away is
 "degraded" with 200: pages, orders and cancels still work, and a restart would not help. Only just
-after the start of this process one that nobody has heard of yet is "starting", with 503.
+after the start of this process one that is not heard yet is "starting", with 503.
 The report says words only, no versions and no addresses, because everybody may read it.
 """
 
@@ -29,7 +29,8 @@ from speedtrade.lib.schema import schema_there
 HEARTBEAT_WORKER = "st:heartbeat:worker"  # unix seconds, written by the sweep task
 HEARTBEAT_FEED = "st:heartbeat:feed"  # unix seconds, written by run_feed
 FEEDS_ILL = "st:feeds:ill"  # JSON: label of a vendor -> what is wrong, written by run_feed
-NEVER_HEARD = "no sign of life"
+NEVER_HEARD, LONG_AGO = "no sign of life", "last seen"
+OTHERS = ("worker", "feed")
 REPORT_KEPT = 0.5  # seconds: however often strangers ask, the database is asked twice a second
 RETRY_AFTER = 5  # seconds, told with a 503
 UNKNOWN = "unknown"
@@ -58,14 +59,14 @@ class HealthReport:
 def health_report(now: float, *, young: bool = False) -> HealthReport:
     """Ask every dependency, each within HEALTH_TIMEOUT; `now` is unix seconds. Never raises.
 
-    `young`: this process has just started, and so perhaps have those it has not heard of.
+    `young`: this process has just started, and so perhaps have those that it does not hear.
     """
     database, ledger = _database(now)
     checks, details = {"database": database} | _redis_and_heartbeats(now), {"ledger": ledger}
     if database != "ok":
         return HealthReport("down", checks, details)
     words = set(checks.values())
-    if young and NEVER_HEARD in words:
+    if young and any(checks[part].startswith((NEVER_HEARD, LONG_AGO)) for part in OTHERS):
         return HealthReport("starting", checks, details)
     return HealthReport("ok" if words == {"ok"} else "degraded", checks, details)
 
@@ -153,7 +154,7 @@ def _age(heartbeat: str | None, now: float, limit: float) -> str:
         age = now - float(heartbeat or "")
     except ValueError:
         return NEVER_HEARD
-    return "ok" if age <= limit else f"last seen {age:.0f} s ago"
+    return "ok" if age <= limit else f"{LONG_AGO} {age:.0f} s ago"
 
 
 _leaving = False  # this process was told to end

@@ -16,10 +16,10 @@ TIMEOUT = 5.0  # seconds; /health itself answers within twice HEALTH_TIMEOUT
 
 
 def ask_health(host: str, port: int) -> dict[str, Any] | None:
-    """The answer of `/health` where it is 200, else None."""
+    """The answer of `/health`, well or not; None where there is none."""
     status, body = _ask(host, port, "/health")
     try:
-        return dict(json.loads(body)) if status == 200 else None
+        return dict(json.loads(body)) if status in {200, 503} else None
     except ValueError:
         return None
 

@@ -116,12 +116,15 @@ STATUS_WORDS = {
 }
 
 
+BOOKS_DIFFER = ("loss", "The books do not add up. Whoever runs this house looks into it.")
+
+
 def _books(ledger: str) -> dict[str, Any]:
     """What the last check of the ledger found; before the first one nothing is wrong."""
     return {
         "title": "Books",
         "about": "Every cent is reckoned anew from zero, again and again.",
-        "ok": ledger in ("ok", "not checked yet"),
+        "ok": None if ledger == "not checked yet" else ledger == "ok",
         "words": "Add up" if ledger == "ok" else ledger.capitalize(),
     }
 
@@ -132,7 +135,8 @@ def _books(ledger: str) -> dict[str, Any]:
 def status_page(request: HttpRequest) -> HttpResponse:
     """`/health` in words; 503 while the database is away, which then is not asked who looks."""
     report = report_now()
-    tone, headline = STATUS_WORDS[report.status]
+    word = report.details.get("ledger", "unknown")
+    tone, headline = BOOKS_DIFFER if word == "differs" else STATUS_WORDS[report.status]
     parts = [
         {
             "title": title,
@@ -142,7 +146,7 @@ def status_page(request: HttpRequest) -> HttpResponse:
         }
         for name, (title, about) in STATUS_PARTS.items()
     ]
-    parts.append(_books(report.details.get("ledger", "unknown")))
+    parts.append(_books(word))
     context = {"tone": tone, "headline": headline, "parts": parts}
     if report.serves:
         return render(request, "status.html", context)

@@ -55,11 +55,16 @@ def session_record(*, user: User, key: str, agent: str, now: datetime) -> Browse
     return row
 
 
-def session_follow(*, user: User, old: str, new: str) -> None:
-    """A session got a new key, as it does by a new password or SECRET_KEY: it is the same one."""
-    BrowserSession.objects.filter(user=user, session_key=old).update(
+def session_follow(*, user: User, old: str, new: str, now: datetime) -> None:
+    """A session got a new key, as it does by a new password or SECRET_KEY: it is the same one.
+
+    Of two requests at once each gets a key of its own: the second is another, and is listed, too.
+    """
+    followed = BrowserSession.objects.filter(user=user, session_key=old).update(
         session_key=new, auth_hash=user.get_session_auth_hash()
     )
+    if not followed:
+        session_record(user=user, key=new, agent="", now=now)
 
 
 def sessions_of(user: User, now: datetime) -> QuerySet[BrowserSession]:

@@ -90,11 +90,12 @@ def test_an_old_or_missing_heartbeat_is_told_in_words() -> None:
         (None, None, True, "starting"),
         (NOW, None, True, "starting"),
         (NOW, NOW, True, "ok"),
-        (NOW - 45, NOW, True, "degraded"),
+        (NOW - 3600, NOW, True, "starting"),
         (None, NOW, False, "degraded"),
+        (NOW - 3600, NOW, False, "degraded"),
     ],
 )
-def test_only_a_young_process_waits_for_those_it_never_heard_of(
+def test_only_a_young_process_waits_for_those_it_does_not_hear(
     worker: float | None, feed: float | None, young: bool, expected: str
 ) -> None:
     beat(worker, feed)
@@ -320,7 +321,9 @@ DEGRADED = json.dumps({"status": "degraded", "checks": {"worker": "ok", "feed": 
         (200, DEGRADED, ["--check", "worker"], 0),
         (200, DEGRADED, ["--check", "feed"], 1),
         (200, b"not json", ["--check", "worker"], 1),
-        (503, DEGRADED, ["--check", "worker"], 1),
+        (503, DEGRADED, ["--check", "worker"], 0),
+        (503, DEGRADED, ["--check", "feed"], 1),
+        (404, b"", ["--check", "worker"], 1),
     ],
 )
 def test_a_container_asks_with_an_exit_code(

@@ -209,6 +209,26 @@ def test_the_status_page_says_in_words_what_is_away(
     assert text.count("Works</span>") == 4 - len(checks)
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("ledger", "headline", "pill"),
+    [
+        ("ok", "Everything works.", "gain"),
+        ("not checked yet", "Everything works.", ""),
+        ("differs", "The books do not add up.", "loss"),
+    ],
+)
+def test_the_status_page_says_how_the_books_are(
+    client: Client, monkeypatch: Any, ledger: str, headline: str, pill: str
+) -> None:
+    all_ok = dict.fromkeys(("database", "redis", "worker", "feed"), "ok")
+    report = HealthReport("ok", all_ok, {"ledger": ledger})
+    monkeypatch.setattr(views, "report_now", lambda: report)
+    text = client.get("/status").content.decode()
+    assert headline in text and text.count("Everything works.") == (ledger != "differs")
+    assert f'<span class="pill {pill}">' in text
+
+
 def test_the_status_page_does_not_ask_a_database_that_is_away(
     client: Client, monkeypatch: Any
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.core.signing import Signer
@@ -25,6 +26,7 @@ from accounts.services.devices import (
     sessions_shorten,
     trusted_of,
 )
+from accounts.session_store import SessionStore
 from accounts.tokens import InvalidToken, authenticate_token, tokens_issue, tokens_rotate
 from speedtrade.keys import LOSSES, NAMES, begun, finished, key_fresh
 from speedtrade.lib.admission import Refused, admit, still_admitted
@@ -82,6 +84,19 @@ def test_the_list_of_browsers_outlives_a_new_secret_key(alice: User) -> None:
         assert owner.get("/settings").status_code == 200
         (left,) = sessions_of(alice, now)
         assert left.session_key == owner.cookies["sessionid"].value
+
+
+def test_of_two_requests_at_once_neither_is_in_without_being_listed(alice: User) -> None:
+    """Fails where only the first is followed: the other one's key could not be ended alone."""
+    client, now = logged_in(), timezone.now()
+    cookie = client.cookies["sessionid"].value
+    twins = [SessionStore(cookie) for _ in range(2)]
+    for twin in twins:
+        assert twin[SESSION_KEY] == str(alice.pk)
+    for twin in twins:
+        twin.cycle_key()
+    listed = set(sessions_of(alice, now).values_list("session_key", flat=True))
+    assert listed == {twin.session_key for twin in twins}
 
 
 def test_a_trusted_browser_stays_so_while_the_former_key_counts(
