@@ -61,8 +61,8 @@ def funds_now(
 ) -> tuple[Funds, Books]:
     """What the account has free and has asked for today. Exact only under the account's lock.
 
-    `without`: an order that is about to be replaced, whose `hold` becomes free and which counts no
-    more.
+    `without`: an order that is about to be replaced, whose `hold` becomes free and of which
+    only what it bought today counts.
     """
     books = Books(account)
     cash_key, shares_key = (
@@ -119,7 +119,8 @@ def asked_for(
 
     Units of open purchases are those still to come; of a purchase for an amount of money it is the
     money that is left. An order that is being replaced counts beside its successor, because until
-    the broker answers either may be the one that works on; `without` is an order that does not.
+    the broker answers either may be the one that works on; `without` is an order that
+    counts for what it bought today alone.
     """
     rows = _ASKED.tuples(
         account_id=account.pk,

@@ -55,6 +55,13 @@ def _locked(names: tuple[str, ...]) -> Compiled[Order]:
     )
 
 
+def hold_renew(order: Order, now: datetime) -> None:
+    """Hold what a locked order is still worth, which is nothing once it is final."""
+    books = Books(order.brokerage_account)
+    hold_change(books=books, order_ref=order.pk, amount=order_hold(order), now=now)
+    books.save()
+
+
 def order_move(
     *,
     order: Order,
@@ -84,9 +91,7 @@ def order_move(
         order.canceled_at = now
     if new in FINAL_STATES or old in FINAL_STATES:
         order.closed_at = now if new in FINAL_STATES else None
-        books = Books(order.brokerage_account)
-        hold_change(books=books, order_ref=order.pk, amount=order_hold(order), now=now)
-        books.save()
+        hold_renew(order, now)
     data: dict[str, object] = {"filled_qty": str(order.filled_qty)} if order.filled_qty else {}
     if sent:
         data["sent"] = dict(sent)

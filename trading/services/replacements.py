@@ -17,7 +17,7 @@ from accounts.services.factors import live_check
 from marketdata.domain.quotes import Quote
 from portfolio.selectors import hold_of
 from portfolio.services.books import Books
-from portfolio.services.holds import hold_change, hold_open
+from portfolio.services.holds import hold_open
 from speedtrade.lib.compiled import Compiled, Given
 from speedtrade.lib.errors import Conflict, DomainError, InvalidInput
 from speedtrade.lib.live import live_publish
@@ -35,7 +35,7 @@ from trading.domain.orders import (
 from trading.domain.risk import Terms, assess
 from trading.models import Order, OrderEvent, Submission, SubmissionAction
 from trading.selectors.facts import funds_now, limits, market_now, rules_of, switches_now
-from trading.services.moves import hold_kind, order_hold, order_lock, order_move
+from trading.services.moves import hold_kind, hold_renew, order_hold, order_lock, order_move
 from trading.services.outbox import submission_add, submission_wake
 
 #: The one that waits for an order to be out of the market: looked for after each report.
@@ -207,7 +207,7 @@ def replacement_settle(*, old: Order, now: datetime) -> int | None:
         # What has filled, and is not in our books yet, is not left to do. The hold of the old order
         # is free by now: nobody else may take what both of them are worth.
         if OrderState(old.state) == OrderState.REPLACED:
-            _hold_all(new, now)
+            hold_renew(new, now)
         return None
     # What filled after the change was asked for counts against the new total.
     before = old.events.filter(new_state=OrderState.PENDING_REPLACE.value).latest("id").data
@@ -220,16 +220,10 @@ def replacement_settle(*, old: Order, now: datetime) -> int | None:
         order_move(order=new, new=OrderState.CANCELED, source="replace", reason=refusal, now=now)
         new.save()
         return None
-    _hold_all(new, now)
+    hold_renew(new, now)
     new.save()
     live_publish(user_id=old.brokerage_account.user_id, kind="order", thing_id=new.pk)
     return submission_add(order=new, action=SubmissionAction.SUBMIT, now=now).pk
-
-
-def _hold_all(new: Order, now: datetime) -> None:
-    books = Books(new.brokerage_account)
-    hold_change(books=books, order_ref=new.pk, amount=order_hold(new), now=now)
-    books.save()
 
 
 def replacement_give_up(*, old: Order, reason: str, now: datetime) -> None:
