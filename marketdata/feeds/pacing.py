@@ -69,11 +69,12 @@ class Loop:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin; again is harmless."""
-        if self._thread is None or not self._thread.is_alive():
-            self.stopping = threading.Event()
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
+        """Begin; again is harmless. A run that was stopped may still be ending meanwhile."""
+        if self._thread is None or not self._thread.is_alive() or self.stopping.is_set():
+            self.stopping = stop = threading.Event()
+            run = threading.Thread(target=self._run, args=(stop,), name=self._name, daemon=True)
+            self._thread = run
+            run.start()
 
     def stop(self, join: float = JOIN) -> None:
         """Say stop and wait for the end; again is harmless."""
@@ -81,8 +82,7 @@ class Loop:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(join)
 
-    def _run(self) -> None:
-        stop = self.stopping
+    def _run(self, stop: threading.Event) -> None:
         while not stop.is_set():
             try:
                 pause = self._step(stop)
