@@ -3,14 +3,17 @@
 import contextlib
 import json
 import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from string import ascii_uppercase as LETTERS
 
 import msgpack
 import pytest
 
 from marketdata.domain.quotes import check_quote
 from marketdata.feeds.alpaca.feed import AlpacaFeed
+from marketdata.feeds.alpaca.stream import QuoteStream
 from marketdata.feeds.base import FeedFailed, VendorFeed
 from speedtrade.testing.vendors.alpaca_data import KEY, SECRET, AlpacaDataVendor, reset_header
 from speedtrade.testing.vendors.alpaca_data_market import asset
@@ -23,6 +26,7 @@ pytestmark = pytest.mark.real_time
 D = Decimal
 MONDAY = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)  # 10:00 in New York
 LIMIT = 20
+SNAPSHOTS = "/v2/stocks/snapshots"
 
 
 @pytest.fixture
@@ -117,6 +121,61 @@ def test_what_is_watched_streams_within_the_limit_and_the_rest_comes_as_snapshot
         assert len(vendor.stream.let_in) == 1
         vendor.price("XE", bid=11.0, ask=11.1)
         wait_for_bid(feed, "11.0", "XE")
+
+
+def test_a_run_of_the_stream_that_ends_leaves_the_connection_of_the_next_one(vendor):
+    stream = QuoteStream(KEY, SECRET, on_quote=print, on_trade=print)
+    stream.start()
+    wait_until(lambda: stream.open, LIMIT, "it is let in")
+    stream._connection = later = object()
+    stream.stop()
+    assert stream._connection is later
+
+
+def test_it_asks_again_after_it_was_stopped(vendor):
+    """Whoever loses the lease is stopped, and started where it comes back."""
+    with running() as feed:
+        wait_for_bid(feed, "189.5")
+        feed.stop()
+        vendor.calls.clear()
+        feed.start()
+        wait_until(lambda: vendor.calls[SNAPSHOTS], LIMIT, "it asks for snapshots")
+        wait_until(lambda: feed._desk.failures == 0, LIMIT, "it is well")
+
+
+def test_everything_watched_beyond_the_stream_is_asked_for_in_turn(vendor, settings, monkeypatch):
+    monkeypatch.setattr("marketdata.feeds.alpaca.feed.ROUND_OPEN", 0.5)
+    settings.ALPACA_CALLS_PER_MINUTE = 6000
+    names = {f"{first}{last}" for first in LETTERS for last in LETTERS[:20]}
+    with running(watched=names):
+        streamed = settings.ALPACA_STREAM_SYMBOLS - 1  # the canary is one of those
+        asked = Counter()
+
+        def all_twice():
+            asked.clear()
+            asked.update(s for _, q in list(vendor.asked) for s in q["symbols"].split(","))
+            return sum(asked[name] >= 2 for name in names) >= len(names) - streamed
+
+        wait_until(all_twice, LIMIT, lambda: f"{len(asked)} of {len(names)} were asked for")
+
+
+def test_at_the_bell_every_day_is_asked_for_at_once(vendor, settings):
+    settings.ALPACA_STREAM_SYMBOLS = 2
+    feed = AlpacaFeed(KEY, SECRET)
+    feed.watch(["AAPL", "MSFT"], ["KO"])
+    feed._streamed = feed._choose()
+    rest = feed._own_rest()
+
+    def asked_at(moment):
+        vendor.asked.clear()
+        feed._snapshots_due(rest, moment)
+        return {symbol for _, asked in vendor.asked for symbol in asked["symbols"].split(",")}
+
+    before, bell = MONDAY.replace(hour=14, minute=29), MONDAY.replace(hour=14, minute=30)
+    assert asked_at(before) == {"SPY", "AAPL", "MSFT", "KO"}
+    assert asked_at(before) == set()
+    assert asked_at(bell) == {"SPY", "AAPL", "MSFT", "KO"}
+    assert asked_at(bell) == set()
 
 
 def test_a_symbol_that_alpaca_does_not_take_does_not_hide_the_others(vendor):

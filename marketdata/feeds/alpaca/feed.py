@@ -17,7 +17,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from marketdata.domain.bars import Bar
-from marketdata.domain.calendar import session_at
+from marketdata.domain.calendar import Session, session_at
 from marketdata.domain.quotes import Quote
 from marketdata.feeds.alpaca.parse import HOURS, take_quote, take_snapshot, take_trade
 from marketdata.feeds.alpaca.rest import AlpacaRest, Refused, data_feed
@@ -33,7 +33,7 @@ STEP: Final = 0.25  # seconds between two looks at what is watched
 BATCH: Final = 200  # symbols in one snapshot
 #: Streamed symbols have their day summed up anew so often.
 DAY_EVERY: Final = 60.0
-#: Symbols nobody streams: a round takes at least so long, a batch has at least this gap.
+#: Symbols that are not streamed: a round takes at least so long, a batch has at least this gap.
 ROUND_OPEN, ROUND_CLOSED, BATCH_GAP = 5.0, 600.0, 0.6
 #: Nobody expects frames in the first moments after the opening bell.
 BELL: Final = timedelta(seconds=15)
@@ -63,6 +63,8 @@ class AlpacaFeed:
         self._rest: AlpacaRest | None = None
         self._day_due = self._batch_due = self._overflow_due = 0.0
         self._next_batch = 0
+        self._overflow_last = ""  # the symbol that its last batch ended with
+        self._session: Session | None = None
         self._connects_seen = 0
         self._refused = False
         self._started = 0.0
@@ -134,8 +136,7 @@ class AlpacaFeed:
 
     def _step(self, stop: threading.Event) -> float:
         """One look of the desk: subscriptions, days of what streams, one batch of the others."""
-        if self._rest is None:
-            self._rest = AlpacaRest(self._key, self._secret, self._budget, stop)
+        rest = self._desk_rest(stop)
         now = datetime.now(UTC)
         mute = settings.FEED_MUTE_AFTER.total_seconds()
         self._stream.expect(mute if _busy(now) else None)
@@ -144,11 +145,17 @@ class AlpacaFeed:
             self._stream.want(chosen)
             self._streamed = chosen
         try:
-            self._snapshots_due(now)
+            self._snapshots_due(rest, now)
         except Refused:
             self._refused = True
             raise
         return STEP
+
+    def _desk_rest(self, stop: threading.Event) -> AlpacaRest:
+        """That of this run of the desk: one of a run before it waits for nothing any more."""
+        if self._rest is None or self._rest.stop is not stop:
+            self._rest = AlpacaRest(self._key, self._secret, self._budget, stop)
+        return self._rest
 
     def _choose(self) -> tuple[str, ...]:
         """The canary, what streams already and is still watched, then what is new."""
@@ -157,39 +164,54 @@ class AlpacaFeed:
         new = [s for s in watched if s not in set(staying)]
         return (settings.ALPACA_CANARY, *staying, *new)[: settings.ALPACA_STREAM_SYMBOLS]
 
-    def _snapshots_due(self, now: datetime) -> None:
+    def _snapshots_due(self, rest: AlpacaRest, now: datetime) -> None:
         clock = time.monotonic()
+        if (session := session_at(now)) != self._session:
+            # A bell: what was summed up before it is the day of another session, or not all of it.
+            self._session = session
+            self._day_due = self._batch_due = self._overflow_due = 0.0
         connects = self._stream.connects
         unknown = [s for s in self._streamed if not self._newest.has_day(s)]
         if connects != self._connects_seen or clock >= self._day_due or unknown:
             whole = connects != self._connects_seen or clock >= self._day_due
-            self._take(self._streamed if whole else unknown, now)
+            self._take(rest, self._streamed if whole else unknown)
             if whole:
                 self._connects_seen, self._day_due = connects, clock + DAY_EVERY
             # What Alpaca does not know is not asked for again until the minute is over.
             self._newest.asked(unknown)
         overflow = sorted(set(self._watched) - set(self._streamed))
         if overflow and clock >= self._overflow_due:
-            self._take(overflow[:BATCH], now)
-            self._overflow_due = clock + ROUND_OPEN
+            self._next_of_the_overflow(rest, overflow, clock)
         if self._others and clock >= self._batch_due:
-            self._next_of_the_others(clock, now)
+            self._next_of_the_others(rest, clock, now)
 
-    def _next_of_the_others(self, clock: float, now: datetime) -> None:
-        batches = -(-len(self._others) // BATCH)
+    def _next_of_the_overflow(self, rest: AlpacaRest, overflow: list[str], clock: float) -> None:
+        """In the order of the alphabet and round again, whoever comes and goes meanwhile."""
+        ahead = [symbol for symbol in overflow if symbol > self._overflow_last] or overflow
+        batch = ahead[:BATCH]
+        self._take(rest, batch)
+        self._overflow_last = batch[-1]
+        self._overflow_due = clock + max(BATCH_GAP, ROUND_OPEN / _batches(overflow))
+
+    def _next_of_the_others(self, rest: AlpacaRest, clock: float, now: datetime) -> None:
+        batches = _batches(self._others)
         first_round = self._next_batch < batches
         number = self._next_batch % batches
-        self._take(self._others[number * BATCH : (number + 1) * BATCH], now)
+        self._take(rest, self._others[number * BATCH : (number + 1) * BATCH])
         self._next_batch += 1
         whole = ROUND_OPEN if HOURS.is_open("stock", now) or first_round else ROUND_CLOSED
         self._batch_due = clock + max(BATCH_GAP, whole / batches)
 
-    def _take(self, symbols: Sequence[str], now: datetime) -> None:
-        if not symbols or self._rest is None:
+    def _take(self, rest: AlpacaRest, symbols: Sequence[str]) -> None:
+        if not symbols:
             return
-        for symbol, raw in self._rest.snapshots(symbols).items():
+        for symbol, raw in rest.snapshots(symbols).items():
             take_snapshot(self._newest, symbol, raw, datetime.now(UTC))
         self._refused = False
+
+
+def _batches(symbols: Sequence[str]) -> int:
+    return -(-len(symbols) // BATCH)
 
 
 def _busy(now: datetime) -> bool:

@@ -45,10 +45,13 @@ class _TimedSession(requests.Session):
 
 
 class AlpacaRest:
-    """Snapshots, bars and assets. Each thread has one of its own; the budget is shared."""
+    """Snapshots, bars and assets. Each thread has one of its own; the budget is shared.
+
+    Once `stop` is set it asks for nothing more.
+    """
 
     def __init__(self, key: str, secret: str, budget: Budget, stop: threading.Event) -> None:
-        self._budget, self._stop = budget, stop
+        self._budget, self.stop = budget, stop
         data, trading = settings.ALPACA_DATA_URL, settings.ALPACA_TRADING_URL
         self._data = _safe(StockHistoricalDataClient(key, secret, url_override=data))
         self._trading = _safe(TradingClient(key, secret, url_override=trading))
@@ -100,7 +103,7 @@ class AlpacaRest:
         return [listing for row in rows if (listing := listing_of(row)) is not None]
 
     def _get(self, client: RESTClient, path: str, asked: dict[str, Any]) -> Any:
-        if not self._budget.wait(self._stop):
+        if not self._budget.wait(self.stop):
             raise FeedFailed("stopping")
         try:
             return client.get(path, asked)

@@ -137,7 +137,8 @@ class QuoteStream:
             while not stop.is_set() and not task.done():
                 await asyncio.sleep(0.1)
         finally:
-            self._connection = None
+            if self._connection is connection:  # and not that of a run after this one
+                self._connection = None
             while not task.done():
                 task.cancel()  # the package loses one that comes with a frame
                 await asyncio.wait({task}, timeout=0.5)
