@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -21,13 +21,17 @@ BOOK_STANDS: Final = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What a session brought so far. `open` None: it has not begun."""
+    """What a session brought so far. `open` None: it has not begun.
+
+    `close` is the last price that the vendor counts, of this session or of the one before it.
+    """
 
     prev_close: Decimal
     open: Decimal | None
     high: Decimal | None
     low: Decimal | None
     volume: Decimal
+    close: Decimal | None = None
 
 
 @dataclass(slots=True)
@@ -78,12 +82,11 @@ class Newest:
                 return
             row.last, row.last_at, row.made = price, at, None
             if row.day is not None and row.day.open is not None:
-                row.day = Day(
-                    row.day.prev_close,
-                    row.day.open,
-                    max(row.day.high or price, price),
-                    min(row.day.low or price, price),
-                    row.day.volume + size,
+                row.day = replace(
+                    row.day,
+                    high=max(row.day.high or price, price),
+                    low=min(row.day.low or price, price),
+                    volume=row.day.volume + size,
                 )
 
     def day(self, symbol: str, day: Day) -> None:
@@ -148,10 +151,12 @@ class Newest:
     def _made(self, symbol: str, row: _Symbol) -> Quote | None:
         """The quote of a row; None without a price, or without a time."""
         bid, ask = row.sides
-        last = row.last
+        if row.day is None:
+            return None
+        last = row.last or row.day.close
         if last is None and bid is not None and ask is not None:
             last = bid.price  # nothing traded yet: what somebody pays for certain
-        if last is None or row.day is None:
+        if last is None:
             return None
         moments = [row.last_at]
         if bid is not None and ask is not None:

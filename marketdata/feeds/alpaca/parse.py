@@ -33,15 +33,17 @@ def take_quote(newest: Newest, symbol: str, raw: Any, now: datetime) -> bool:
     return True
 
 
-def take_trade(newest: Newest, symbol: str, raw: Any, now: datetime) -> bool:
-    """Put a trade in; whether it was one that makes a price."""
+def take_trade(
+    newest: Newest, symbol: str, raw: Any, now: datetime, *, counted: bool = False
+) -> bool:
+    """Put a trade in; whether it was one that makes a price. `counted`: the day has its size."""
     if not isinstance(raw, dict):
         return False
     at, price = moment_of(raw.get("t")), price_of(raw.get("p"))
     if at is None or price is None or OFF_MARKET.intersection(_words(raw.get("c"))):
         return False
-    size = size_of(raw.get("s")) if HOURS.is_open("stock", at) else Decimal(0)
-    newest.trade(symbol, price, size, at, now)
+    adds = not counted and HOURS.is_open("stock", at)
+    newest.trade(symbol, price, size_of(raw.get("s")) if adds else Decimal(0), at, now)
     return True
 
 
@@ -49,10 +51,10 @@ def take_snapshot(newest: Newest, symbol: str, raw: Any, now: datetime) -> None:
     """Put in what a snapshot has; parts that make no sense are left out."""
     if not isinstance(raw, dict):
         return
-    day = _day(raw.get("dailyBar"), raw.get("prevDailyBar"))
+    day = _day(raw.get("dailyBar"), raw.get("prevDailyBar"), now)
     if day is not None:
         newest.day(symbol, day)
-    take_trade(newest, symbol, raw.get("latestTrade"), now)
+    take_trade(newest, symbol, raw.get("latestTrade"), now, counted=True)
     take_quote(newest, symbol, raw.get("latestQuote"), now)
 
 
@@ -112,14 +114,19 @@ def _words(value: Any) -> list[str]:
     return [word for word in value if isinstance(word, str)] if isinstance(value, list) else []
 
 
-def _day(today: Any, before: Any) -> Day | None:
-    bar, previous = _bar(today), _bar(before)
-    close = previous.c if previous is not None else bar.o if bar is not None else None
-    if close is None:
+def _day(newest: Any, before: Any, now: datetime) -> Day | None:
+    """The day of the session at `now`, or of the last one.
+
+    The newest daily bar is that of an earlier session until a stock trades, be it for days.
+    """
+    bar, previous = _bar(newest), _bar(before)
+    known = bar or previous
+    if known is None:
         return None
-    if bar is None:
-        return Day(close, None, None, None, Decimal(0))
-    return Day(close, bar.o, bar.h, bar.l, bar.v)
+    session = HOURS.session_for("stock", now)
+    if bar is None or bar.t.astimezone(NEW_YORK).date() < session.day:
+        return Day(known.c, None, None, None, Decimal(0), known.c)
+    return Day(bar.o if previous is None else previous.c, bar.o, bar.h, bar.l, bar.v, bar.c)
 
 
 def _bar(raw: Any) -> Bar | None:
