@@ -6,7 +6,7 @@ Instances of Instrument come out of a cache that threads share: read them, never
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from django.conf import settings
@@ -31,6 +31,8 @@ PHASE_WORDS: Final[Mapping[Phase, str]] = {
     "after": "After hours",
     "closed": "Market closed",
 }
+#: A session is summed up by an auction at its end, whose price comes so long after it at most.
+CLOSE_SETTLES: Final = timedelta(minutes=1)
 #: No market of ours has bars before this; asking for them is answered without looking.
 BARS_BEGIN: Final = datetime(1990, 1, 1, tzinfo=UTC)
 
@@ -78,11 +80,13 @@ class MarketState:
     def close_of(self, quote: Quote | None) -> datetime | None:
         """When the price of `quote` became a last close; None while it may still move.
 
-        A quote from before the last session is no close of it: it is only old.
+        A quote from before the last session is no close of it: it is only old. One from after it
+        has moved since.
         """
-        if self.is_open or quote is None or quote.as_of < self.session_open:
+        if self.is_open or quote is None:
             return None
-        return self.session_close
+        settled = self.session_close + CLOSE_SETTLES
+        return self.session_close if self.session_open <= quote.as_of < settled else None
 
 
 def instrument_get(text: str) -> Instrument:

@@ -31,24 +31,27 @@ def symbol_page(request: HttpRequest, symbol: str) -> HttpResponseBase:
     if symbol != symbol_slug(instrument.symbol):
         return redirect("marketdata:symbol", symbol_slug(instrument.symbol), permanent=False)
     row = quote_rows([instrument], now)[0]
-    quote = row["quote"]
+    quote, state = row["quote"], selectors.market_clock(now)[instrument.asset_type]
     context = {
         **row,
         **charts.figures_of(instrument, quote, now=now),
         **charts.book_of(quote),
-        **_chart_context(request, row, now),
+        **_chart_context(request, row, state, now),
         **starred(request, instrument),
         **panel_context(request, instrument, quote),
         "source": source_label(instrument.feed),
-        "state": selectors.market_clock(now)[instrument.asset_type],
+        "state": state,
         **symbol_context(request, instrument, now),
     }
     return render(request, "marketdata/symbol.html", context)
 
 
-def _chart_context(request: HttpRequest, row: dict[str, Any], now: datetime) -> dict[str, Any]:
+def _chart_context(
+    request: HttpRequest, row: dict[str, Any], state: selectors.MarketState, now: datetime
+) -> dict[str, Any]:
     chosen = getattr(request.user, "indicators", [])
-    words = day_words(now, row["closed_at"])
+    # The session's day, also where the price moved after it.
+    words = day_words(now, None if state.is_open else state.session_close)
     return {
         "day_words": words.removeprefix("on ").capitalize(),
         "ranges": (RANGES | {TODAY: replace(RANGES[TODAY], words=words)}).items(),

@@ -372,6 +372,16 @@ def test_on_the_evening_of_a_session_its_change_is_still_todays(
     assert "After hours · opens Fri 9:30 ET" in text and 'data-hero-when="Today"' in text
 
 
+def test_a_price_that_moved_after_the_close_is_no_close_and_not_of_a_later_day(
+    closed: None, reader: Client
+) -> None:
+    after = datetime(2026, 11, 25, 22, tzinfo=UTC)
+    put_quote(quote("AAPL", "104.99", "105.00", now=after, prev_close="100.00"))
+    text = text_of(reader.get("/markets/AAPL"))
+    assert "Not live" in text and "Last close" not in text and "data-closed" not in text
+    assert 'data-hero-when="Wednesday"' in text and "AAPL rose 5.00% on Wednesday" in text
+
+
 def test_a_halted_symbol_has_a_pill_and_a_banner(reader: Client) -> None:
     instrument("GME", halted_at=timezone.now(), halt_reason="Waiting for news.")
     text = text_of(reader.get("/markets/GME"))
