@@ -8,13 +8,15 @@ from decimal import Decimal
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.test import Client
 
 from marketdata import bar_store, quote_store, selectors
 from marketdata.domain import bars as domain
 from marketdata.feeds.base import FeedFailed, FeedState
 from marketdata.models import Bar, BarSeries
 from marketdata.services.bars import BarsDesk, bars_fill, bars_thin
-from marketdata.tests.factories import make_instrument
+from marketdata.services.watchlists import watchlist_add
+from marketdata.tests.factories import make_instrument, make_quote
 from speedtrade.lib.redis import redis_client
 from speedtrade.testing.cast import page_client
 
@@ -318,6 +320,18 @@ def test_the_page_of_an_instrument_without_a_feed_still_opens(alice):
     make_instrument("OLD", feed="", tradable=False)
     client = page_client(alice)
     assert client.get("/markets/OLD").status_code == 200
+
+
+def test_a_quote_that_a_former_feed_left_behind_fails_no_page(alice, settings):
+    settings.WATCHLIST_DEFAULT = ["OLD"]
+    make_instrument("OLD", feed="", tradable=False)
+    watchlist_add(user=alice, symbol="OLD", now=NOW)
+    quote_store.quotes_put([make_quote("OLD", "10", at=NOW)])
+    client = page_client(alice)
+    lists = [f"/watchlists/{each.pk}" for each in selectors.watchlists_of(alice)]
+    for address in ("/dashboard", "/markets", *lists):
+        assert client.get(address).status_code == 200, address
+    assert Client().get("/").status_code == 200
 
 
 def test_the_page_names_the_source(alice, vendor, coin):
