@@ -35,6 +35,8 @@ class Vendor:
         self.price = D(price)
         self.asked: list[tuple[datetime, datetime]] = []
         self.error: Exception | None = None
+        self.most = 1_000_000  # no more than its newest so many, whatever it is asked for
+        self.rests: tuple[datetime, datetime] | None = None  # no bars in between
 
     def start(self): ...
     def stop(self): ...
@@ -54,10 +56,11 @@ class Vendor:
             raise self.error
         step = domain.timeframe_seconds(timeframe)
         first = -(-int(start.timestamp()) // step) * step
-        return [
-            domain.Bar(datetime.fromtimestamp(s, UTC), *[self.price] * 4, D(1))
-            for s in range(first, int(end.timestamp()) + 1, step)
-        ][-limit:]
+        begins = [
+            datetime.fromtimestamp(s, UTC) for s in range(first, int(end.timestamp()) + 1, step)
+        ]
+        told = [t for t in begins if not self.rests or not self.rests[0] < t < self.rests[1]]
+        return [domain.Bar(t, *[self.price] * 4, D(1)) for t in told][-min(limit, self.most) :]
 
 
 @pytest.fixture
@@ -156,6 +159,28 @@ def test_only_what_is_missing_is_fetched_and_no_hole_is_left(vendor, coin):
     # An outage shorter than the range is filled, not jumped over.
     fill(vendor, coin, back=4 * HOUR, now=much_later + HOUR)
     assert len(read(coin, back=4 * HOUR, now=much_later + HOUR)) == 240
+
+
+def test_what_a_vendor_cannot_tell_any_more_leaves_no_hole(vendor, coin):
+    fill(vendor, coin)
+    vendor.most = 60
+    later = NOW + 3 * HOUR
+    fill(vendor, coin, back=4 * HOUR, now=later)
+    run = read(coin, back=4 * HOUR, now=later)
+    assert [bar.t for bar in run] == [
+        later.replace(second=0) - MINUTE * n for n in range(59, -1, -1)
+    ]
+    assert not run.loading
+
+
+def test_a_market_that_rested_keeps_what_is_stored(vendor, coin):
+    fill(vendor, coin)
+    later = NOW + 3 * HOUR
+    vendor.rests = (NOW, later - 5 * MINUTE)
+    vendor.asked.clear()
+    fill(vendor, coin, back=4 * HOUR, now=later)
+    assert len(vendor.asked) == 1  # its end alone
+    assert len(read(coin, back=4 * HOUR, now=later)) == 60 + 5
 
 
 def test_a_split_fetches_everything_anew(vendor, coin, caplog):
@@ -272,6 +297,18 @@ def test_after_the_close_a_stock_is_asked_for_no_more(settings, db):
     assert not read(stock, "5m", back=timedelta(days=2), now=closed + 8 * HOUR).loading
     assert not redis_client().exists("st:bars:wanted:alpaca")
     read(stock, "5m", back=timedelta(days=2), now=closed + 24 * HOUR)
+    assert redis_client().exists("st:bars:wanted:alpaca")
+
+
+def test_what_was_fetched_at_the_close_is_asked_for_once_more(settings, db):
+    settings.MARKET_DATA_FEEDS = ["alpaca"]
+    settings.BARS_WAIT = timedelta(0)
+    stock = make_instrument("AAPL", feed="alpaca")
+    ends = datetime(2026, 11, 23, 21, 0, 1, tzinfo=UTC)
+    BarSeries.objects.create(
+        instrument=stock, timeframe="5m", begins=ends - 72 * HOUR, ends=ends, asked_at=ends
+    )
+    read(stock, "5m", back=timedelta(days=2), now=ends + 8 * HOUR)
     assert redis_client().exists("st:bars:wanted:alpaca")
 
 
