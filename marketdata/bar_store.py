@@ -36,6 +36,8 @@ ASKED_STATE, DONE, FAILED = "asked", "done", "failed"
 WANTED_MAX: Final = 200
 #: A series whose end is younger than this is worth showing before the rest has come.
 SHOWN: Final = timedelta(minutes=15)
+#: After the close a vendor still adds its last minute and the day's close.
+SETTLED: Final = timedelta(minutes=15)
 LOOK_EVERY: Final = 0.05
 DONE_KEPT: Final = 1000  # milliseconds in which those who wait see it
 #: So many threads of a process wait for bars at once; the others show what there is.
@@ -214,7 +216,7 @@ def _up_to_date(instrument: Instrument, series: _Series, end: datetime, now: dat
     if series.ends >= end or now - series.ends <= settings.BARS_FRESH:
         return True
     session = market_hours().session_for(instrument.asset_type, now)
-    return session.close <= series.ends
+    return session.close + SETTLED <= series.ends
 
 
 def _ask(feed: str, question: Question) -> str:

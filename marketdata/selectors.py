@@ -36,7 +36,8 @@ CLOSE_SETTLES: Final = timedelta(minutes=1)
 #: No market of ours has bars before this; asking for them is answered without looking.
 BARS_BEGIN: Final = datetime(1990, 1, 1, tzinfo=UTC)
 
-#: What a person wrote -> (until when on the monotonic clock, the instrument). Finds only.
+#: What a person wrote, less the space around it -> (until when on the monotonic clock, the
+#: instrument). Finds only, so no key is longer than a symbol may be.
 _found: dict[str, tuple[float, Instrument]] = {}
 _FOUND_LIMIT: Final = 50_000
 #: Movers are looked for among so many symbols at a time, and no further than so many times.
@@ -106,7 +107,7 @@ def _find(texts: Iterable[str]) -> dict[str, Instrument]:
     found: dict[str, Instrument] = {}
     asked: dict[str, tuple[str, ...]] = {}
     for text in texts:
-        kept = _found.get(text)
+        kept = _found.get(text.strip())
         if kept is not None and clock < kept[0]:
             found[text] = kept[1]
         elif candidates := symbol_candidates(text):
@@ -122,7 +123,7 @@ def _find(texts: Iterable[str]) -> dict[str, Instrument]:
         for symbol in candidates:
             if symbol in rows:
                 found[text] = rows[symbol]
-                _found[text] = (until, rows[symbol])
+                _found[text.strip()] = (until, rows[symbol])
                 break
     return found
 

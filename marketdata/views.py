@@ -25,7 +25,7 @@ from marketdata.services.watchlists import (
     watchlists_choose,
 )
 from marketdata.sorting import sort_asked, sort_links, sort_symbols
-from speedtrade.lib.errors import Conflict
+from speedtrade.lib.errors import Conflict, Unavailable
 from speedtrade.lib.htmx import page
 from speedtrade.lib.requests import whole_number
 
@@ -67,9 +67,12 @@ def with_sparks(
         if quote is None:
             continue
         start = opened[instrument.asset_type]
-        today = selectors.bars(
-            instrument, timeframe, now=now, start=start, limit=SPARK_LIMIT, wait=False
-        )
+        try:
+            today = selectors.bars(
+                instrument, timeframe, now=now, start=start, limit=SPARK_LIMIT, wait=False
+            )
+        except Unavailable:  # no feed prices it any more: what is left is its last quote
+            continue
         row["spark"] = [quote.prev_close, *(bar.c for bar in today), quote.last]
     return rows
 

@@ -36,8 +36,9 @@ def bars_fill(
     """Fetch what the series lacks from `begin` to `now` and store it; how many bars came.
 
     The series stays without holes: it grows at both ends, or starts anew where it ended too long
-    ago. A finished bar that the vendor tells differently now means that prices were restated:
-    all that was stored of the instrument goes, and comes again. Raises FeedFailed.
+    ago, or longer ago than the vendor tells: Kraken has no more than its newest 720 bars. A
+    finished bar that the vendor tells differently now means that prices were restated: all that
+    was stored of the instrument goes, and comes again. Raises FeedFailed.
     """
     begin = max(begin, now - settings.BARS_KEPT[timeframe])
     series = BarSeries.objects.filter(instrument=instrument, timeframe=timeframe).first()
@@ -46,6 +47,8 @@ def bars_fill(
     stored = Bar.objects.filter(instrument=instrument, timeframe=timeframe, t__lte=series.ends)
     last = list(stored.order_by("-t")[:OVERLAP])
     tail = _fetched(feed, instrument, timeframe, last[-1].t if last else series.begins, now)
+    if tail and last and not _meets(last, tail):
+        return _store_anew(feed, instrument, timeframe, begin, now)
     if _restated(last, tail, timeframe, series.ends):
         logger.warning("bars_restated", extra={"symbol": instrument.symbol, "frame": timeframe})
         anew = _store_anew(feed, instrument, timeframe, min(begin, series.begins), now)
@@ -72,6 +75,11 @@ def _fetched(
 ) -> list[domain.Bar]:
     kept = settings.BARS_KEPT[timeframe] // timedelta(seconds=TIMEFRAMES[timeframe]) + 1
     return feed.bars(instrument.symbol, timeframe, start=start, end=end, limit=kept, now=end)
+
+
+def _meets(last: Sequence[Bar], tail: Sequence[domain.Bar]) -> bool:
+    """Whether an answer from `last` on has one of them: a market that rested leaves them in it."""
+    return not {bar.t for bar in last}.isdisjoint(bar.t for bar in tail)
 
 
 def _restated(

@@ -47,12 +47,17 @@ class QuotePublisher:
         self._next_report: datetime | None = None
 
     def follow(self, instruments: Iterable[tuple[str, str]]) -> None:
-        """Take (symbol, name of its feed) of every instrument; replaces the former list."""
+        """Take (symbol, name of its feed) of every instrument; replaces the former list.
+
+        A symbol whose feed is "" is priced by nobody: what was published of it goes.
+        """
         symbols: dict[str, list[str]] = {}
         for symbol, feed in instruments:
             symbols.setdefault(feed, []).append(symbol)
         self._symbols = {feed: tuple(sorted(names)) for feed, names in symbols.items()}
         sources = {symbol: feed for feed, names in symbols.items() for symbol in names}
+        unpriced = symbols.get("", ())
+        quote_store.quotes_forget([name for name in unpriced if self._sources.get(name) != ""])
         # A price of another source says nothing about the next one's.
         self._last = {
             symbol: quote

@@ -158,6 +158,14 @@ def test_a_symbol_that_is_gone_is_not_published_any_more(publisher, feed):
     assert publisher.publish(0, START) == 1
 
 
+def test_the_quote_of_a_symbol_that_lost_its_feed_goes(publisher, feed):
+    publisher.publish(0, START)
+    quote_store.quotes_put([make_quote(name, "10", at=START) for name in ("S00", "S01", "LEFT")])
+    publisher.follow([("S00", "simulated"), ("S01", ""), ("LEFT", "")])
+    assert set(quote_store.quotes_get(["S00", "S01", "LEFT"])) == {"S00"}
+    assert not {"S01", "LEFT"} & set(quote_store.moves(0, 50, up=True))
+
+
 def test_each_window_runs_once_and_begins_with_its_slot(publisher, feed, table):
     clock = run(publisher, seconds=2, table=table)
     assert len(feed.asked) == 9  # the window of the start, then eight more

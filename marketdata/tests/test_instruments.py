@@ -83,6 +83,17 @@ def test_an_instrument_is_read_once_and_again_when_its_time_is_up(
     selectors.instruments_forget()
 
 
+def test_what_is_remembered_of_a_find_is_short_however_long_it_was_asked(settings):
+    make_instrument("AAPL")
+    settings.INSTRUMENT_CACHE = timedelta(hours=1)
+    selectors.instruments_forget()
+    padded = " " * 60_000 + "aapl"
+    assert instrument_get(padded).symbol == "AAPL"
+    assert selectors.instruments_split([padded])[1] == []
+    assert set(selectors._found) == {"aapl"}
+    selectors.instruments_forget()
+
+
 def test_a_halt_has_a_reason_and_an_audit_row(user):
     make_instrument("AAPL")
     instrument_halt(symbol="AAPL", actor=user, reason=" news pending ", now=NOW)

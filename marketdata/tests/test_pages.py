@@ -389,6 +389,15 @@ def test_a_halted_symbol_has_a_pill_and_a_banner(reader: Client) -> None:
 
 
 # ── the chart, its table, its indicators ────────────────────────────────────
+@pytest.mark.parametrize("slug", ["BTC-USD", "AAPL"])
+def test_a_day_of_the_table_is_the_day_of_its_session(
+    reader: Client, market: None, slug: str
+) -> None:
+    with time_machine.travel(datetime(2026, 11, 25, 18, 0, tzinfo=UTC), tick=False):
+        text = text_of(reader.get(f"/markets/{slug}/bars/table?range=3M", headers=HTMX))
+    assert re.findall("Nov 2., 2026", text)[:2] == ["Nov 25, 2026", "Nov 24, 2026"]
+
+
 @pytest.mark.parametrize("name", RANGES)
 def test_every_range_has_bars_and_a_table(reader: Client, name: str) -> None:
     instrument("AAPL")

@@ -8,13 +8,15 @@ from decimal import Decimal
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.test import Client
 
 from marketdata import bar_store, quote_store, selectors
 from marketdata.domain import bars as domain
 from marketdata.feeds.base import FeedFailed, FeedState
 from marketdata.models import Bar, BarSeries
 from marketdata.services.bars import BarsDesk, bars_fill, bars_thin
-from marketdata.tests.factories import make_instrument
+from marketdata.services.watchlists import watchlist_add
+from marketdata.tests.factories import make_instrument, make_quote
 from speedtrade.lib.redis import redis_client
 from speedtrade.testing.cast import page_client
 
@@ -33,6 +35,8 @@ class Vendor:
         self.price = D(price)
         self.asked: list[tuple[datetime, datetime]] = []
         self.error: Exception | None = None
+        self.most = 1_000_000  # no more than its newest so many, whatever it is asked for
+        self.rests: tuple[datetime, datetime] | None = None  # no bars in between
 
     def start(self): ...
     def stop(self): ...
@@ -52,10 +56,11 @@ class Vendor:
             raise self.error
         step = domain.timeframe_seconds(timeframe)
         first = -(-int(start.timestamp()) // step) * step
-        return [
-            domain.Bar(datetime.fromtimestamp(s, UTC), *[self.price] * 4, D(1))
-            for s in range(first, int(end.timestamp()) + 1, step)
-        ][-limit:]
+        begins = [
+            datetime.fromtimestamp(s, UTC) for s in range(first, int(end.timestamp()) + 1, step)
+        ]
+        told = [t for t in begins if not self.rests or not self.rests[0] < t < self.rests[1]]
+        return [domain.Bar(t, *[self.price] * 4, D(1)) for t in told][-min(limit, self.most) :]
 
 
 @pytest.fixture
@@ -154,6 +159,28 @@ def test_only_what_is_missing_is_fetched_and_no_hole_is_left(vendor, coin):
     # An outage shorter than the range is filled, not jumped over.
     fill(vendor, coin, back=4 * HOUR, now=much_later + HOUR)
     assert len(read(coin, back=4 * HOUR, now=much_later + HOUR)) == 240
+
+
+def test_what_a_vendor_cannot_tell_any_more_leaves_no_hole(vendor, coin):
+    fill(vendor, coin)
+    vendor.most = 60
+    later = NOW + 3 * HOUR
+    fill(vendor, coin, back=4 * HOUR, now=later)
+    run = read(coin, back=4 * HOUR, now=later)
+    assert [bar.t for bar in run] == [
+        later.replace(second=0) - MINUTE * n for n in range(59, -1, -1)
+    ]
+    assert not run.loading
+
+
+def test_a_market_that_rested_keeps_what_is_stored(vendor, coin):
+    fill(vendor, coin)
+    later = NOW + 3 * HOUR
+    vendor.rests = (NOW, later - 5 * MINUTE)
+    vendor.asked.clear()
+    fill(vendor, coin, back=4 * HOUR, now=later)
+    assert len(vendor.asked) == 1  # its end alone
+    assert len(read(coin, back=4 * HOUR, now=later)) == 60 + 5
 
 
 def test_a_split_fetches_everything_anew(vendor, coin, caplog):
@@ -273,6 +300,18 @@ def test_after_the_close_a_stock_is_asked_for_no_more(settings, db):
     assert redis_client().exists("st:bars:wanted:alpaca")
 
 
+def test_what_was_fetched_at_the_close_is_asked_for_once_more(settings, db):
+    settings.MARKET_DATA_FEEDS = ["alpaca"]
+    settings.BARS_WAIT = timedelta(0)
+    stock = make_instrument("AAPL", feed="alpaca")
+    ends = datetime(2026, 11, 23, 21, 0, 1, tzinfo=UTC)
+    BarSeries.objects.create(
+        instrument=stock, timeframe="5m", begins=ends - 72 * HOUR, ends=ends, asked_at=ends
+    )
+    read(stock, "5m", back=timedelta(days=2), now=ends + 8 * HOUR)
+    assert redis_client().exists("st:bars:wanted:alpaca")
+
+
 @pytest.mark.parametrize(("timeframe", "limit", "days"), [("1m", 500, 1), ("1D", 30, 40)])
 def test_a_limit_alone_reaches_back_over_nights_and_holidays(settings, db, timeframe, limit, days):
     settings.MARKET_DATA_FEEDS = ["alpaca"]
@@ -318,6 +357,18 @@ def test_the_page_of_an_instrument_without_a_feed_still_opens(alice):
     make_instrument("OLD", feed="", tradable=False)
     client = page_client(alice)
     assert client.get("/markets/OLD").status_code == 200
+
+
+def test_a_quote_that_a_former_feed_left_behind_fails_no_page(alice, settings):
+    settings.WATCHLIST_DEFAULT = ["OLD"]
+    make_instrument("OLD", feed="", tradable=False)
+    watchlist_add(user=alice, symbol="OLD", now=NOW)
+    quote_store.quotes_put([make_quote("OLD", "10", at=NOW)])
+    client = page_client(alice)
+    lists = [f"/watchlists/{each.pk}" for each in selectors.watchlists_of(alice)]
+    for address in ("/dashboard", "/markets", *lists):
+        assert client.get(address).status_code == 200, address
+    assert Client().get("/").status_code == 200
 
 
 def test_the_page_names_the_source(alice, vendor, coin):
