@@ -37,10 +37,11 @@ PRODUCT := speedtrade accounts marketdata portfolio trading
 run: $(RUN_STAMP)
 	@exec $(PY) manage.py up
 
-# The browser tests come last, in processes of their own: Playwright leaves an event loop running.
+# Three workers on two cores: a test waits for its servers half the time. The browser tests come
+# last, in processes of their own: Playwright leaves an event loop running.
 # What measures a page comes after all of them, when nothing else runs.
 test: lint $(SPECS_STAMP) $(CHROMIUM)
-	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not namespaces and not nginx"
+	$(PY) -m pytest -n 3 --dist loadgroup -q -m "not e2e and not namespaces and not nginx"
 	$(PY) -m pytest -n 2 --dist loadgroup -q -m "e2e and not measured"
 	$(PY) -m pytest -q -m "e2e and measured"
 

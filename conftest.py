@@ -21,7 +21,7 @@ from speedtrade.embedded import embedded_servers
 
 pytest_plugins = ["speedtrade.testing.fixtures"]  # the cast, and cleaning past triggers
 CHROMIUM = "/usr/bin/chromium"
-ALONE = ("serial", "chaos")  # marks of tests that share one worker, one after the other
+ALONE = ("serial", "chaos")  # tests with such a mark share one worker, one after the other
 #: Marks of tests that wait for another process, and so for the machine. What touches money, locks
 #: and orders is not among them: a race there must be seen the first time.
 RETRIED = ("e2e", "real_time")
@@ -104,10 +104,12 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
         spec.env["REDIS_URL"] = f"{base}/{number}"
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if any(item.get_closest_marker(mark) for mark in ALONE):
-            item.add_marker(pytest.mark.xdist_group("alone"))
+        for mark in ALONE:
+            if item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.xdist_group(mark))
         if any(item.get_closest_marker(mark) for mark in RETRIED):
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=3))
 
