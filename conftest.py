@@ -21,7 +21,10 @@ from speedtrade.embedded import embedded_servers
 
 pytest_plugins = ["speedtrade.testing.fixtures"]  # the cast, and cleaning past triggers
 CHROMIUM = "/usr/bin/chromium"
-ALONE = ("serial", "chaos")  # tests with such a mark share one worker, one after the other
+#: Tests with such a mark are meant to share one worker, one after the other. xdist 3.8 sends each
+#: its own way under pytest 9.2, which knows no change of a test's id: so they must also be able to
+#: run beside each other, and share no name of the cluster's.
+ALONE = ("serial", "chaos")
 #: Marks of tests that wait for another process, and so for the machine. What touches money, locks
 #: and orders is not among them: a race there must be seen the first time.
 RETRIED = ("e2e", "real_time")
@@ -104,7 +107,6 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
         spec.env["REDIS_URL"] = f"{base}/{number}"
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for mark in ALONE:

@@ -1,5 +1,6 @@
 """The role of the processes reads and writes rows, adds to history, and can do no more."""
 
+import os
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
@@ -19,7 +20,8 @@ from speedtrade.lib.triggers import APPEND_ONLY
 from speedtrade.testing import states
 
 pytestmark = [pytest.mark.serial, pytest.mark.django_db(transaction=True)]
-ROLE = "rows_of_test"
+#: Roles are the cluster's, and each worker of the tests has a database in the same one.
+ROLE = f"rows_of_test_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
 
 
 def as_superuser() -> "psycopg.Connection[Any]":

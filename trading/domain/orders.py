@@ -167,7 +167,10 @@ def next_state(
         return current
     if reported in FINAL_STATES:
         # "filled" without the fills that make it so: they are on their way, or a poll fetches them.
-        return _waiting(current, some) if reported == S.FILLED else reported
+        if reported == S.FILLED:
+            return _waiting(current, some)
+        # A refusal of the rest after a part has filled: the order has ended, and what filled stays.
+        return S.CANCELED if some and reported == S.REJECTED else reported
     if current in {S.PENDING_CANCEL, S.PENDING_REPLACE}:
         return current  # only a final word, or a refusal of the cancel, ends the wait
     if some:

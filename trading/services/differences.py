@@ -12,6 +12,7 @@ from accounts.models import BrokerageAccount, User
 from accounts.services.accounts import reason_required
 from accounts.services.audit import audit_record
 from marketdata.models import Instrument
+from portfolio.domain.lots import SoldTooMuch
 from portfolio.models import LedgerAccount, LedgerKind
 from portfolio.services.adjustments import cash_shift, holding_shift
 from portfolio.services.books import account_lock
@@ -194,15 +195,7 @@ def difference_accept(
         if row.kind == "cash":
             cash_shift(account=account, amount=change, reference=key, now=now)
         else:
-            instrument = _instrument(row.asset)
-            holding_shift(
-                account=account,
-                instrument=instrument,
-                qty=change,
-                cost=position_value(instrument, change),
-                key=key,
-                now=now,
-            )
+            _position_shift(account, row.asset, change, key, now)
         row.ended_at, row.accepted_by, row.reason = now, actor, reason
         row.save(update_fields=["ended_at", "accepted_by", "reason"])
         audit_record(
@@ -223,6 +216,22 @@ def _ours(account: BrokerageAccount, row: Difference) -> Decimal:
         brokerage_account=account, kind=kind, asset=row.asset
     ).first()
     return pocket.balance if pocket else ZERO
+
+
+def _position_shift(
+    account: BrokerageAccount, symbol: str, change: Decimal, key: str, now: datetime
+) -> None:
+    instrument = _instrument(symbol)
+    worth = position_value(instrument, change)
+    try:
+        holding_shift(
+            account=account, instrument=instrument, qty=change, cost=worth, key=key, now=now
+        )
+    except SoldTooMuch as error:
+        raise Conflict(
+            f"The broker holds {symbol} short, which SpeedTrade cannot keep books of. Have it "
+            "closed there first."
+        ) from error
 
 
 def _instrument(symbol: str) -> Instrument:

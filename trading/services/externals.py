@@ -1,11 +1,12 @@
 """What was there before us, or was done at the broker's own door."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import transaction
 
-from accounts.models import BrokerageAccount
+from accounts.models import BrokerageAccount, BrokerKind
 from marketdata import quote_store
 from marketdata.models import AssetType, Instrument
 from portfolio.models import LedgerKind
@@ -54,6 +55,27 @@ def instrument_ensure(symbol: str, asset_type: str) -> Instrument:
     return made
 
 
+def report_named(*, account: BrokerageAccount, report: BrokerOrder) -> BrokerOrder:
+    """The report under the name that its order has in our books.
+
+    An exchange lets a client id be used again once its order has ended: what has a row is found by
+    the broker's own number, and who comes second with a name goes by that number.
+    """
+    mine = Order.objects.filter(brokerage_account=account)
+    namesake = mine.filter(client_order_id=report.client_order_id).first()
+    if namesake is not None and namesake.broker_order_id in {"", report.broker_order_id}:
+        return report
+    key = _intent_key(account, report)
+    met = Order.objects.filter(placed_by=account.user_id, intent_key=key).first()
+    if met is not None:
+        return replace(report, client_order_id=met.client_order_id)
+    return replace(report, client_order_id=report.broker_order_id) if namesake else report
+
+
+def _intent_key(account: BrokerageAccount, report: BrokerOrder) -> str:
+    return f"external:{account.pk}:{report.broker_order_id}"
+
+
 def position_open(*, account: BrokerageAccount, position: BrokerPosition, now: datetime) -> bool:
     """Take a holding of before us into the books of a locked account; False where we cannot.
 
@@ -79,13 +101,15 @@ def left_out_bring(*, order: Order, fill: BrokerFill, now: datetime) -> None:
     """Before a sale that was made there is booked: what it takes of a holding that was left out.
 
     `order` is locked with its account. Nobody could say what the units were worth until they went:
-    they come in at that price, a moment before, so that no gain or loss is made up. What is sold
-    beyond any such holding is left to `fill_book`, which refuses it.
+    they come in at that price, a moment before, so that no gain or loss is made up. At an exchange
+    nothing is sold that is not there, so what is missing was brought there by a way of which it
+    does not tell. What else is sold beyond any holding is left to `fill_book`, which refuses it.
     """
     account, symbol = order.brokerage_account, order.instrument.symbol
     if not order.external or order.side != Side.SELL:
         return
-    if not BrokerLink.objects.filter(brokerage_account=account, ignored__contains=symbol).exists():
+    left_out = BrokerLink.objects.filter(brokerage_account=account, ignored__contains=symbol)
+    if account.broker != BrokerKind.CCXT and not left_out.exists():
         return
     missing = fill.qty + fill.fee_qty - Books(account).pocket(LedgerKind.POSITION, symbol).balance
     if missing > 0:
@@ -143,6 +167,9 @@ def order_import(
     instrument = instrument_ensure(terms.symbol, terms.asset_type)
     with transaction.atomic():
         account = account_lock(account_id)
+        paid_in = terms.symbol.partition("/")[2]
+        if paid_in not in {"", account.currency}:  # its money is none that the books know
+            raise UnknownInstrument(f"{terms.symbol} is not traded for {account.currency}")
         known = Order.objects.filter(
             brokerage_account=account, client_order_id=report.client_order_id
         ).first()
@@ -184,20 +211,24 @@ def _order(
     notional = terms.notional if qty is None else None
     if qty is None and notional is None:
         qty = report.filled_qty or instrument.qty_step
-    bound = terms.limit_price or terms.stop_price or report.avg_price or _price(instrument)
+    limit = terms.limit_price if terms.limit_price and terms.limit_price > 0 else None
+    bound = limit or terms.stop_price or report.avg_price or _price(instrument)
+    order_type = _known(terms.order_type, OrderType, OrderType.MARKET)
+    if order_type == OrderType.LIMIT and limit is None:  # the broker does not tell its price
+        order_type = OrderType.MARKET.value
     return Order(
         brokerage_account=account,
         placed_by_id=account.user_id,
         instrument=instrument,
         client_order_id=report.client_order_id,
-        intent_key=f"external:{account.pk}:{report.broker_order_id}",
+        intent_key=_intent_key(account, report),
         intent_hash="",
         side=terms.side,
-        order_type=_known(terms.order_type, OrderType, OrderType.MARKET),
+        order_type=order_type,
         time_in_force=_known(terms.time_in_force, TimeInForce, TimeInForce.DAY),
         qty=qty,
         notional=notional,
-        limit_price=terms.limit_price,
+        limit_price=limit,
         price_bound=bound,
         risk_notional=ZERO,
         state=OrderState.SUBMITTING.value,
@@ -215,6 +246,8 @@ def _price(instrument: Instrument) -> Decimal:
     return quote.ask if quote else ZERO
 
 
-def _known(word: str, kind: type[OrderType] | type[TimeInForce], fallback: str) -> str:
+def _known(
+    word: str, kind: type[OrderType] | type[TimeInForce], fallback: OrderType | TimeInForce
+) -> str:
     """The word where it is one of ours; an order that we could not have placed is still shown."""
-    return word if word in {one.value for one in kind} else str(fallback)
+    return word if word in {one.value for one in kind} else fallback.value

@@ -7,11 +7,11 @@ back goes through `report_apply`, imports or a Difference: nothing is corrected 
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
@@ -54,6 +54,7 @@ from trading.services.externals import (
     filled_before,
     order_import,
     position_open,
+    report_named,
 )
 from trading.services.keys import clock_due, clock_words, facts_read, key_use
 from trading.services.submissions import ref_of
@@ -67,10 +68,13 @@ _PERIODS: Final = {
     AccountStatus.FROZEN: settings.LINK_RETRY_PERIOD,
 }
 OPEN_TRIES: Final = 3  # readings of a new account, until one finds nothing moving
+#: What our columns refuse of one order must not keep us from reading the others.
+UNKEPT: Final = (IntegrityError, DataError, InvalidOperation, OverflowError)
 CLOCK_COARSE: Final = timedelta(seconds=2)  # so far off is a clock that is told in whole seconds
 SHORT: Final = "It holds {symbol} short, which SpeedTrade cannot keep books of. Close that first."
 TWIN: Final = "This account at the broker is connected here already, with another key."
 ANOTHER: Final = "This key is for another account at the broker. Connect it as one of its own."
+MAY_NOT: Final = "The broker does not let this account trade."
 SILENT: Final = "The broker does not answer. We go on trying."
 
 
@@ -231,15 +235,15 @@ def _shape(orders: Sequence[BrokerOrder]) -> set[tuple[str, object]]:
 def _follow(account: BrokerageAccount, link: BrokerLink, broker: Broker, now: datetime) -> None:
     """Orders each time, cash and positions when they are due.
 
-    A clock that is too far off keeps an account from trading again, and not from hearing what
-    became of its orders.
+    A clock that is too far off, or a broker that blocks it, keeps an account from trading again,
+    and not from hearing what became of its orders.
     """
-    off = ""
+    kept_from = ""
     if account.status != AccountStatus.ACTIVE:
-        facts = key_use(account_id=account.pk, broker=broker)
+        facts = facts_read(account_id=account.pk, broker=broker)
         if link.number and facts.number and facts.number != link.number:
             raise AuthFailed(ANOTHER)
-        off = clock_words(facts)
+        kept_from = clock_words(facts) if facts.may_trade else facts.words or MAY_NOT
     orders_follow(account, link, broker, now)
     BrokerLink.objects.filter(pk=link.pk).update(orders_at=now)
     # As of now, which is when a page looks: the reading itself took its time.
@@ -258,8 +262,8 @@ def _follow(account: BrokerageAccount, link: BrokerLink, broker: Broker, now: da
             account_synced(account_id=account.pk, now=now)
         if account.status == AccountStatus.ACTIVE and clock_due(link, now):
             facts_read(account_id=account.pk, broker=broker)
-    if off:
-        raise AuthFailed(off)
+    if kept_from:
+        raise AuthFailed(kept_from)
     if account.status in {AccountStatus.CONNECTING, AccountStatus.ERROR}:
         account_activate(account_id=account.pk, now=timezone.now())
 
@@ -297,7 +301,8 @@ def orders_follow(
     mine = Order.objects.filter(brokerage_account=account)
     open_orders = list(mine.filter(state__in=OPEN_VALUES).select_related("instrument"))
     seen: set[str] = set()
-    for report in broker.list_since(_lookback(link, now), _booked_of(account)):
+    for told_of in broker.list_since(_lookback(link, now), _booked_of(account)):
+        report = report_named(account=account, report=told_of)
         if _take_in(account, report, now):
             seen.add(report.client_order_id)
     # What the list said nothing (or not enough) of is asked for by its names.
@@ -351,6 +356,9 @@ def _take_in(account: BrokerageAccount, report: BrokerOrder, now: datetime) -> b
         except UnknownInstrument as error:
             logger.warning("external_ignored", extra={"account": account.pk, "why": str(error)})
             return True
+        except UNKEPT:
+            logger.exception("report_unkept", extra={"account": account.pk})
+            return True
     order = _apply(account.pk, report, "external" if not known else "poll")
     return order is None or order.fills_missing_since is None
 
@@ -363,7 +371,7 @@ def _apply(account_id: int, report: BrokerOrder, source: str) -> Order | None:
         if order is not None:
             cancel_again(order=order, reported=report.state, now=timezone.now())
         return order
-    except InvariantBroken:
+    except (InvariantBroken, *UNKEPT):
         # A report that cannot be: support must look at this order, the others go on.
         logger.exception("report_refused", extra={"account": account_id})
         return None

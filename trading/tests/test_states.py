@@ -117,6 +117,13 @@ def test_a_working_order_that_is_asked_to_go_stays_asked(state: OrderState, repo
     assert next_state(state, reported, filled=False, some=True) == state
 
 
+@pytest.mark.parametrize("current", sorted(OPEN_STATES - {S.PENDING}))
+def test_a_rest_that_is_refused_ends_the_order_and_keeps_what_filled(current: OrderState):
+    new = next_state(current, S.REJECTED, filled=False, some=True)
+    assert new == S.CANCELED
+    check_transition(current, new)
+
+
 def test_a_refusal_is_never_turned_into_a_purchase():
     assert next_state(S.REJECTED, S.FILLED, filled=True, some=True) == S.REJECTED
     assert next_state(S.REPLACED, S.FILLED, filled=True, some=True) == S.REPLACED

@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.keys import BrokerKey
 from accounts.models import BrokerageAccount, User
 from accounts.services.connections import account_connect, account_disconnect, account_reconnect
+from accounts.services.syncs import account_fail
 from marketdata.models import Instrument
 from portfolio.models import Hold, JournalEntry, LedgerAccount, Position
 from portfolio.selectors import summary_get
@@ -261,6 +262,32 @@ def test_an_account_that_may_not_trade_says_why(alice: User, vendor: AlpacaVendo
     assert account_sync(account_id=account.pk, now=timezone.now())
     account.refresh_from_db()
     assert account.status == "active"
+
+
+def test_an_account_that_may_not_trade_hears_what_became_of_its_orders(line: Line):
+    """Fails where the key is refused first: fills stay untold for as long as the block lasts."""
+    order = line.send(line.place())
+    account_fail(account_id=line.account.pk, reason="a new key", now=timezone.now())
+    line.theirs.trading_blocked = True
+    line.theirs.fill(line.theirs.by_client_id(order.client_order_id) or "", "4", "100")
+    assert not line.sync()
+    assert (line.account.status, line.fresh(order).filled_qty) == ("error", 4)
+    assert "block" in line.account.status_reason
+    line.theirs.trading_blocked = False
+    assert line.sync()
+    assert line.account.status == "active"
+
+
+def test_a_short_position_is_not_accepted_and_says_what_to_do(line: Line):
+    """Fails where the books raise: the desk would answer with an error of ours."""
+    line.theirs.positions["AAPL"].qty = D(-1)
+    line.compare()
+    line.compare()
+    row = Difference.objects.get(kind="position")
+    with pytest.raises(Conflict, match="short"):
+        difference_accept(difference_id=row.pk, actor=line.user, reason="x", now=timezone.now())
+    row.refresh_from_db()
+    assert row.ended_at is None
 
 
 def test_a_broker_that_does_not_answer_is_an_error_within_thirty_seconds(

@@ -115,7 +115,9 @@ def _terms(
 ) -> BrokerTerms:
     told: Mapping[str, Any] = info.get("descr") or {}
     price = exact(told.get("price")) or exact(order.get("price"))
-    kind = _TYPES.get(str(told.get("ordertype") or order.get("type") or ""), "")
+    word = str(told.get("ordertype") or order.get("type") or "")
+    # A kind that is none of ours is shown as an order at the market; its price may be a trigger.
+    kind = _TYPES.get(word, "market") if word else ("limit" if price else "market")
     stop = exact(order.get("stopLossPrice")) or exact(order.get("triggerPrice"))
     if kind == "stop_limit":
         price = exact(told.get("price2")) or price
@@ -123,7 +125,7 @@ def _terms(
         symbol=order.get("symbol") or "",
         asset_type="crypto",
         side=order.get("side") or "",
-        order_type=kind or ("limit" if price else "market"),
+        order_type=kind,
         time_in_force=str(order.get("timeInForce") or "gtc").lower(),
         qty=None if by_money else qty,
         notional=qty if by_money else None,
@@ -181,9 +183,12 @@ def _first(info: Mapping[str, Any], names: Iterable[str]) -> Decimal | None:
 def _fee(
     trade: Mapping[str, Any], info: Mapping[str, Any], *, base: str, quote: str
 ) -> tuple[Decimal, Decimal]:
-    """What the trade cost: in money, and taken out of what was traded. A third coin is neither."""
+    """What the trade cost: in money, and taken out of what was traded. A third coin is neither.
+
+    What a venue pays back to its makers is no cost below nothing: it shows where cash is compared.
+    """
     told: Mapping[str, Any] = trade.get("fee") or {}
-    amount = _first(info, ("fee", "commission")) or exact(told.get("cost")) or ZERO
+    amount = max(_first(info, ("fee", "commission")) or exact(told.get("cost")) or ZERO, ZERO)
     currency = told.get("currency")
     if currency == base:
         return ZERO, amount

@@ -1,0 +1,144 @@
+"""What is done at the own door of an exchange hides nothing else, and is booked once."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import BrokerageAccount, User
+from portfolio.models import Position
+from portfolio.services.rebuild import ledger_differences
+from speedtrade.testing import market
+from speedtrade.testing.vendors.faults import edited
+from speedtrade.testing.vendors.kraken import KrakenVendor
+from trading.models import BrokerLink, Order
+from trading.services.syncs import account_sync
+from trading.tests.ccxt.hand import Hand
+from trading.tests.ccxt.test_opening import connected
+
+D = Decimal
+
+
+@pytest.fixture
+def vendor(hand: Hand, settings: Any) -> KrakenVendor:
+    """Nothing fills by itself."""
+    settings.BROKER_TIMEOUT = (10.0, 10.0)
+    hand.vendor.truth.instant = False
+    market.instrument("BTC/USD")
+    return hand.vendor
+
+
+@pytest.fixture
+def account(vendor: KrakenVendor, alice: User) -> Iterator[BrokerageAccount]:
+    """Her account there, whose books have begun."""
+    made = connected(alice)
+    assert account_sync(account_id=made.pk, now=timezone.now())
+    made.refresh_from_db()
+    assert made.status == "active"
+    yield made
+    assert [str(one) for one in ledger_differences()] == []
+
+
+def read(account: BrokerageAccount) -> None:
+    BrokerLink.objects.update(holdings_at=None)
+    assert account_sync(account_id=account.pk, now=timezone.now())
+
+
+def row(order: Any) -> Order:
+    return Order.objects.get(broker_order_id=order.txid)
+
+
+@pytest.mark.parametrize("kind", ["take-profit", "trailing-stop-limit", "iceberg", "of tomorrow"])
+@pytest.mark.parametrize("since", ["before", "after"])
+def test_an_order_of_a_kind_that_is_none_of_ours_hides_no_other(
+    vendor: KrakenVendor, alice: User, kind: str, since: str
+) -> None:
+    """Fails where it counts as a limit without a price: no row can hold that, nothing is read."""
+    made = None if since == "before" else connected(alice)
+    if made:
+        assert account_sync(account_id=made.pk, now=timezone.now())
+    strange = vendor.external_order("BTC/USD", "buy", "0.2", "43000")
+    strange.order_type = kind
+    plain = vendor.external_order("BTC/USD", "buy", "0.1", "43000")
+    made = made or connected(alice)
+    assert account_sync(account_id=made.pk, now=timezone.now())
+    made.refresh_from_db()
+    assert made.status == "active"
+    vendor.fill(plain.txid, "0.1", "43000")
+    read(made)
+    assert (row(plain).state, row(plain).filled_qty) == ("filled", D("0.1"))
+    assert (row(strange).state, row(strange).limit_price) == ("new", None)
+
+
+def test_what_no_column_takes_is_logged_and_hides_no_other(
+    vendor: KrakenVendor, account: BrokerageAccount, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fails where one order that cannot be kept ends the reading of its account."""
+    huge = vendor.external_order("BTC/USD", "buy", "0.2", "43000")
+    plain = vendor.external_order("BTC/USD", "buy", "0.1", "43000")
+
+    def change(body: Any) -> Any:
+        if huge.txid in body["result"].get("open", {}):
+            body["result"]["open"][huge.txid]["vol"] = "9" * 40
+        return body
+
+    vendor.faults.add("OpenOrders", edited(change), times=100)
+    vendor.fill(plain.txid, "0.1", "43000")
+    read(account)
+    assert row(plain).state == "filled"
+    assert not Order.objects.filter(broker_order_id=huge.txid).exists()
+    assert "report_unkept" in caplog.text
+
+
+def test_a_name_that_is_used_again_is_another_order(
+    vendor: KrakenVendor, account: BrokerageAccount
+) -> None:
+    """Fails where a name alone says which order it is: the second one's fills go to the first."""
+    first = vendor.external_order("BTC/USD", "buy", "0.2", "43000", client_id="grid-1")
+    read(account)
+    vendor.fill(first.txid, "0.2", "43000")
+    read(account)
+    vendor.external_order("BTC/USD", "buy", "0.01", "40000")  # there is always something open
+    second = vendor.external_order("BTC/USD", "sell", "0.1", "44000", client_id="grid-1")
+    vendor.fill(second.txid, "0.1", "44000")
+    # Long after, when the first one is in no list any more.
+    vendor.truth.orders[first.txid].closed -= 3600
+    BrokerLink.objects.update(orders_at=timezone.now() + timedelta(minutes=5))
+    for _ in range(2):
+        read(account)
+    assert (row(first).side, row(first).filled_qty) == ("buy", D("0.2"))
+    assert (row(second).side, row(second).filled_qty, row(second).state) == (
+        "sell",
+        D("0.1"),
+        "filled",
+    )
+    assert Position.objects.get(brokerage_account=account).qty == D("0.1")
+
+
+def test_what_was_brought_there_and_sold_there_is_booked_without_a_gain(
+    vendor: KrakenVendor, account: BrokerageAccount
+) -> None:
+    """Fails where a sale beyond our position is refused: its order never ends, with its hold."""
+    vendor.deposit("BTC", "0.3")
+    sale = vendor.external_order("BTC/USD", "sell", "0.3", "43000")
+    vendor.fill(sale.txid, "0.3", "43000")
+    read(account)
+    read(account)
+    assert (row(sale).state, row(sale).filled_qty) == ("filled", D("0.3"))
+    position = Position.objects.get(brokerage_account=account)
+    assert (position.qty, position.realized_pl) == (0, 0)
+
+
+def test_what_is_paid_for_in_other_money_is_left_to_the_comparison(
+    vendor: KrakenVendor, account: BrokerageAccount
+) -> None:
+    """Fails where an amount of another currency is booked as so many dollars."""
+    vendor.deposit("BTC", "0.3")
+    order = vendor.external_order("ETH/BTC", "buy", "1", "0.05")
+    plain = vendor.external_order("BTC/USD", "buy", "0.1", "43000")
+    read(account)
+    assert not Order.objects.filter(broker_order_id=order.txid).exists()
+    assert row(plain).state == "new"
