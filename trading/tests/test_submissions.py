@@ -420,19 +420,32 @@ def test_one_order_that_cannot_be_mended_does_not_keep_the_others_from_it(
 def test_a_report_that_cannot_be_is_refused_and_the_poll_goes_on(
     desk: Desk, vendor: Vendor, caplog
 ):
-    """A broker that rejects what it has partly filled: refused loudly, and the next is polled."""
-    liar, honest = desk.send(desk.place("buy", "2")), desk.send(desk.place("buy", "2"))
-    vendor.fill(liar.client_order_id, "1", "100.00")
+    """A broker that sells more than there is: refused loudly, and the next is polled."""
+    bought = desk.send(desk.place("buy", "1"))
+    vendor.fill(bought.client_order_id, "1", "100.00", done=True)
     desk.wait(5)
     assert desk.poll() == 1
-    lie = replace(vendor.book[liar.client_order_id], state=OrderState.REJECTED)
-    vendor.book[liar.client_order_id] = lie
+    liar, honest = desk.send(desk.place("sell", "1")), desk.send(desk.place("buy", "2"))
+    vendor.fill(liar.client_order_id, "3", "100.00", done=True)
     vendor.fill(honest.client_order_id, "2", "100.00", done=True)
     desk.wait(5)
     assert desk.poll() == 1
     assert desk.fresh(honest).state == "filled"
-    assert (desk.fresh(liar).state, desk.fresh(liar).filled_qty) == ("partially_filled", 1)
+    assert (desk.fresh(liar).state, desk.fresh(liar).filled_qty) == ("new", 0)
     assert "report_refused" in caplog.messages
+    desk.check()
+
+
+def test_a_rest_that_the_broker_refuses_ends_the_order(desk: Desk, vendor: Vendor):
+    """Fails where a refusal after a fill cannot be: the order would keep its hold for ever."""
+    order = desk.send(desk.place("buy", "2"))
+    vendor.fill(order.client_order_id, "1", "100.00")
+    vendor.book[order.client_order_id] = replace(
+        vendor.book[order.client_order_id], state=OrderState.REJECTED
+    )
+    desk.wait(5)
+    assert desk.poll() == 1
+    assert (desk.fresh(order).state, desk.fresh(order).filled_qty) == ("canceled", 1)
     desk.check()
 
 
