@@ -164,12 +164,12 @@ def order_import(
     terms = report.terms
     if terms is None:
         raise UnknownInstrument("the broker does not say what the order is for")
-    instrument = instrument_ensure(terms.symbol, terms.asset_type)
     with transaction.atomic():
         account = account_lock(account_id)
         paid_in = terms.symbol.partition("/")[2]
         if paid_in not in {"", account.currency}:  # its money is none that the books know
             raise UnknownInstrument(f"{terms.symbol} is not traded for {account.currency}")
+        instrument = instrument_ensure(terms.symbol, terms.asset_type)
         known = Order.objects.filter(
             brokerage_account=account, client_order_id=report.client_order_id
         ).first()

@@ -39,3 +39,15 @@ def hand(vendor: KrakenVendor, quick: Any) -> Any:
 
     quick.CCXT_URLS = {"kraken": vendor.urls}
     return Hand(vendor)
+
+
+@pytest.fixture
+def still(hand: Any, quick: Any) -> KrakenVendor:
+    """The dice fill, and no market; bitcoin has a price here. Nothing hangs, so nothing hurries."""
+    from speedtrade.testing import market
+
+    quick.BROKER_TIMEOUT = (10.0, 10.0)
+    hand.vendor.truth.instant = False
+    market.instrument("BTC/USD")
+    vendor: KrakenVendor = hand.vendor
+    return vendor

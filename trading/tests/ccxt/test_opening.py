@@ -22,18 +22,13 @@ from trading.brokers.base import CLOCK_GUESS
 from trading.brokers.registry import broker_for
 from trading.models import BrokerLink, Difference, Fill
 from trading.services.syncs import account_sync
-from trading.tests.ccxt.hand import Hand
 
 LATE = datetime(2035, 1, 3, 12, 0, 0, 900_000, tzinfo=UTC)  # in its second, and after all else
 
 
 @pytest.fixture
-def vendor(hand: Hand, settings: Any) -> KrakenVendor:
-    """The dice fill, and no market; bitcoin has a price here. Nothing hangs, so nothing hurries."""
-    settings.BROKER_TIMEOUT = (10.0, 10.0)
-    hand.vendor.truth.instant = False
-    market.instrument("BTC/USD")
-    return hand.vendor
+def vendor(still: KrakenVendor) -> KrakenVendor:
+    return still
 
 
 def connected(alice: User) -> BrokerageAccount:

@@ -9,30 +9,20 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import BrokerageAccount, User
+from marketdata.models import Instrument
 from portfolio.models import Position
 from portfolio.services.rebuild import ledger_differences
-from speedtrade.testing import market
 from speedtrade.testing.vendors.faults import edited
 from speedtrade.testing.vendors.kraken import KrakenVendor
 from trading.models import BrokerLink, Order
 from trading.services.syncs import account_sync
-from trading.tests.ccxt.hand import Hand
 from trading.tests.ccxt.test_opening import connected
 
 D = Decimal
 
 
 @pytest.fixture
-def vendor(hand: Hand, settings: Any) -> KrakenVendor:
-    """Nothing fills by itself."""
-    settings.BROKER_TIMEOUT = (10.0, 10.0)
-    hand.vendor.truth.instant = False
-    market.instrument("BTC/USD")
-    return hand.vendor
-
-
-@pytest.fixture
-def account(vendor: KrakenVendor, alice: User) -> Iterator[BrokerageAccount]:
+def account(still: KrakenVendor, alice: User) -> Iterator[BrokerageAccount]:
     """Her account there, whose books have begun."""
     made = connected(alice)
     assert account_sync(account_id=made.pk, now=timezone.now())
@@ -54,39 +44,39 @@ def row(order: Any) -> Order:
 @pytest.mark.parametrize("kind", ["take-profit", "trailing-stop-limit", "iceberg", "of tomorrow"])
 @pytest.mark.parametrize("since", ["before", "after"])
 def test_an_order_of_a_kind_that_is_none_of_ours_hides_no_other(
-    vendor: KrakenVendor, alice: User, kind: str, since: str
+    still: KrakenVendor, alice: User, kind: str, since: str
 ) -> None:
     """Fails where it counts as a limit without a price: no row can hold that, nothing is read."""
     made = None if since == "before" else connected(alice)
     if made:
         assert account_sync(account_id=made.pk, now=timezone.now())
-    strange = vendor.external_order("BTC/USD", "buy", "0.2", "43000")
+    strange = still.external_order("BTC/USD", "buy", "0.2", "43000")
     strange.order_type = kind
-    plain = vendor.external_order("BTC/USD", "buy", "0.1", "43000")
+    plain = still.external_order("BTC/USD", "buy", "0.1", "43000")
     made = made or connected(alice)
     assert account_sync(account_id=made.pk, now=timezone.now())
     made.refresh_from_db()
     assert made.status == "active"
-    vendor.fill(plain.txid, "0.1", "43000")
+    still.fill(plain.txid, "0.1", "43000")
     read(made)
     assert (row(plain).state, row(plain).filled_qty) == ("filled", D("0.1"))
     assert (row(strange).state, row(strange).limit_price) == ("new", None)
 
 
 def test_what_no_column_takes_is_logged_and_hides_no_other(
-    vendor: KrakenVendor, account: BrokerageAccount, caplog: pytest.LogCaptureFixture
+    still: KrakenVendor, account: BrokerageAccount, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Fails where one order that cannot be kept ends the reading of its account."""
-    huge = vendor.external_order("BTC/USD", "buy", "0.2", "43000")
-    plain = vendor.external_order("BTC/USD", "buy", "0.1", "43000")
+    huge = still.external_order("BTC/USD", "buy", "0.2", "43000")
+    plain = still.external_order("BTC/USD", "buy", "0.1", "43000")
 
     def change(body: Any) -> Any:
         if huge.txid in body["result"].get("open", {}):
             body["result"]["open"][huge.txid]["vol"] = "9" * 40
         return body
 
-    vendor.faults.add("OpenOrders", edited(change), times=100)
-    vendor.fill(plain.txid, "0.1", "43000")
+    still.faults.add("OpenOrders", edited(change), times=100)
+    still.fill(plain.txid, "0.1", "43000")
     read(account)
     assert row(plain).state == "filled"
     assert not Order.objects.filter(broker_order_id=huge.txid).exists()
@@ -94,18 +84,18 @@ def test_what_no_column_takes_is_logged_and_hides_no_other(
 
 
 def test_a_name_that_is_used_again_is_another_order(
-    vendor: KrakenVendor, account: BrokerageAccount
+    still: KrakenVendor, account: BrokerageAccount
 ) -> None:
     """Fails where a name alone says which order it is: the second one's fills go to the first."""
-    first = vendor.external_order("BTC/USD", "buy", "0.2", "43000", client_id="grid-1")
+    first = still.external_order("BTC/USD", "buy", "0.2", "43000", client_id="grid-1")
     read(account)
-    vendor.fill(first.txid, "0.2", "43000")
+    still.fill(first.txid, "0.2", "43000")
     read(account)
-    vendor.external_order("BTC/USD", "buy", "0.01", "40000")  # there is always something open
-    second = vendor.external_order("BTC/USD", "sell", "0.1", "44000", client_id="grid-1")
-    vendor.fill(second.txid, "0.1", "44000")
+    still.external_order("BTC/USD", "buy", "0.01", "40000")  # there is always something open
+    second = still.external_order("BTC/USD", "sell", "0.1", "44000", client_id="grid-1")
+    still.fill(second.txid, "0.1", "44000")
     # Long after, when the first one is in no list any more.
-    vendor.truth.orders[first.txid].closed -= 3600
+    still.truth.orders[first.txid].closed -= 3600
     BrokerLink.objects.update(orders_at=timezone.now() + timedelta(minutes=5))
     for _ in range(2):
         read(account)
@@ -119,12 +109,12 @@ def test_a_name_that_is_used_again_is_another_order(
 
 
 def test_what_was_brought_there_and_sold_there_is_booked_without_a_gain(
-    vendor: KrakenVendor, account: BrokerageAccount
+    still: KrakenVendor, account: BrokerageAccount
 ) -> None:
     """Fails where a sale beyond our position is refused: its order never ends, with its hold."""
-    vendor.deposit("BTC", "0.3")
-    sale = vendor.external_order("BTC/USD", "sell", "0.3", "43000")
-    vendor.fill(sale.txid, "0.3", "43000")
+    still.deposit("BTC", "0.3")
+    sale = still.external_order("BTC/USD", "sell", "0.3", "43000")
+    still.fill(sale.txid, "0.3", "43000")
     read(account)
     read(account)
     assert (row(sale).state, row(sale).filled_qty) == ("filled", D("0.3"))
@@ -133,12 +123,51 @@ def test_what_was_brought_there_and_sold_there_is_booked_without_a_gain(
 
 
 def test_what_is_paid_for_in_other_money_is_left_to_the_comparison(
-    vendor: KrakenVendor, account: BrokerageAccount
+    still: KrakenVendor, account: BrokerageAccount
 ) -> None:
     """Fails where an amount of another currency is booked as so many dollars."""
-    vendor.deposit("BTC", "0.3")
-    order = vendor.external_order("ETH/BTC", "buy", "1", "0.05")
-    plain = vendor.external_order("BTC/USD", "buy", "0.1", "43000")
+    still.deposit("BTC", "0.3")
+    order = still.external_order("ETH/BTC", "buy", "1", "0.05")
+    plain = still.external_order("BTC/USD", "buy", "0.1", "43000")
     read(account)
     assert not Order.objects.filter(broker_order_id=order.txid).exists()
+    assert not Instrument.objects.filter(symbol="ETH/BTC").exists()
     assert row(plain).state == "new"
+
+
+@pytest.mark.parametrize("told", ["0", "-1"])
+def test_a_limit_whose_price_is_not_told_is_kept_without_one(
+    still: KrakenVendor, account: BrokerageAccount, told: str
+) -> None:
+    """Fails where it stays a limit: no row can hold one without a price above nothing."""
+    order = still.external_order("BTC/USD", "buy", "0.1", "43000")
+
+    def change(body: Any) -> Any:
+        for each in body["result"].get("open", {}).values():
+            each["descr"]["price"] = each["price"] = each["limitprice"] = told
+        return body
+
+    still.faults.add("OpenOrders", edited(change), times=100)
+    read(account)
+    kept = row(order)
+    assert (kept.state, kept.order_type, kept.limit_price) == ("new", "market", None)
+
+
+def test_what_an_exchange_pays_back_to_a_maker_is_no_fee_below_nothing(
+    still: KrakenVendor, account: BrokerageAccount
+) -> None:
+    """Fails where it is booked as a fee: no row holds one, and the order never fills."""
+    order = still.external_order("BTC/USD", "buy", "0.1", "43000")
+    read(account)
+
+    def change(body: Any) -> Any:
+        for trade in body["result"].get("trades", body["result"]).values():
+            if isinstance(trade, dict) and "fee" in trade:
+                trade["fee"] = "-1.00000"
+        return body
+
+    for door in ("TradesHistory", "QueryTrades"):
+        still.faults.add(door, edited(change), times=100)
+    still.fill(order.txid, "0.1", "43000")
+    read(account)
+    assert (row(order).state, row(order).fees) == ("filled", 0)
