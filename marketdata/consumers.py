@@ -14,6 +14,7 @@ import logging
 import random
 from typing import Any, Final
 
+from channels.consumer import get_handler_name
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
@@ -65,6 +66,15 @@ class MarketConsumer(AsyncWebsocketConsumer):
         finally:
             # However it ends, also when its server cancels it.
             self._leave()
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """As Channels does, without a look at the connections of the database before each message.
+
+        Whoever reads the database here tidies up after himself. The look is a turn of the thread
+        of all readers: a ping waited for it, and an event reached the sockets of its user one by
+        one, each too late to share the look of the one before.
+        """
+        await getattr(self, get_handler_name(message))(message)
 
     # ── opening and closing ─────────────────────────────────────────────────
 
