@@ -21,9 +21,7 @@ from speedtrade.embedded import embedded_servers
 
 pytest_plugins = ["speedtrade.testing.fixtures"]  # the cast, and cleaning past triggers
 CHROMIUM = "/usr/bin/chromium"
-#: Tests with such a mark are meant to share one worker, one after the other. xdist 3.8 sends each
-#: its own way under pytest 9.2, which knows no change of a test's id: so they must also be able to
-#: run beside each other, and share no name of the cluster's.
+#: Tests with such a mark share one worker, one after the other.
 ALONE = ("serial", "chaos")
 #: Marks of tests that wait for another process, and so for the machine. What touches money, locks
 #: and orders is not among them: a race there must be seen the first time.

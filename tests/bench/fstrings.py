@@ -97,5 +97,5 @@ aria-label="Filled: {filled} of {qty}"></progress></td>
 <td><span class="pill info">{LIVE}Working</span></td><td class="end">
 <form class="over" method="post" action="{path}/cancel" hx-post="{path}/cancel" hx-swap="none"
 hx-sync="this:drop" data-once><input type="hidden" name="csrfmiddlewaretoken" value="{token}">
-<input type="hidden" name="next" value="/orders?status=all"><button class="btn danger sm">Cancel
-<span class="vh"> order {order.pk}</span></button></form></td></tr>"""
+<input type="hidden" name="next" value="/orders?status=all"><button id="cancel-{order.pk}"
+class="btn danger sm">Cancel<span class="vh"> order {order.pk}</span></button></form></td></tr>"""

@@ -31,7 +31,7 @@ def rows(bench: Bench) -> Iterator[Row]:
     user = User.objects.get(username="benchfull")
     client, rendering = Client(), _Rendering()
     client.force_login(user)
-    lines = _lines(user)
+    lines = lines_of(user)
     ours, whole, floors, shown = [], [], [], ""
     with rendering:
         for _ in range(bench.repetitions * 3 + 2):
@@ -40,11 +40,11 @@ def rows(bench: Bench) -> Iterator[Row]:
             whole.append(time.thread_time() - began)
             ours.append(rendering.seconds)
             shown = "".join(answer.content.decode() for answer in answers)
-            token = shown.rpartition('csrfmiddlewaretoken" value="')[2][:64]
+            token = token_of(shown)
             began = time.thread_time()
             floor = rows_page(*lines, token)
             floors.append(time.thread_time() - began)
-            assert _bare(floor) == _bare(_rows(shown)), "the floor shows other rows"
+            assert bare(floor) == bare(rows_shown(shown)), "the floor shows other rows"
     yield judge(
         "page_cpu",
         statistics.median(ours[2:]) * 1000,
@@ -93,19 +93,24 @@ class _Rendering:
         Template.render, context._halt = self._plain, self._halt  # type: ignore[method-assign]
 
 
-def _rows(pages: str) -> str:
+def token_of(pages: str) -> str:
+    """The word against forged forms in the last form."""
+    return pages.rpartition('csrfmiddlewaretoken" value="')[2][:64]
+
+
+def rows_shown(pages: str) -> str:
     """The rows of holdings and of orders on the two pages."""
     holdings = pages[pages.index("<tr data-row") :].partition("</table>")[0]
     orders = pages[pages.index('<table class="table hover orders">') :].partition("<tbody>")[2]
     return f"<tbody>{holdings}{orders.partition('</tbody>')[0]}"
 
 
-def _bare(markup: str) -> str:
+def bare(markup: str) -> str:
     """Without the white space between elements, which nobody sees."""
     return re.sub(r"\s*([<>])\s*", r"\1", re.sub(r"\s+", " ", markup))
 
 
-def _lines(user: Any) -> tuple[list[Any], list[Any]]:
+def lines_of(user: Any) -> tuple[list[Any], list[Any]]:
     """What the rows of both pages say, as values."""
     from accounts.selectors import account_for_user
     from portfolio.holdings import holdings_shown, positions_sorted
