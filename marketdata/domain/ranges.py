@@ -15,11 +15,12 @@ class ChartRange:
 
     timeframe: str
     back: timedelta | None
-    words: str  # "It rose 1.20% …"
+    words: str  # "It rose 1.20% …"; the chart puts its first day after "since"
 
 
 TODAY: Final = "1D"
-#: In the order of the buttons. No range has more bars than an answer may hold.
+#: In the order of the buttons. The last one has the newest bars that an answer may hold: of a stock
+#: with a longer past not all, so the words name the day on which they begin.
 RANGES: Final[dict[str, ChartRange]] = {
     TODAY: ChartRange("5m", None, "today"),
     "1W": ChartRange("15m", timedelta(days=7), "in a week"),
@@ -27,7 +28,7 @@ RANGES: Final[dict[str, ChartRange]] = {
     "3M": ChartRange("1D", timedelta(days=91), "in three months"),
     "YTD": ChartRange("1D", None, "this year"),
     "1Y": ChartRange("1D", timedelta(days=365), "in a year"),
-    "ALL": ChartRange("1D", None, "in all"),
+    "ALL": ChartRange("1D", None, "since"),
 }
 
 

@@ -1,7 +1,7 @@
 // The price chart of a symbol: line or candles with volume, ranges, the last bar continued live.
 // Frame: [data-price-chart], components/_price_chart.html; the words of its numbers stay text.
 import * as format from "./format.js";
-import { CandlestickSeries, HistogramSeries, LineSeries, LineStyle, load, place, ranges, say, stage } from "./chart-base.js";
+import { CandlestickSeries, HistogramSeries, LineSeries, LineStyle, load, moment, place, ranges, say, stage } from "./chart-base.js";
 import { drawIndicators, isTall } from "./chart-indicators.js";
 import { drawMarks } from "./chart-marks.js";
 import { Reader, sentence } from "./chart-reader.js";
@@ -98,7 +98,8 @@ class PriceChart {
 
   tell() {
     const { words } = this.frame.querySelector(`[data-range="${this.range}"]`).dataset;
-    const text = sentence(this.frame.dataset.symbolOf, this.bars, this.base, words, this.tick);
+    const when = words === "since" ? `since ${moment(this.bars[0].time, this.length)}` : words;
+    const text = sentence(this.frame.dataset.symbolOf, this.bars, this.base, when, this.tick);
     document.getElementById("chart-summary").textContent = text;
   }
 

@@ -33,6 +33,8 @@ def test_ranges_change_the_summary_and_the_table_and_nothing_jumps(people: Peopl
     page.keyboard.press("Escape")
     page.keyboard.press("5")
     expect(summary).to_contain_text("this year, from $")
+    page.get_by_role("button", name="All", exact=True).click()
+    expect(summary).to_contain_text(re.compile(r" since \w+ \d+, \d{4}, from \$"))
 
 
 def test_candles_and_indicators_are_remembered(people: People) -> None:

@@ -8,6 +8,7 @@ order id, and it is never sent again while the outcome is unknown.
 import logging
 import re
 from datetime import datetime, timedelta
+from typing import Literal
 
 from django.conf import settings
 from django.db import transaction
@@ -224,8 +225,9 @@ def order_tell_cancel(order: Order, submission: Submission) -> None:
     except BrokerError as error:
         error_note(submission, error)
         return
-    found = order_adopt(order, submission, broker)
-    if found and refused:
+    report = order_adopt(order, submission, broker)
+    # A broker that is at it refuses to be asked once more, too.
+    if refused and report and report.state != OrderState.PENDING_CANCEL:
         cancel_refused(order, submission)
 
 
@@ -259,8 +261,10 @@ def cancel_refused(order: Order, submission: Submission) -> None:
         live_publish(user_id=account.user_id, kind="order", thing_id=locked.pk)
 
 
-def order_adopt(order: Order, submission: Submission, broker: Broker) -> bool | None:
-    """Ask the broker for the order and adopt what it says; True when it had it.
+def order_adopt(
+    order: Order, submission: Submission, broker: Broker
+) -> BrokerOrder | Literal[False] | None:
+    """Ask the broker for the order, adopt what it says and return it.
 
     False is its word that it has none. None is no word at all, from which nothing follows.
     """
@@ -275,7 +279,7 @@ def order_adopt(order: Order, submission: Submission, broker: Broker) -> bool | 
         report = _refused(order, "client_order_id_taken", TAKEN)
     _record(order, submission, report, "sweep")
     crash_point("after_adopt_before_release")
-    return True
+    return report
 
 
 def is_ours(order: Order, report: BrokerOrder) -> bool:

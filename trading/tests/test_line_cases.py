@@ -18,7 +18,7 @@ from speedtrade.lib.crash import Killed
 from speedtrade.testing import market
 from speedtrade.testing.vendors.alpaca import AlpacaVendor
 from speedtrade.testing.vendors.alpaca_book import VendorAccount
-from speedtrade.testing.vendors.faults import answer, edited, gateway
+from speedtrade.testing.vendors.faults import answer, drop_after, edited, gateway
 from trading.brokers.base import BrokerOrder
 from trading.brokers.registry import broker_for
 from trading.domain.orders import Changes, OrderState
@@ -250,6 +250,23 @@ def test_each_cancel_has_as_many_tries_as_the_first(line: Line, settings: Any): 
     assert line.fresh(order).state == "new", "it counts as working again"
     assert line.cancel(line.fresh(order)).state == "pending_cancel"
     line.look(order, after=20)
+    assert line.fresh(order).state == "canceled"
+
+
+def test_a_broker_that_is_at_it_may_refuse_to_be_asked_again(line: Line, settings: Any):  # noqa: F811
+    """Fails where each refusal counts: its answer was lost, and it had heard the first."""
+    settings.CANCEL_TRIES = 1
+    line.vendor.cancels_at_once = False
+    order = line.send(line.place())
+    refusal = answer(422, b'{"code": 42210000, "message": "order is pending cancel"}')
+    line.vendor.faults.add("cancel", drop_after())
+    line.vendor.faults.add("cancel", refusal, times=3)
+    line.cancel(order)
+    line.look(order, after=6)
+    assert line.vendor.called("cancel") == 2
+    assert line.fresh(order).state == "pending_cancel"
+    line.theirs.set_status(order.client_order_id, "canceled", "canceled")
+    line.sync()
     assert line.fresh(order).state == "canceled"
 
 
