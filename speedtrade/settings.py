@@ -690,7 +690,8 @@ ORDERS_SYNC_PERIOD = timedelta(seconds=15)
 HOLDINGS_SYNC_PERIOD = timedelta(seconds=40)
 LINK_RETRY_PERIOD = timedelta(seconds=60)  # for an account in error, such as a refused key
 SYNC_OVERLAP = timedelta(minutes=1)  # orders are listed from so long before what we know
-EVENTS_OVERLAP = timedelta(days=3)  # deposits and fees may be entered later than they are dated
+EVENTS_LATE = timedelta(days=3)  # deposits and fees may be entered later than they are dated
+EVENTS_OVERLAP = timedelta(hours=1)  # where each has its moment; trades stand in that list as well
 LATE_FILLS_FOR = timedelta(days=1)  # orders that ended since then are looked at where books differ
 # So far off may a broker's clock be. It must stay well below SYNC_OVERLAP: orders are listed by it.
 BROKER_CLOCK_MOST = timedelta(seconds=30)

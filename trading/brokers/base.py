@@ -40,6 +40,7 @@ class Capabilities:
     fraction_tifs: frozenset[str] | None = None  # None: the same as for whole units
     cid_max_len: int = 64
     one_writer: bool = False  # its keys carry a nonce: one call at a time per key, anywhere
+    events_by_day: bool = False  # deposits and fees are told by date, and may be entered days late
     reserve: int = 10  # requests of its rate limit that are kept for cancels and look-ups
 
 

@@ -26,6 +26,7 @@ ALPACA = Capabilities(
     lookup_is_proof=False,
     push_updates=True,
     cid_max_len=128,
+    events_by_day=True,
 )
 
 _EXCHANGE = Capabilities(

@@ -3,7 +3,7 @@
 One row per account (BrokerLink) carries it, so every worker sees the same gate. After
 settings.GATE_FAILURES failures in a row it closes; then one probe passes each GATE_PROBE_PERIOD,
 won by a conditional UPDATE, until one succeeds. A rate limit pauses all until it resets; while the
-budget runs low only cancels and look-ups pass.
+budget runs low only cancels and look-ups pass, and orders where the adapter keeps the pace itself.
 """
 
 from collections.abc import Callable, Sequence
@@ -124,7 +124,9 @@ class GatedBroker:
         return self._inner.budget
 
     def submit_order(self, request: BrokerRequest) -> BrokerOrder:
-        return self._pass(lambda: self._inner.submit_order(request))
+        # Where the adapter keeps the pace, what holds up its reads must hold up no order.
+        paced = self.caps.one_writer
+        return self._pass(lambda: self._inner.submit_order(request), urgent=paced)
 
     def find_order(self, ref: OrderRef) -> BrokerOrder | None:
         return self._pass(lambda: self._inner.find_order(ref), urgent=True)

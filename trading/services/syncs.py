@@ -252,7 +252,8 @@ def _follow(account: BrokerageAccount, link: BrokerLink, broker: Broker, now: da
     due = link.holdings_at is None or now - link.holdings_at >= settings.HOLDINGS_SYNC_PERIOD
     if due or account.status != AccountStatus.ACTIVE:
         # Since the last comparison, and not since the last list: they may have failed alone.
-        since = (link.holdings_at or link.began_at or now) - settings.EVENTS_OVERLAP
+        late = settings.EVENTS_LATE if broker.caps.events_by_day else settings.EVENTS_OVERLAP
+        since = (link.holdings_at or link.began_at or now) - late
         cash_events_book(account=account, events=broker.cash_events(since), now=now)
         agreed = _compare(account, broker, now)
         if agreed is False and late_fills_find(account, broker, now):

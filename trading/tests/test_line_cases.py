@@ -342,7 +342,7 @@ def test_a_deposit_is_found_however_long_the_activities_were_away(
     settings: Any,
 ):
     """Fails where the last list of orders says since when."""
-    settings.SYNC_OVERLAP = settings.EVENTS_OVERLAP = timedelta(0)
+    settings.SYNC_OVERLAP = settings.EVENTS_LATE = timedelta(0)
     line.theirs.deposit("500")
     line.vendor.faults.add("activities", gateway(502, accept=False), times=9)
     for _ in range(3):

@@ -14,6 +14,7 @@ from portfolio.models import Position
 from portfolio.services.rebuild import ledger_differences
 from speedtrade.testing.vendors.faults import edited
 from speedtrade.testing.vendors.kraken import KrakenVendor
+from trading.brokers.ccxt.kraken import KrakenDesk
 from trading.models import BrokerLink, Order
 from trading.services.syncs import account_sync
 from trading.tests.ccxt.test_opening import connected
@@ -39,6 +40,18 @@ def read(account: BrokerageAccount) -> None:
 
 def row(order: Any) -> Order:
     return Order.objects.get(broker_order_id=order.txid)
+
+
+def test_the_ledger_is_not_read_over_days_again_and_again(
+    account: BrokerageAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trades stand in it too: three days of a busy account take longer than until the next time."""
+    asked: list[Any] = []
+    monkeypatch.setattr(KrakenDesk, "cash_events", lambda *given: asked.append(given[-1]) or ())
+    now = timezone.now()
+    BrokerLink.objects.update(holdings_at=now - timedelta(minutes=1))
+    assert account_sync(account_id=account.pk, now=now)
+    assert [now - since for since in asked] == [timedelta(hours=1, minutes=1)]
 
 
 @pytest.mark.parametrize("kind", ["take-profit", "trailing-stop-limit", "iceberg", "of tomorrow"])
