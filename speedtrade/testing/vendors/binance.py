@@ -110,7 +110,13 @@ class BinanceVendor:
             {"asset": code, "free": str(held), "locked": "0.00"}
             for code, held in self.money.items()
         ]
-        return {"canTrade": True, "accountType": "SPOT", "balances": rows, "permissions": ["SPOT"]}
+        return {
+            "uid": 354937868,
+            "canTrade": True,
+            "accountType": "SPOT",
+            "balances": rows,
+            "permissions": ["SPOT"],
+        }
 
     def post_order(self, fields: Fields) -> Any:
         client_id, qty = fields["newClientOrderId"], Decimal(fields["quantity"])

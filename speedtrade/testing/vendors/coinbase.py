@@ -87,7 +87,12 @@ class CoinbaseVendor:
     def _private(self, request: Request) -> Any:
         path = request.path.removeprefix(V3)
         if path == "/key_permissions":
-            return {"can_view": True, "can_trade": self.may_trade, "can_transfer": False}
+            return {
+                "can_view": True,
+                "can_trade": self.may_trade,
+                "can_transfer": False,
+                "portfolio_uuid": "8bfc20d7-f7c6-4422-bf07-8243ca4169fe",
+            }
         if path == "/accounts":
             rows = [
                 {

@@ -15,7 +15,7 @@ from django.conf import settings
 from trading.brokers.base import AuthFailed, CashEvent, KeyFacts, OutcomeUnknown
 from trading.brokers.ccxt.client import Client
 from trading.brokers.ccxt.errors import Gone, Refusal
-from trading.brokers.ccxt.parse import exact, moment
+from trading.brokers.ccxt.parse import exact, moment, number_of
 
 logger = logging.getLogger(__name__)
 Raw = Mapping[str, Any]
@@ -210,24 +210,27 @@ class KrakenDesk:
         self.balances()
         try:
             self.client.call("privatePostGetApiKeyInfo")
-            told = self._result().get("permissions")
+            info = self._result()
         except (AuthFailed, OutcomeUnknown):
-            told = None
+            info = {}
+        number, told = number_of(info.get("iban")), info.get("permissions")
         if not isinstance(told, list):
             self._open()
-            return KeyFacts(True, "The key reads balances and orders. Kraken does not say more.")
+            words = "The key reads balances and orders. Kraken does not say more."
+            return KeyFacts(True, words, number=number)
         rights = {one for one in told if isinstance(one, str)}
         lacks = [words for right, words in NEEDED.items() if right not in rights]
         if not rights & CANCELS:
             lacks.append("cancel orders")
         if lacks:
-            return KeyFacts(False, f"The key may not {', '.join(lacks)}. Give it these rights.")
+            words = f"The key may not {', '.join(lacks)}. Give it these rights."
+            return KeyFacts(False, words, number=number)
         words = "The key may read balances and orders, and place and cancel orders."
         if "query-ledger" not in rights:
             words += " It may not read the ledger, so deposits show as differences."
         if "withdraw-funds" in rights:
             words += " It may also withdraw money, which SpeedTrade never does: take that away."
-        return KeyFacts(True, words)
+        return KeyFacts(True, words, number=number)
 
 
 def _milliseconds(at: datetime) -> int:

@@ -10,11 +10,12 @@ from django.conf import settings
 from trading.brokers.base import AuthFailed, CashEvent, KeyFacts, OutcomeUnknown
 from trading.brokers.ccxt.client import Client
 from trading.brokers.ccxt.errors import Gone
-from trading.brokers.ccxt.parse import exact
+from trading.brokers.ccxt.parse import exact, number_of
 
 Raw = Mapping[str, Any]
 PAGE = 100
 SLACK = timedelta(minutes=5)
+UNTOLD = "The key reads balances. Whether it may trade shows with an order."
 
 
 class _Desk:
@@ -110,10 +111,11 @@ class BinanceDesk(_Desk):
     def check(self) -> KeyFacts:
         """What the key may do: the account itself says whether it trades."""
         told = self.client.call("fetch_balance")
-        may = (told.get("info") or {}).get("canTrade")
-        if may is False:
-            return KeyFacts(False, "Binance says that this account may not trade.")
-        return KeyFacts(True, "The key reads balances. Whether it may trade shows with an order.")
+        info = told.get("info") or {}
+        number = number_of(info.get("uid"))
+        if info.get("canTrade") is False:
+            return KeyFacts(False, "Binance says that this account may not trade.", number=number)
+        return KeyFacts(True, UNTOLD, number=number)
 
 
 class CoinbaseDesk(_Desk):
@@ -160,12 +162,12 @@ class CoinbaseDesk(_Desk):
             told = self.client.call("v3PrivateGetBrokerageKeyPermissions")
         except (AuthFailed, OutcomeUnknown):
             told = None
-        may = told.get("can_trade") if isinstance(told, dict) else None
+        rights = told if isinstance(told, dict) else {}
+        number, may = number_of(rights.get("portfolio_uuid")), rights.get("can_trade")
         if may is False:
-            return KeyFacts(False, "The key may not trade. Give it the right to.")
-        if may is True:
-            return KeyFacts(True, "The key may read the account and trade.")
-        return KeyFacts(True, "The key reads balances. Whether it may trade shows with an order.")
+            return KeyFacts(False, "The key may not trade. Give it the right to.", number=number)
+        words = "The key may read the account and trade." if may is True else UNTOLD
+        return KeyFacts(True, words, number=number)
 
     def _list(self, method: str, symbol: str | None, since: datetime | None) -> Sequence[Raw]:
         """Every page of a list; one that never ends is no answer."""

@@ -14,6 +14,7 @@ from trading.brokers.ccxt.venues import Venue
 from trading.domain.orders import OrderState
 
 ZERO = Decimal(0)
+NUMBER_LENGTH = 64
 _TYPES = {
     "market": "market",
     "limit": "limit",
@@ -54,6 +55,12 @@ def moment(milliseconds: Any) -> datetime | None:
         return datetime.fromtimestamp(float(number) / 1000, UTC)
     except (OverflowError, ValueError, OSError):
         return None
+
+
+def number_of(value: Any) -> str:
+    """The name of an account at its venue, which all its keys share; "" where it tells none."""
+    told = isinstance(value, (str, int)) and not isinstance(value, bool)
+    return str(value)[:NUMBER_LENGTH] if told else ""
 
 
 def order_report(

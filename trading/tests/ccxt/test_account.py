@@ -111,6 +111,7 @@ def test_what_moved_cash_without_a_trade_is_told_once_and_net_of_its_fee(hand: H
 def test_test_connection_says_what_the_key_may_do(hand: Hand) -> None:
     facts = hand.broker.check()
     assert facts.may_trade and "place and cancel orders" in facts.words
+    assert facts.number == "AA88 N84G WOAK NMOI"
     key = hand.vendor.keys[API_KEY]
     key.rights = EVERYTHING | {"withdraw-funds"} - {"query-ledger"}
     assert "withdraw money" in hand.broker.check().words

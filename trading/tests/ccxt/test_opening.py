@@ -23,6 +23,7 @@ from trading.brokers.registry import broker_for
 from trading.models import BrokerLink, Difference, Fill
 from trading.services.syncs import account_sync
 
+KEY = BrokerKey(API_KEY, SECRET)
 LATE = datetime(2035, 1, 3, 12, 0, 0, 900_000, tzinfo=UTC)  # in its second, and after all else
 
 
@@ -31,7 +32,7 @@ def vendor(still: KrakenVendor) -> KrakenVendor:
     return still
 
 
-def connected(alice: User) -> BrokerageAccount:
+def connected(alice: User, key: BrokerKey = KEY) -> BrokerageAccount:
     """Alice's account there; it is not read yet."""
     market.put_quote(market.quote("BTC/USD", "43210.0", "43210.1", now=timezone.now()))
     return account_connect(
@@ -39,7 +40,7 @@ def connected(alice: User) -> BrokerageAccount:
         broker="ccxt",
         exchange="kraken",
         mode="paper",
-        key=BrokerKey(API_KEY, SECRET),
+        key=key,
         now=timezone.now(),
     )
 

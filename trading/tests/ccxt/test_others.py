@@ -125,7 +125,9 @@ def test_binance_cancels_by_our_id_and_lists_what_is_open(bi: BinanceVendor) -> 
     held = at_binance().holdings()
     assert (held.currency, held.cash) == ("USDT", Decimal(100_000))
     assert [(one.symbol, one.qty) for one in held.positions] == [("BTC/USDT", 1)]
-    assert at_binance().check().may_trade and at_binance().cash_events(EPOCH) == ()
+    facts = at_binance().check()
+    assert (facts.may_trade, facts.number) == (True, "354937868")
+    assert at_binance().cash_events(EPOCH) == ()
 
 
 BINANCE_SAYS: list[tuple[str, type[BrokerError], str]] = [
@@ -330,7 +332,8 @@ def test_coinbase_s_lost_answers_are_unknown_and_found(co: CoinbaseVendor, fault
 def test_the_account_and_the_key_at_coinbase(co: CoinbaseVendor) -> None:
     held = at_coinbase().holdings()
     assert held.cash == 100_000 and [one.symbol for one in held.positions] == ["BTC/USD"]
-    assert at_coinbase().check().may_trade
+    facts = at_coinbase().check()
+    assert (facts.may_trade, facts.number) == (True, "8bfc20d7-f7c6-4422-bf07-8243ca4169fe")
     co.may_trade = False
     assert not at_coinbase().check().may_trade
     with pytest.raises(AuthFailed, match="Connect a new one"):

@@ -1,6 +1,7 @@
 """What is done at the own door of an exchange hides nothing else, and is booked once."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -8,12 +9,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from accounts.keys import BrokerKey
 from accounts.models import BrokerageAccount, User
 from marketdata.models import Instrument
 from portfolio.models import Position
 from portfolio.services.rebuild import ledger_differences
 from speedtrade.testing.vendors.faults import edited
-from speedtrade.testing.vendors.kraken import KrakenVendor
+from speedtrade.testing.vendors.kraken import API_KEY, SECRET, KrakenVendor
 from trading.brokers.ccxt.kraken import KrakenDesk
 from trading.models import BrokerLink, Order
 from trading.services.syncs import account_sync
@@ -184,3 +186,15 @@ def test_what_an_exchange_pays_back_to_a_maker_is_no_fee_below_nothing(
     still.fill(order.txid, "0.1", "43000")
     read(account)
     assert (row(order).state, row(order).fees) == ("filled", 0)
+
+
+def test_a_second_key_of_the_same_account_is_refused(
+    still: KrakenVendor, account: BrokerageAccount, alice: User
+) -> None:
+    """Fails where the number of the account is not read: all of it would be there twice."""
+    other = BrokerKey("ANOTHER-KEY", SECRET)
+    still.keys[other.api_key] = replace(still.keys[API_KEY], api_key=other.api_key)
+    second = connected(alice, other)
+    assert not account_sync(account_id=second.pk, now=timezone.now())
+    second.refresh_from_db()
+    assert (second.status, "connected here already" in second.status_reason) == ("error", True)
