@@ -41,14 +41,14 @@ run: $(RUN_STAMP)
 # last, in processes of their own: Playwright leaves an event loop running.
 # What measures a page comes after all of them, when nothing else runs.
 test: lint $(SPECS_STAMP) $(CHROMIUM)
-	$(PY) -m pytest -n 3 --dist loadgroup -q -m "not e2e and not namespaces and not nginx"
+	$(PY) -m pytest -n 3 --dist loadgroup -q -m "not e2e and not drill and not namespaces and not nginx"
 	$(PY) -m pytest -n 2 --dist loadgroup -q -m "e2e and not measured"
 	$(PY) -m pytest -q -m "e2e and measured"
 
 # Measuring makes the tests half as fast again; lives by dice and browsers would add no line.
 coverage: $(SPECS_STAMP)
 	@rm -f .coverage .coverage.*
-	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not lives and not namespaces and not nginx" --cov --cov-report=term:skip-covered \
+	$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not lives and not drill and not namespaces and not nginx" --cov --cov-report=term:skip-covered \
 		--cov-fail-under=$(COVERAGE_LEAST)
 
 # Half an hour or more: `make test` runs a small part of it.

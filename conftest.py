@@ -66,6 +66,9 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line("markers", "fuzz: drives the API by dice; `make fuzz` looks longer")
     config.addinivalue_line(
+        "markers", "drill: takes a minute of a processor, or of waiting; `make chaos` has it"
+    )
+    config.addinivalue_line(
         "markers", "namespaces: needs root over its kernel's namespaces; `make chaos` has it"
     )
     config.addinivalue_line("markers", "nginx: needs nginx, which `make chaos` fetches")

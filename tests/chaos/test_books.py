@@ -46,6 +46,7 @@ def new_cluster(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.chaos
+@pytest.mark.drill
 @pytest.mark.fault("F32")
 @pytest.mark.django_db(transaction=True)
 def test_a_large_house_comes_back_with_all_proofs_in_half_an_hour(

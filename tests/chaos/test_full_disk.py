@@ -39,6 +39,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount a disk")
+@pytest.mark.drill
 @pytest.mark.fault("F30")
 def test_a_full_disk_refuses_orders_and_loses_none_that_was_answered(small_disk: Path) -> None:
     house = Running(small_disk, free_port(), **HOUSE)

@@ -208,6 +208,7 @@ def test_a_socket_that_comes_back_gets_a_snapshot_at_once(house: Running) -> Non
     assert latest < SNAPSHOT_WITHIN
 
 
+@pytest.mark.drill
 @pytest.mark.fault("F28")
 def test_two_beats_make_each_order_once_and_no_beat_is_told(house: Running) -> None:
     trader = Trader("trader-f28", house.port)
@@ -256,7 +257,13 @@ def behind(way: str, house: Running, other: "Second", folder: Path) -> Iterator[
 
 
 @pytest.mark.fault("F29")
-@pytest.mark.parametrize("way", ["balancer", pytest.param("nginx", marks=pytest.mark.nginx)])
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param("balancer", marks=pytest.mark.drill),
+        pytest.param("nginx", marks=pytest.mark.nginx),
+    ],
+)
 def test_a_rolling_restart_loses_and_doubles_nothing(
     house: Running, tmp_path: Path, way: str
 ) -> None:

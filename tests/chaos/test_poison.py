@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True)]
 PARKED_WITHIN = 120  # seconds: the sweep looks every five, a machine may be busy
 
 
+@pytest.mark.drill
 @pytest.mark.fault("F27")
 def test_what_ends_its_worker_each_time_is_put_aside_and_the_others_get_on(
     desk: Desk,  # noqa: F811
