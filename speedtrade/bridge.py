@@ -6,6 +6,7 @@ most answers are one piece. How a scope becomes a WSGI environment is still take
 
 import asyncio
 import contextvars
+import re
 import tempfile
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
+BOUNDARY: Final = re.compile(r';\s*(boundary=(?:"[^"\r\n]{1,70}"|[^\s;"]{1,70}))', re.IGNORECASE)
 PIECE: Final = 64 * 1024  # bytes of a stream that go out at once; a file comes in blocks of four
 
 
@@ -41,9 +43,15 @@ class Bridge:
             asyncio.run_coroutine_threadsafe(cast(Any, send(message)), loop).result()
 
         body = tempfile.SpooledTemporaryFile(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)  # noqa: SIM115 - closed in _answer
-        if not await _read(receive, body):
+        size = await _read(receive, body)
+        if size is None:
             return  # they left before they had said all
         environ = build_environ(cast(Any, scope), cast(Any, body))
+        environ["CONTENT_LENGTH"] = str(
+            size
+        )  # what comes in chunks has none, and is no less a body
+        if "CONTENT_TYPE" in environ:
+            environ["CONTENT_TYPE"] = _plain_type(environ["CONTENT_TYPE"])
         left: list[Message] = await loop.run_in_executor(
             self._threads, contextvars.copy_context().run, self._answer, environ, forward
         )
@@ -79,14 +87,25 @@ def _body(kept: bytearray, *, more: bool) -> Message:
     return {"type": "http.response.body", "body": bytes(kept), "more_body": more}
 
 
-async def _read(receive: Receive, body: IO[bytes]) -> bool:
-    """All of the body into a file; False where the client left before its end."""
-    more = True
+def _plain_type(told: str) -> str:
+    """A Content-Type without all but its boundary.
+
+    What comes is UTF-8. Django would read the address, too, in any charset that a request names,
+    and fails on some before a middleware of ours sees it.
+    """
+    kind = told.partition(";")[0].strip()
+    boundary = BOUNDARY.search(told) if kind.lower().startswith("multipart/") else None
+    return f"{kind}; {boundary[1]}" if boundary else kind
+
+
+async def _read(receive: Receive, body: IO[bytes]) -> int | None:
+    """All of the body into a file; its size, or None where the client left before its end."""
+    size, more = 0, True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return False
-        body.write(message.get("body", b""))
+            return None
+        size += body.write(message.get("body", b""))
         more = message.get("more_body", False)
     body.seek(0)
-    return True
+    return size

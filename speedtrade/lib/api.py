@@ -1,5 +1,6 @@
 """The JSON door's manners: strict parsing, RFC 9457 problems, cursor pages."""
 
+import base64
 import logging
 import math
 from decimal import Decimal
@@ -13,10 +14,11 @@ from django.core.exceptions import (
 )
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
+from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import extend_schema_field
 from redis.exceptions import RedisError
 from rest_framework import exceptions, serializers
-from rest_framework.pagination import CursorPagination
+from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -206,6 +208,19 @@ class NewestFirst(CursorPagination):
         if size == 0:
             raise InvalidInput.field("limit", "Write a whole number above zero.")
         return min(size or self.page_size, self.max_page_size)
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        """The library looks at neither what a position is nor what is no base64."""
+        given = request.query_params.get(self.cursor_query_param, "")
+        cursor: Cursor | None = super().decode_cursor(request)
+        try:
+            base64.b64decode(given, validate=True)
+            at = parse_datetime(str(cursor.position)) if cursor and cursor.position else None
+        except ValueError as error:
+            raise exceptions.NotFound(self.invalid_cursor_message) from error
+        if cursor and cursor.position is not None and (at is None or at.tzinfo is None):
+            raise exceptions.NotFound(self.invalid_cursor_message)
+        return cursor
 
 
 class FieldErrorSerializer(serializers.Serializer[FieldError]):

@@ -1,9 +1,11 @@
 """What every door takes for a JSON object: the bodies of the API and the messages of sockets."""
 
 import json
+import re
 from collections import Counter
-from typing import Any
+from typing import Any, Final
 
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 NAME_SHOWN = 60  # letters of a name that somebody sent, in the answer
 
 
@@ -25,14 +27,19 @@ class NamedTwice(ValueError):
 
 
 def object_read(raw: bytes) -> dict[str, Any]:
-    """The JSON object in UTF-8: no NaN, no Infinity, no name twice at any depth, not too deep.
+    """The JSON object in UTF-8: no NaN, no Infinity, no name twice at any depth, not too deep,
+
+    and no half of a pair of surrogates, which no answer and no column could hold.
 
     Raises ValueError, as NoObject or NamedTwice where it is one of these.
     """
+    text = raw.decode("utf-8")
     try:
-        found = _DECODER.decode(raw.decode("utf-8"))
+        found = _DECODER.decode(text)
     except RecursionError as error:
         raise ValueError("It is too deep.") from error
+    if _SURROGATE.search(text):
+        json.dumps(found, ensure_ascii=False).encode()  # UnicodeEncodeError is a ValueError
     if not isinstance(found, dict):
         raise NoObject("It is no object.")
     return found

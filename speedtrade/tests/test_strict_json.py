@@ -71,3 +71,22 @@ def test_a_name_that_no_answer_could_carry_is_not_in_it(api: ApiClient, name: st
 def test_a_log_in_with_two_names_is_none(db: None):
     body = '{"username":"alice","password":"x","username":"bob"}'
     assert refusal(ApiClient().post("auth/login", body))["field"] == "username"
+
+
+@pytest.mark.parametrize("field", ["symbol", "side", "client_order_id", "qty"])
+@pytest.mark.parametrize("half", ["\\ud800", "\\uDFFF", "a\\udbff\\u0041"])
+def test_half_a_pair_of_surrogates_is_no_text(api: ApiClient, field: str, half: str) -> None:
+    """Fails where a message repeats it: no answer can carry it, and it was a 500."""
+    text = json.dumps(ORDER | {field: "HERE"}).replace("HERE", half)
+    assert api.post("orders", text).status_code == 400
+    assert not Order.objects.exists()
+
+
+def test_half_a_pair_in_a_choice_is_refused(api: ApiClient) -> None:
+    text = '{"direction": "\\ud800", "amount": "1"}'
+    assert api.post("portfolio/transfers", text).status_code == 400
+
+
+def test_a_whole_pair_is_a_letter(api: ApiClient) -> None:
+    text = json.dumps(ORDER | {"symbol": "\U0001f600"})
+    assert api.post("orders", text).status_code in (400, 404)

@@ -1,11 +1,11 @@
 """Close a position: sell all of it at the market."""
 
+import hashlib
 from datetime import datetime
 
 from accounts.models import User
 from marketdata import quote_store
 from marketdata.models import AssetType
-from portfolio.models import Position
 from portfolio.selectors import position_for_user
 from speedtrade.lib.money import floor_to
 from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
@@ -21,7 +21,8 @@ def position_close(
     The same key again gives the first order, also when the position has changed or is gone by then:
     that is what the order did. Raises NotFound and all that `order_place` raises.
     """
-    known = _closed_before(user, position_id, key)
+    digest = hashlib.sha256(f"close:{position_id}".encode()).hexdigest()
+    known = _closed_before(user, key, digest)
     if known is not None:
         return Placed(known, False)
     row = position_for_user(user=user, position_id=position_id)
@@ -44,21 +45,13 @@ def position_close(
         placed_by=user,
         source=source,
         now=now,
+        digest=digest,
     )
 
 
-def _closed_before(user: User, position_id: int, key: str | None) -> Order | None:
-    """The market sale of this very position that the key made, if it made one."""
+def _closed_before(user: User, key: str | None, digest: str) -> Order | None:
+    """The order that the key made when it closed this very position, if it did."""
     if not key:
         return None
-    order = Order.objects.filter(
-        placed_by=user, intent_key=f"key:{key}", side=Side.SELL, order_type=OrderType.MARKET
-    ).first()
-    if order is None:
-        return None
-    same = Position.objects.filter(
-        pk=position_id,
-        brokerage_account_id=order.brokerage_account_id,
-        instrument_id=order.instrument_id,
-    )
-    return order if same.exists() else None
+    made = Order.objects.filter(placed_by=user, intent_key=f"key:{key}", intent_hash=digest)
+    return made.first()

@@ -89,16 +89,18 @@ def order_place(
     placed_by: User,
     source: Source,
     now: datetime,
+    digest: str = "",
 ) -> Placed:
     """Take an order in: check it, put its cost on hold, write it with its outbox row.
 
     `key` (or the intent's client_order_id) makes it happen once: the same again gives the first
-    order, with another body it raises KeyReused. May raise Denied with any code of the risk checks,
+    order, with another body it raises KeyReused. `digest` says what the same is, where that is not
+    the intent. May raise Denied with any code of the risk checks,
     InsufficientFunds or InsufficientPosition (the race was lost), ClientOrderIdTaken, and
     SecondFactorMissing for real money behind a password alone.
     """
     intent_key = _intent_key(intent, key)
-    digest = intent_digest(account.pk, intent)
+    digest = digest or intent_digest(account.pk, intent)
     try:
         placed, submission = _place(
             account, instrument, intent, quote, key, (intent_key, digest), placed_by, source, now
