@@ -71,7 +71,8 @@ class BarsQuery(serializers.Serializer[Any]):
 
 
 class SearchQuery(serializers.Serializer[Any]):
-    q = serializers.CharField(max_length=60, validators=[NO_NUL])
+    # Blanks alone are a search that finds nothing, and no mistake.
+    q = serializers.CharField(max_length=60, trim_whitespace=False, validators=[NO_NUL])
     limit = serializers.IntegerField(
         min_value=1, max_value=settings.SEARCH_LIMIT, default=settings.SEARCH_LIMIT
     )

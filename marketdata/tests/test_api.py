@@ -182,6 +182,12 @@ def test_movers_are_sorted_both_ways_and_know_only_this_session(api):
     assert api.get("market/movers?asset_type=crypto").json()["results"] == []
 
 
+@pytest.mark.parametrize("blank", ["%20", "%0C", "%C2%A0%20"])
+def test_a_search_for_blanks_finds_nothing(api, priced, blank):
+    answer = api.get(f"market/search?q={blank}")
+    assert (answer.status_code, answer.json()["results"]) == (200, [])
+
+
 def test_search_answers_with_the_rules_of_an_instrument(api, priced):
     (found,) = api.get("market/search?q=app").json()["results"]
     assert found["symbol"] == "AAPL"
