@@ -169,6 +169,7 @@ def _form_page(
         "next": asked if own_address(request, asked) else "",
         "ended": ended_words(request.GET.get(ENDED, "")),
         "rules": rules,
+        "opening_cash": settings.PAPER_OPENING_CASH,
         **more,
     }
     return render(request, template, context, status=status or _status(request))
