@@ -149,7 +149,7 @@ def status_page(request: HttpRequest) -> HttpResponse:
         for name, (title, about) in STATUS_PARTS.items()
     ]
     parts.append(_books(word))
-    context = {"tone": tone, "headline": headline, "parts": parts}
+    context: dict[str, Any] = {"tone": tone, "headline": headline, "parts": parts}
     if report.serves:
         return render(request, "status.html", context)
     theme = request.COOKIES.get("theme", "")
