@@ -7,7 +7,6 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import resolve_url
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -31,6 +30,7 @@ from accounts.services.factors import SecondFactorMissing
 from accounts.sessions import confirmed_first
 from speedtrade.lib.errors import DomainError
 from speedtrade.lib.htmx import page, see_other
+from speedtrade.lib.requests import own_address
 
 BROKERS = {BrokerKind.ALPACA.value: "Alpaca, stocks", BrokerKind.CCXT.value: "An exchange, crypto"}
 KEY_FIELDS = ("api_key", "secret_key", "passphrase")
@@ -84,7 +84,7 @@ def choose(request: HttpRequest) -> HttpResponseBase:
     account = account_for_user(user=user_of(request), account_id=_number(request))
     account_choose(request, account)
     back = request.POST.get("next", "")
-    own = url_has_allowed_host_and_scheme(back, {request.get_host()}, request.is_secure())
+    own = own_address(request, back)
     return see_other(request, back if own else resolve_url("portfolio:dashboard"))
 
 

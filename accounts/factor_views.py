@@ -7,7 +7,6 @@ from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render, resolve_url
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -22,6 +21,7 @@ from accounts.sessions import FACTOR_AT, confirmed_first, confirmed_now, session
 from speedtrade.lib.crypto import Unreadable
 from speedtrade.lib.errors import Conflict, InvalidInput
 from speedtrade.lib.htmx import SeeOther, see_other
+from speedtrade.lib.requests import own_address
 
 HOME = "accounts:security"
 
@@ -125,5 +125,5 @@ def _page(
 def _next(request: HttpRequest) -> str:
     given = request.POST if request.method == "POST" else request.GET
     url = given.get(REDIRECT_FIELD_NAME, "")
-    own = url_has_allowed_host_and_scheme(url, {request.get_host()}, request.is_secure())
+    own = own_address(request, url)
     return url if own else resolve_url(HOME)

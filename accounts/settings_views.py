@@ -8,7 +8,6 @@ from django.contrib.auth import logout
 from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -43,6 +42,7 @@ from speedtrade.lib.columns import TABLES
 from speedtrade.lib.errors import Conflict, DomainError, InvalidInput
 from speedtrade.lib.htmx import SeeOther, see_other
 from speedtrade.lib.ratelimit import RateLimited
+from speedtrade.lib.requests import own_address
 
 
 @require_safe
@@ -141,7 +141,7 @@ def columns(request: HttpRequest, table: str) -> HttpResponseBase:
     names = None if "reset" in request.POST else request.POST.getlist("column")
     user_columns_change(user=user_of(request), table=TABLES[table], names=names, now=timezone.now())
     asked = request.POST.get("next", "")
-    own = url_has_allowed_host_and_scheme(asked, {request.get_host()}, request.is_secure())
+    own = own_address(request, asked)
     return SeeOther(asked if own else resolve_url("accounts:appearance"))
 
 

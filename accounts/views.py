@@ -10,7 +10,6 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render, resolve_url
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -38,6 +37,7 @@ from speedtrade.lib.errors import InvalidInput
 from speedtrade.lib.live import live_publish
 from speedtrade.lib.middleware import ENDED
 from speedtrade.lib.ratelimit import RateLimited, limit_address, limited_by_address
+from speedtrade.lib.requests import own_address
 
 
 @login_not_required
@@ -166,9 +166,10 @@ def _form_page(
     rules = password_rules(password="", username="", email="")
     context = {
         "form": form,
-        "next": asked if _own(request, asked) else "",
+        "next": asked if own_address(request, asked) else "",
         "ended": ended_words(request.GET.get(ENDED, "")),
         "rules": rules,
+        "opening_cash": settings.PAPER_OPENING_CASH,
         **more,
     }
     return render(request, template, context, status=status or _status(request))
@@ -225,14 +226,8 @@ def _enter(
 def _next(request: HttpRequest) -> str:
     """Where to go after the log-in: `next` on our own host, else the dashboard."""
     asked = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME, "")
-    return asked if _own(request, asked) else resolve_url(settings.LOGIN_REDIRECT_URL)
+    return asked if own_address(request, asked) else resolve_url(settings.LOGIN_REDIRECT_URL)
 
 
 def _next_query(request: HttpRequest) -> str:
     return urlencode({REDIRECT_FIELD_NAME: _next(request)}, safe="/")
-
-
-def _own(request: HttpRequest, url: str) -> bool:
-    return url_has_allowed_host_and_scheme(
-        url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )

@@ -8,7 +8,6 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from marketdata import charts, presenters, selectors, serializers
@@ -22,6 +21,7 @@ from marketdata.services.indicators import indicators_choose
 from marketdata.views import quote_rows, starred
 from speedtrade.lib.errors import InvalidInput
 from speedtrade.lib.htmx import page, see_other
+from speedtrade.lib.requests import own_address
 
 
 @require_safe
@@ -125,5 +125,5 @@ def indicators(request: HttpRequest) -> HttpResponseBase:
     if request.headers.get("HX-Request") == "true":
         return HttpResponse(status=204)
     asked = request.POST.get("next", "")
-    own = url_has_allowed_host_and_scheme(asked, {request.get_host()}, request.is_secure())
+    own = own_address(request, asked)
     return see_other(request, asked if own else "marketdata:markets")

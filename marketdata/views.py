@@ -11,7 +11,6 @@ from django.core.paginator import Page, Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from marketdata import quote_store, selectors
@@ -27,7 +26,7 @@ from marketdata.services.watchlists import (
 from marketdata.sorting import sort_asked, sort_links, sort_symbols
 from speedtrade.lib.errors import Conflict, Unavailable
 from speedtrade.lib.htmx import page
-from speedtrade.lib.requests import whole_number
+from speedtrade.lib.requests import own_address, whole_number
 
 MOVERS_ON_PAGE = 5
 RECENT = 5  # symbols that the palette remembers (palette.js)
@@ -190,7 +189,7 @@ def _star(request: HttpRequest, problem: str = "") -> HttpResponseBase:
     """The star as it is now, or back to the page where it was pressed."""
     instrument = selectors.instrument_get(request.POST.get("symbol", ""))
     asked = request.POST.get("next", "")
-    own = url_has_allowed_host_and_scheme(asked, {request.get_host()}, request.is_secure())
+    own = own_address(request, asked)
     if request.headers.get("HX-Request") == "true":
         context = {"instrument": instrument, **starred(request, instrument), "problem": problem}
         return render(request, "components/_star.html", context, status=422 if problem else 200)

@@ -15,7 +15,7 @@ from portfolio.domain.months import month_of, month_parse
 from portfolio.forms import ActivityFilter
 from portfolio.reports import months_of, statement_of, tax_year, years_of
 from portfolio.selectors import activity_of
-from portfolio.statement_files import statement_csv, taxes_csv
+from portfolio.statement_files import file_name, statement_csv, taxes_csv
 from portfolio.statements import activity_csv, by_day
 from speedtrade.lib.htmx import page
 
@@ -46,7 +46,7 @@ def activity_export(request: UserRequest) -> HttpResponseBase:
     if not form.is_valid():
         return redirect("portfolio:activity")
     lines = activity_csv(form.narrow(activity_of(account)))
-    return _csv(lines, f"activity-{timezone.now():%Y-%m-%d}")
+    return _csv(lines, account, f"activity-{timezone.now():%Y-%m-%d}")
 
 
 @require_safe
@@ -73,7 +73,7 @@ def statement_export(request: UserRequest, month: str) -> HttpResponseBase:
     """The same month as a CSV file, from its opening balance to its closing one."""
     now, account = timezone.now(), account_shown(request)
     made = statement_of(account, month_parse(month), now)
-    return _csv(statement_csv(made), f"statement-{made.month}")
+    return _csv(statement_csv(made), account, f"statement-{made.month}")
 
 
 @require_safe
@@ -89,11 +89,12 @@ def taxes(request: UserRequest, year: int | None = None) -> HttpResponse:
 @require_safe
 def taxes_export(request: UserRequest, year: int) -> HttpResponseBase:
     """The same year as a CSV file with the columns of Form 8949."""
-    account: BrokerageAccount = account_shown(request)
-    return _csv(taxes_csv(tax_year(account, year, timezone.now())), f"tax-lots-{year}")
+    account = account_shown(request)
+    lines = taxes_csv(tax_year(account, year, timezone.now()))
+    return _csv(lines, account, f"tax-lots-{year}")
 
 
-def _csv(lines: Iterator[str], name: str) -> HttpResponseBase:
+def _csv(lines: Iterator[str], account: BrokerageAccount, what: str) -> HttpResponseBase:
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
-    response.headers["Content-Disposition"] = f'attachment; filename="speedtrade-{name}.csv"'
+    response.headers["Content-Disposition"] = f'attachment; filename="{file_name(account, what)}"'
     return response

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 
+from django.utils.text import slugify
+
+from accounts.models import BrokerageAccount
 from marketdata.domain.calendar import NEW_YORK
 from portfolio.reports import SoldLot, Statement, TaxYear
 from portfolio.statements import HEADER, csv_lines, entry_cells, entry_title
@@ -22,6 +25,13 @@ TAX_HEADER = (
     "bought by",
     "sold by",
 )
+
+
+def file_name(account: BrokerageAccount, what: str) -> str:
+    """'speedtrade-main-7-taxes-2026.csv': two accounts must not look alike in one folder."""
+    return "-".join(
+        ["speedtrade", slugify(account.label) or "account", str(account.pk), f"{what}.csv"]
+    )
 
 
 def statement_csv(made: Statement) -> Iterator[str]:

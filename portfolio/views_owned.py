@@ -35,6 +35,7 @@ from portfolio.selectors import (
     summary_get,
 )
 from portfolio.services.welcome import welcome_dismiss
+from portfolio.statement_files import file_name
 from portfolio.statements import allocation, realized_of
 from portfolio.welcome import welcome_steps
 from speedtrade.lib.columns import HOLDINGS
@@ -226,6 +227,6 @@ def export(request: UserRequest) -> HttpResponse:
     now, account = timezone.now(), account_shown(request)
     text = holdings_csv(summary_get(account=account, now=now))
     response = HttpResponse(text, content_type="text/csv; charset=utf-8")
-    name = f"speedtrade-holdings-{now:%Y-%m-%d}.csv"
+    name = file_name(account, f"holdings-{now:%Y-%m-%d}")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

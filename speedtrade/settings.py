@@ -122,6 +122,7 @@ MIDDLEWARE = [
     "speedtrade.lib.middleware.LoginDoorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "speedtrade.lib.middleware.NotAllowedPageMiddleware",
     "speedtrade.lib.page_rates.PageRatesMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
 ]

@@ -52,6 +52,7 @@ def home(request: HttpRequest) -> HttpResponseBase:
         return redirect("portfolio:dashboard")
     context = {
         "demo": _demo(request),
+        "opening_cash": settings.PAPER_OPENING_CASH,
         "rows": _market_glimpse(),
         "origin": request.build_absolute_uri("/").rstrip("/"),
     }
@@ -98,7 +99,8 @@ def problems_page(request: HttpRequest) -> HttpResponse:
 @require_safe
 def offline(request: HttpRequest) -> HttpResponse:
     """What a browser keeps for when it reaches nobody: the same for all, nothing of anybody."""
-    return HttpResponse(render_to_string("offline.html", {"theme": "system", "path": "/offline"}))
+    context = {"theme": "system", "path": "/offline", "unmarked": True}  # real money may be theirs
+    return HttpResponse(render_to_string("offline.html", context))
 
 
 #: dependency -> (its name, what stands still without it)
@@ -147,11 +149,15 @@ def status_page(request: HttpRequest) -> HttpResponse:
         for name, (title, about) in STATUS_PARTS.items()
     ]
     parts.append(_books(word))
-    context = {"tone": tone, "headline": headline, "parts": parts}
+    context: dict[str, Any] = {"tone": tone, "headline": headline, "parts": parts}
     if report.serves:
         return render(request, "status.html", context)
     theme = request.COOKIES.get("theme", "")
-    context |= {"theme": theme if theme in THEMES else "system", "path": request.path}
+    context |= {
+        "theme": theme if theme in THEMES else "system",
+        "path": request.path,
+        "unmarked": True,
+    }
     text = render_to_string("status.html", context)
     return HttpResponse(text, status=503, headers={"Retry-After": str(RETRY_AFTER)})
 

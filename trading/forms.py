@@ -121,6 +121,11 @@ class TicketForm(RefusableForm):
             }
         )[0]
 
+    @property
+    def waits(self) -> bool | None:
+        """Whether the ticket said that an order would wait for the market; None: it did not say."""
+        return {"1": True, "0": False}.get(self.text("waits"))
+
     def link(self) -> dict[str, str]:
         """What an address needs to bring this ticket back."""
         return {name: self.text(name) for name in self.fields if self.text(name)}

@@ -13,7 +13,7 @@ from accounts.models import BrokerageAccount
 from marketdata.selectors import UnknownSymbol, instrument_get, market_clock
 from speedtrade.lib.money import plain
 from trading.cautions import closed_words
-from trading.domain.orders import OrderState
+from trading.domain.orders import OrderState, OrderType
 from trading.models import Order
 from trading.order_forms import ReplaceForm
 from trading.outcomes import is_checking, outcome
@@ -86,7 +86,7 @@ def order_context(
         "outcome": outcome(order, events, now),
         "moments": [event_moment(event) for event in events],
         "closed": closed_words(state, now, "The order") if queued else "",
-        "reload": order.is_open and now - order.created_at < settings.PAGE_FRESH,
+        "reload": form is None and _reloads(order, now),
         "fills": fills[-settings.ORDER_FILLS_SHOWN :],
         "fills_before": max(len(fills) - settings.ORDER_FILLS_SHOWN, 0),
         "change": form or ReplaceForm.of(order),
@@ -96,6 +96,15 @@ def order_context(
         "again_rest": urlencode(ticket_values(order, rest)) if rest and order.filled_qty else "",
         "curls": curls(order, base),
     }
+
+
+def _reloads(order: Order, now: datetime) -> bool:
+    """Whether the page loads itself again where nothing runs in the browser: while it is young.
+
+    Not where somebody may be typing other terms. A market order is filled before they could.
+    """
+    typing = order.order_type == OrderType.LIMIT and ReplaceForm.of(order) is not None
+    return order.is_open and not typing and now - order.created_at < settings.PAGE_FRESH
 
 
 def events_context(order: Order) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.requests import UserRequest, account_shown
@@ -15,6 +14,7 @@ from marketdata import quote_store
 from speedtrade.lib.errors import Conflict, DomainError
 from speedtrade.lib.htmx import page, see_other
 from speedtrade.lib.ratelimit import RateLimited, limit_orders
+from speedtrade.lib.requests import own_address
 from trading.models import Order
 from trading.order_forms import CANCEL_WORD, ReplaceForm
 from trading.order_pages import events_context, order_context, orders_context
@@ -104,7 +104,7 @@ def cancel(request: UserRequest, order_id: int) -> HttpResponseBase:
         return _happened(found, level, text)
     messages.add_message(request, messages.WARNING if level == "warning" else messages.INFO, text)
     back = request.POST.get("next", "")
-    own = url_has_allowed_host_and_scheme(back, {request.get_host()}, request.is_secure())
+    own = own_address(request, back)
     return see_other(request, back) if own else see_other(request, "trading:order", order_id)
 
 

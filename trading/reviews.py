@@ -39,7 +39,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a token says: the intent that was reviewed, at which price, and what was asked."""
+    """What a token says: the intent that was reviewed, at which price, and what was asked.
+
+    `waits` is whether the order was said to wait for the market; None in a token of before that.
+    """
 
     account_id: int
     key: str
@@ -47,12 +50,14 @@ class Asked:
     price: Decimal
     questions: frozenset[str]
     expired: bool
+    waits: bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
     """A reviewed intent. `old_price` is set when it is shown again because the price has moved.
 
+    `turned`: the market has opened or closed since the page before, which said otherwise.
     A `large` one is confirmed on purpose; `mistyped` is what was typed instead when it was not.
     """
 
@@ -66,22 +71,30 @@ class Review:
     price: Decimal
     old_price: Decimal | None
     expired: bool
+    turned: bool
     large: bool
     mistyped: str | None = None
 
     @property
     def again(self) -> bool:
-        """Whether this is a second look at what was confirmed."""
-        return self.old_price is not None or self.expired
+        """Whether this is a second look at what was confirmed: something of it has changed."""
+        return self.old_price is not None or self.expired or self.turned
 
 
 def review_make(
-    *, desk: Desk, intent: OrderIntent, user: User, asked: Asked | None = None
+    *,
+    desk: Desk,
+    intent: OrderIntent,
+    user: User,
+    asked: Asked | None = None,
+    waits: bool | None = None,
 ) -> Review:
     """Review an intent at its desk; `asked` is the token that was confirmed, if one was.
 
+    `waits`: whether the page before said that the order would wait, if it said anything.
     Raises Denied with the first check that refuses it.
     """
+    said = asked.waits if asked else waits
     verdict = judge(desk, intent)
     if verdict.denial is not None:
         raise verdict.denial
@@ -101,6 +114,7 @@ def review_make(
         price=price,
         old_price=asked.price if asked and moved else None,
         expired=asked.expired if asked else False,
+        turned=said not in (None, desk.waits),
         large=desk.account.is_live and terms.notional >= held_from(user),
     )
 
@@ -196,6 +210,7 @@ def _sign(
             "key": key,
             "price": plain(price),
             "asked": [question.code for question in questions],
+            "waits": desk.waits,
             "intent": intent_values(intent),
         },
         salt=SALT,
@@ -235,6 +250,7 @@ def review_read(token: str, *, user: User) -> Asked:
         price=Decimal(values["price"]),
         questions=frozenset(values["asked"]),
         expired=expired,
+        waits=values.get("waits"),
     )
 
 

@@ -69,7 +69,12 @@ def review(request: UserRequest, symbol: str) -> HttpResponseBase:
         live_session_check(request, desk.account)
         intent = form.intent(desk.instrument)
         done = review_or_place(
-            desk=desk, intent=intent, key=form.key, user=request.user, now=desk.now
+            desk=desk,
+            intent=intent,
+            key=form.key,
+            user=request.user,
+            now=desk.now,
+            waits=form.waits,
         )
     except RateLimited:
         raise

@@ -180,6 +180,27 @@ def test_every_page_is_about_the_account_that_was_chosen(alice: Any, web: Client
     assert account_of(alice) == paper, "programs go on with the default account"
 
 
+def test_a_choice_beside_a_refused_form_leads_to_a_page_that_there_is(alice: Any, web: Client):
+    connect(alice)
+    refused = web.post("/settings/profile", {"email": "no address"})
+    form = re.search(r'<form class="menu-panel".*?</form>', refused.content.decode(), re.DOTALL)
+    assert refused.status_code == 422 and form
+    given = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form[0]))
+    answer = web.post("/settings/brokers/choose", given)
+    assert answer.status_code == 303 and web.get(answer.url).status_code == 200
+
+
+@pytest.mark.parametrize("address", ["/settings/profile", "/settings/limits", "/orders/5/replace"])
+def test_who_looks_at_an_address_of_a_form_sees_a_page(alice: Any, web: Client, address: str):
+    connect(alice)
+    answer = web.get(address)
+    page = answer.content.decode()
+    assert (answer.status_code, answer["Allow"]) == (405, "POST")
+    assert "has no page of its own" in page and 'class="shell' in page
+    assert f'value="{address}"' not in page, "the choice of an account must not lead back"
+    assert web.head(address).content == b"" and web.put(address).content == b""
+
+
 def test_a_choice_leads_nowhere_else_and_to_no_account_of_others(
     alice: Any, charlie: Any, web: Client
 ):

@@ -9,7 +9,8 @@ from django.utils import timezone
 from accounts.models import Palette, Theme, TokenFamily, User
 from accounts.tokens import tokens_issue
 from speedtrade.lib.htmx import PALETTES, THEMES
-from speedtrade.testing.cast import PASSWORD, ApiClient, page_client
+from speedtrade.testing.cast import PASSWORD, ApiClient, account_of, page_client
+from speedtrade.testing.market import instrument
 
 DASHBOARD = "/dashboard"
 LOGIN = {"username": "alice", "password": PASSWORD}
@@ -79,6 +80,10 @@ def test_who_is_in_is_sent_on(alice, door):
         ("javascript:alert(1)", DASHBOARD),
         ("http:///evil.example", DASHBOARD),
         ("", DASHBOARD),
+        # The name of no view, and no address: a redirect would look for one.
+        ("abc", DASHBOARD),
+        ("orders", DASHBOARD),
+        ("?a", DASHBOARD),
     ],
 )
 def test_next_leads_to_our_own_host_only(alice, door, asked, leads_to):
@@ -86,6 +91,29 @@ def test_next_leads_to_our_own_host_only(alice, door, asked, leads_to):
     assert Client().post(door, {**given, "next": asked}).url == leads_to
     shown = Client().get(door, {"next": asked}).context["next"]
     assert shown == (asked if leads_to == asked else "")
+
+
+@pytest.mark.parametrize("asked", ["abc", "orders", "?a", "https://evil.example/"])
+@pytest.mark.parametrize(
+    ("address", "leads_to"),
+    [
+        ("/settings/brokers/choose", DASHBOARD),
+        ("/settings/columns/holdings", "/settings/appearance"),
+        ("/settings/indicators", "/markets"),
+        ("/watchlist/add", "/markets/AAPL"),
+    ],
+)
+def test_no_form_leads_to_what_is_no_address_of_ours(alice, address, leads_to, asked):
+    instrument("AAPL")
+    account = account_of(alice).pk
+    given = {"next": asked, "account_id": account, "symbol": "AAPL", "column": ["price"]}
+    answer = page_client(alice).post(address, given)
+    assert (answer.status_code, answer.url) in ((302, leads_to), (303, leads_to))
+
+
+@pytest.mark.parametrize("door", ["/login", "/register"])
+def test_who_is_in_and_asks_for_no_address_is_sent_home(alice, door):
+    assert page_client(alice).get(f"{door}?next=abc").url == DASHBOARD
 
 
 def test_a_stranger_is_sent_to_the_login_and_comes_back(alice):

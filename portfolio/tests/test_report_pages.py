@@ -3,16 +3,20 @@
 import csv
 import gzip
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from html import unescape
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
+from django.utils.text import slugify
 
 from accounts.models import BrokerageAccount
 from portfolio.models import EntryKind, JournalEntry, LedgerAccount
+from portfolio.selectors import summary_get
 from portfolio.tests.ledger import Ledger
 from portfolio.tests.test_pages import HTMX, text
 from speedtrade.testing.cast import page_client
@@ -80,12 +84,14 @@ def test_filters_narrow_the_page_and_the_file_alike(web: Client, query: str, wor
     assert [row["reference"] for row in rows_of(web.get(f"/activity/export?{query}"))] == references
 
 
-def test_pages_and_file_keep_the_filters(web: Client, settings: Any):
+def test_pages_and_file_keep_the_filters(books: Ledger, web: Client, settings: Any):
     settings.PAGE_SIZE = 1
-    page = web.get("/activity?kind=trades&since=2026-11-19&page=2")
+    page, account = web.get("/activity?kind=trades&since=2026-11-19&page=2"), books.account.pk
     html = page.content.decode()
     assert 'href="?page=3&amp;kind=trades&amp;since=2026-11-19"' in html
-    assert 'href="/activity/export?kind=trades&amp;since=2026-11-19"' in html
+    assert (
+        f'href="/activity/export?account_id={account}&amp;kind=trades&amp;since=2026-11-19"' in html
+    )
     assert '<option value="trades" selected>' in html and 'value="2026-11-19"' in html
     assert "3 bookings of this kind" in text(page)
 
@@ -194,6 +200,56 @@ def test_nobody_else_sees_the_books(web: Client, charlie: Any, address: str):
     body = b"".join(answer) if answer.streaming else answer.content
     assert answer.status_code == 200 and b"Bought" not in body and b"AAPL at" not in body
     assert b"120.12" not in body and answer["Cache-Control"] == "no-store"
+
+
+# ── of the account that the page shows ───────────────────────────────────────
+@pytest.mark.parametrize(
+    "address, file",
+    [
+        ("/activity", "activity-2026-11-21"),
+        ("/statements/2026-11", "statement-2026-11"),
+        ("/taxes/2026", "tax-lots-2026"),
+        ("/portfolio", "holdings-2026-11-21"),
+    ],
+)
+def test_a_file_is_of_the_account_of_its_page_whatever_is_chosen_meanwhile(
+    books: Ledger, web: Client, address: str, file: str
+):
+    mine = books.account
+    other = BrokerageAccount.objects.create(user=books.user, label="Other", created_at=books.now)
+    links = re.findall(r'href="([^"]+)" download', web.get(address).content.decode())
+    web.post("/settings/brokers/choose", {"account_id": other.pk})
+    [answer] = [web.get(unescape(link)) for link in links]
+    body = b"".join(answer).decode()
+    assert "AAPL" in body and "AAPL" not in text(web.get(address))
+    name = f"speedtrade-{slugify(mine.label)}-{mine.pk}-{file}.csv"
+    assert answer["Content-Disposition"] == f'attachment; filename="{name}"'
+
+
+def test_cash_that_was_offered_to_an_account_arrives_there_whatever_is_chosen(
+    books: Ledger, web: Client
+):
+    poor = BrokerageAccount.objects.create(user=books.user, label="Poor", created_at=books.now)
+    web.post("/settings/brokers/choose", {"account_id": poor.pk})
+    form = re.search(
+        r'<form method="post" action="/transfers".*?</form>',
+        web.get("/dashboard").content.decode(),
+        re.S,
+    )
+    assert form is not None
+    given = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form.group()))
+    web.post("/settings/brokers/choose", {"account_id": books.account.pk})
+    assert web.post("/transfers", given).status_code == 303
+    assert summary_get(account=poor, now=books.now).cash_balance == D(given["amount"])
+
+
+def test_cash_for_an_account_at_a_broker_is_refused_in_words(books: Ledger, web: Client):
+    there = BrokerageAccount.objects.create(
+        user=books.user, label="There", broker="alpaca", created_at=books.now
+    )
+    given = {"direction": "deposit", "amount": "5", "key": "a" * 32, "account_id": there.pk}
+    answer = web.post("/transfers", given)
+    assert answer.status_code == 422 and 'role="alert"' in answer.content.decode()
 
 
 def crowd(account: BrokerageAccount, count: int, at: datetime) -> None:

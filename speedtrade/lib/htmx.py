@@ -57,5 +57,6 @@ def page_context(request: HttpRequest) -> dict[str, Any]:
         "theme": theme if theme in THEMES else "system",
         "palette": palette if palette in PALETTES else "",
         "simulated": settings.MARKET_DATA_FEEDS == ["simulated"],
-        "path": request.path,
+        # Where a form may lead back to. Many an address that takes a form has no page to show.
+        "path": request.path if request.method in ("GET", "HEAD") else "",
     }

@@ -13,7 +13,13 @@ from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
 from django.http.request import QueryDict
 from django.shortcuts import render, resolve_url
 from django.template.loader import render_to_string
@@ -26,6 +32,7 @@ from speedtrade.lib.errors import CATALOGUE, DomainError, Problem, title_of
 logger = logging.getLogger(__name__)
 ENDED = "ended"  # in the address of the log-in page: why a session ended by itself
 TOAST_MOST = 300  # characters of a refusal that a header carries: words may repeat what was typed
+FORM_ONLY = "This address takes what a form sends and has no page of its own. Nothing was done."
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 
 
@@ -93,6 +100,33 @@ def page_refused(request: HttpRequest, error: Exception) -> HttpResponse:
 def _toast(detail: str) -> str:
     """What htmx shows of a refused act, whose page it does not: ASCII, as a header must be."""
     return json.dumps({"st:toast": {"level": "error", "text": detail[:TOAST_MOST]}})
+
+
+class NotAllowedPageMiddleware:
+    """A page for who looks at an address that only takes a form: by a reload, a link, a bookmark.
+
+    Whoever sent something sees the answer of Django, as programs do.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if not isinstance(response, HttpResponseNotAllowed) or request.method != "GET":
+            return response
+        if request.path_info.startswith("/api/"):
+            return response
+        context = {
+            "problem": CATALOGUE["method_not_allowed"],
+            "detail": FORM_ONLY,
+            "status": response.status_code,
+            "request_id": request.META.get("HTTP_X_REQUEST_ID", ""),
+            "path": "",  # nobody is to be led back here
+        }
+        page = render(request, "error.html", context, status=response.status_code)
+        page.headers["Allow"] = response.headers["Allow"]
+        return page
 
 
 class LoginDoorMiddleware(LoginRequiredMiddleware):

@@ -4,11 +4,22 @@ import re
 from collections.abc import Mapping
 
 from django.http import HttpRequest
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from speedtrade.lib.errors import InvalidInput
 
 _KEY = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
 ID_DIGITS = 18  # any number of so many fits a bigint
+_WHOLE = ("/", "http://", "https://")
+
+
+def own_address(request: HttpRequest, url: str) -> bool:
+    """Whether an address that somebody sent us is one of ours, to lead a browser to.
+
+    "abc" and "?a" are no whole addresses: a redirect would take them for the name of a view.
+    """
+    own = url_has_allowed_host_and_scheme(url, {request.get_host()}, request.is_secure())
+    return own and url.startswith(_WHOLE)
 
 
 def idempotency_key(request: HttpRequest) -> str | None:

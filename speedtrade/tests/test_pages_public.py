@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from decimal import Decimal
 from html.parser import HTMLParser
 from typing import Any
 
@@ -70,7 +71,10 @@ def test_public_page_is_safe_and_says_paper(client: Client, path: str) -> None:
     assert_safe_headers(response, path)
     text = response.content.decode()
     assert read(text).found == []
-    assert ">PAPER<" in text and 'href="#main"' in text
+    # What is kept for offline is shown to everybody, also to whoever trades real money.
+    kept = path == "/offline"
+    assert (">PAPER<" in text) is (">Paper money.<" in text or "paper money.<" in text) is not kept
+    assert 'href="#main"' in text
     assert re.findall(r"<h1", text) == ["<h1"]
 
 
@@ -235,7 +239,8 @@ def test_the_status_page_does_not_ask_a_database_that_is_away(
     # No django_db mark: a query would fail the test.
     checks = {"database": "down", "redis": "ok", "worker": "ok", "feed": "ok"}
     monkeypatch.setattr(views, "report_now", lambda: HealthReport("down", checks))
-    assert client.get("/status").status_code == 503
+    answer = client.get("/status")
+    assert answer.status_code == 503 and "PAPER" not in answer.content.decode()
 
 
 @pytest.mark.django_db
@@ -269,7 +274,8 @@ def test_the_page_for_a_fault_asks_neither_database_nor_user(rf: RequestFactory)
     response = views.server_error(request)
     text = response.content.decode()
     assert response.status_code == 500
-    assert "abcdefgh-1" in text and ">PAPER<" in text and read(text).found == []
+    assert "abcdefgh-1" in text and read(text).found == []
+    assert "PAPER" not in text, "nobody knows whose page it is: real money may be theirs"
 
 
 def test_a_page_says_that_the_database_is_away_without_asking_it(
@@ -305,6 +311,22 @@ def test_a_field_ties_label_help_and_error_to_its_control() -> None:
     assert described is not None
     assert all(f'id="{name}"' in text for name in described[1].split())
     assert '<label for="id_qty">Shares' in text and "At most 5." in text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/", "/register"])
+def test_what_an_account_begins_with_is_what_this_house_gives(
+    client: Client, settings: Any, path: str
+) -> None:
+    settings.PAPER_OPENING_CASH = Decimal(2500)
+    text = client.get(path).content.decode()
+    assert "$2,500" in text and "100,000" not in text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/", "/learn"])
+def test_no_page_promises_an_api_for_everything(client: Client, path: str) -> None:
+    assert "Everything a page can do" not in client.get(path).content.decode()
 
 
 @pytest.mark.django_db

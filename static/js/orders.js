@@ -6,11 +6,18 @@ import { toast } from "./ui.js";
 const told = new Map(); // order id -> status that was told
 const ANSWERED = "answered"; // the server's own toast has told how it ended
 const GATHER_FOR = 500;
+const DIGITS = 4; // of a price below a cent, after its zeros: the event names no tick
 const name = (order) => order.symbol.split("/")[0];
+
+function price(value) {
+  const [, zeros, digits] = /^0\.(0+)(\d+)$/.exec(value) ?? [];
+  if (!zeros) return format.price(value);
+  return format.price(value, `0.${"0".repeat(zeros.length + Math.min(digits.length, DIGITS) - 1)}1`);
+}
 
 const WORDS = {
   filled: (order) => [
-    `${order.side === "buy" ? "Bought" : "Sold"} ${format.qty(order.filled_qty)} ${name(order)} at ${format.price(order.avg_fill_price)}`,
+    `${order.side === "buy" ? "Bought" : "Sold"} ${format.qty(order.filled_qty)} ${name(order)} at ${price(order.avg_fill_price)}`,
     "success",
   ],
   partially_filled: (order) => [`${name(order)}: ${format.qty(order.filled_qty)} filled so far`, "info"],

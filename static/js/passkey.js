@@ -10,7 +10,11 @@ for (const button of document.querySelectorAll("[data-passkey]")) {
     const { credential, csrfmiddlewaretoken } = form.elements;
     const headers = { "X-CSRFToken": csrfmiddlewaretoken.value };
     try {
-      const answer = await fetch(dataset.passkey, { method: "POST", headers });
+      const answer = await fetch(dataset.passkey, { method: "POST", headers, redirect: "manual" });
+      if (answer.type === "opaqueredirect") {
+        location.replace(location.pathname + location.search); // to confirm first: this page leads there, and back
+        return;
+      }
       const { publicKey } = await answer.json();
       const made = await ("make" in dataset
         ? navigator.credentials.create({ publicKey: Key.parseCreationOptionsFromJSON(publicKey) })

@@ -49,12 +49,24 @@ document.addEventListener("click", async (event) => {
   } else if (at("[data-close]")) {
     (at(".toasts > li") ?? at("dialog"))?.[at(".toasts > li") ? "remove" : "close"]();
   } else if (at("[data-copy]")) {
-    await navigator.clipboard.writeText(at("[data-copy]").dataset.copy);
-    toast("Copied", "success");
+    const done = await copied(at("[data-copy]"));
+    toast(...(done ? ["Copied", "success"] : ["It cannot be copied here. Select it and copy it by hand.", "error"]));
   } else if (event.target.matches?.("dialog")) {
     event.target.close(); // the backdrop
   }
 });
+
+// Over plain HTTP a browser has no clipboard: there the text is selected beside its button, and cut again.
+async function copied(button) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(button.dataset.copy).then(() => true, () => false);
+  const area = Object.assign(document.createElement("textarea"), { value: button.dataset.copy, className: "vh" });
+  button.after(area); // inside its dialog, where one is open: all else is inert
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  button.focus({ preventScroll: true });
+  return done;
+}
 
 // ── when a market opens, by the clock of whoever reads it, where that is another one ──
 for (const pill of document.querySelectorAll("[data-opens]")) {
@@ -116,7 +128,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
 document.querySelector("main [data-focus]")?.focus();
 
 // ── times: "2 min ago" beside the exact moment in the title ──
-const words = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
+const words = new Intl.RelativeTimeFormat("en", { style: "short" }); // 24 h and more are "1 day ago": "yesterday" may be wrong
 const UNITS = [[86_400, "day"], [3_600, "hour"], [60, "minute"]];
 const WEEK = 7 * 86_400;
 

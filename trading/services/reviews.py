@@ -27,7 +27,8 @@ def review_confirm(
     """The order that a confirmed token becomes, or the review that must be read again first.
 
     Again: the token is older than REVIEW_LIFETIME, the price has moved by more than
-    REVIEW_PRICE_DRIFT, a question is open, or the order is large and was not confirmed on purpose.
+    REVIEW_PRICE_DRIFT, the market has opened or closed, a question is open, or the order is large
+    and was not confirmed on purpose.
     The same token twice gives the same order. Raises Denied and RateLimited, as placing does.
     """
     known = order_by_key(user=confirmed_by, key=asked.key)
@@ -42,13 +43,20 @@ def review_confirm(
 
 
 def review_or_place(
-    *, desk: Desk, intent: OrderIntent, key: str, user: User, now: datetime
+    *,
+    desk: Desk,
+    intent: OrderIntent,
+    key: str,
+    user: User,
+    now: datetime,
+    waits: bool | None = None,
 ) -> Order | Review:
     """The review of what a ticket asks for; the order itself where its owner wants no review.
 
     That is for small orders of a paper account about which nothing is to be asked
-    (`User.review_below`). The ticket's `key` makes it happen once; with other terms it raises
-    KeyReused. Raises Denied and RateLimited, as placing does.
+    (`User.review_below`), and while the market is as the ticket said: `waits`, if it said so.
+    The ticket's `key` makes it happen once; with other terms it raises KeyReused. Raises Denied
+    and RateLimited, as placing does.
     """
     skips = skips_reviews(desk.account, user)
     known = order_by_key(user=user, key=key) if skips else None
@@ -57,8 +65,8 @@ def review_or_place(
         if known.intent_hash != intent_digest(desk.account.pk, intent):
             raise KeyReused()
         return known
-    review = review_make(desk=desk, intent=intent, user=user)
-    if not skips or not may_skip(review, user):
+    review = review_make(desk=desk, intent=intent, user=user, waits=waits)
+    if not skips or review.again or not may_skip(review, user):
         return review
     return _place(desk, intent, key, user, now)
 

@@ -346,8 +346,21 @@ def test_a_young_open_order_reloads_itself_without_javascript(desk: Desk, web: C
     order = desk.place(qty="1", limit="90")
     reload = '<noscript><meta http-equiv="refresh"'
     assert reload in web.get(f"/orders/{order.pk}").content.decode()
+    market = desk.send(desk.place(qty="1"))
+    assert market.state == "accepted" and reload in web.get(f"/orders/{market.pk}").content.decode()
     desk.wait(61)
-    assert reload not in web.get(f"/orders/{order.pk}").content.decode()
+    for one in (order, market):
+        assert reload not in web.get(f"/orders/{one.pk}").content.decode()
+
+
+def test_nothing_reloads_under_somebody_who_types_other_terms(desk: Desk, web: Client):
+    order = desk.work(desk.place(qty="1", limit="90"))
+    reload = '<meta http-equiv="refresh"'
+    page = web.get(f"/orders/{order.pk}").content.decode()
+    assert 'id="replace-form"' in page and reload not in page
+    market = desk.send(desk.place(qty="1"))
+    refused = web.post(f"/orders/{market.pk}/replace", {"qty": "nine"})
+    assert refused.status_code == 422 and reload not in refused.content.decode()
 
 
 def test_cancelling_goes_back_to_where_it_was_asked(desk: Desk, web: Client):
@@ -355,8 +368,9 @@ def test_cancelling_goes_back_to_where_it_was_asked(desk: Desk, web: Client):
     answer = web.post(f"/orders/{order.pk}/cancel", {"next": "/orders?status=open"})
     assert (answer.status_code, answer["Location"]) == (303, "/orders?status=open")
     assert Order.objects.get().state == "canceled"
-    elsewhere = web.post(f"/orders/{order.pk}/cancel", {"next": "https://evil.example/"})
-    assert elsewhere["Location"] == f"/orders/{order.pk}"
+    for asked in ("https://evil.example/", "abc", "?a"):
+        elsewhere = web.post(f"/orders/{order.pk}/cancel", {"next": asked})
+        assert elsewhere["Location"] == f"/orders/{order.pk}"
 
 
 def test_cancelling_by_htmx_answers_with_the_event_that_refetches(desk: Desk, web: Client):

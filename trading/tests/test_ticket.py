@@ -1,18 +1,22 @@
 """The ticket beyond its arithmetic: where it begins, what it warns of, hours, odd instruments."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core import signing
 from django.test import Client
 
 from accounts.services.accounts import account_freeze
+from accounts.services.preferences import user_preferences_change
 from marketdata.selectors import market_clock
 from marketdata.services.instruments import instrument_halt
 from speedtrade.testing.cast import make_superuser, page_client
 from trading.cautions import age_short, age_words, closed_words, holiday_name, span
 from trading.models import Order
+from trading.reviews import SALT
 from trading.tests.desk import Desk
 from trading.tests.test_pages import MARKET_BUY, place, reviewed, text, token_of
 
@@ -195,6 +199,77 @@ def test_while_closed_the_review_and_its_button_say_that_the_order_waits(
     assert "Queue buy order" in review and "Nothing is queued before you say so" in review
     for page in (ticket, review):
         assert words in page and page.count("9:30 ET") == 1 and "Place buy" not in page
+
+
+LAST_MINUTE = datetime(2026, 11, 18, 20, 59, 40, tzinfo=UTC)  # of the session in New York
+MINUTE_BEFORE = datetime(2026, 11, 18, 14, 29, 40, tzinfo=UTC)  # the session opens
+
+
+def turning(desk: Desk, settings: Any, begins: datetime) -> Client:
+    """A browser half a minute before the market opens or closes."""
+    settings.SIMULATED_MARKET_HOURS = "nyse"
+    desk.clock.move_to(begins)
+    desk.quote("99.99", "100.00")
+    return page_client(desk.user)
+
+
+def turn(desk: Desk) -> None:
+    desk.wait(30)
+    desk.quote("99.99", "100.00")
+
+
+@pytest.mark.parametrize(
+    "begins, before, after, says",
+    [
+        (LAST_MINUTE, "Place", "Queue", "has closed since you looked: the order would be queued"),
+        (MINUTE_BEFORE, "Queue", "Place", "has opened since you looked: the order would not wait"),
+    ],
+)
+def test_a_market_that_turned_since_the_review_is_said_before_anything_is_sent(
+    desk: Desk, settings: Any, begins: datetime, before: str, after: str, says: str
+):
+    web = turning(desk, settings, begins)
+    review = web.post("/markets/AAPL/review", MARKET_BUY)
+    assert f"{before} buy order" in text(review) and "since you looked" not in text(review)
+    turn(desk)
+    answer = place(web, token_of(review))
+    assert answer.status_code == 422 and not Order.objects.exists()
+    assert says in text(answer) and f"{after} buy order" in text(answer)
+    assert place(web, token_of(answer)).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "begins, before, after", [(LAST_MINUTE, "Place", "Queue"), (MINUTE_BEFORE, "Queue", "Place")]
+)
+def test_an_order_without_a_review_gets_one_where_the_market_has_turned_since_the_ticket(
+    desk: Desk, settings: Any, begins: datetime, before: str, after: str
+):
+    user_preferences_change(user=desk.user, review_below=D(1000), now=desk.now)
+    web = turning(desk, settings, begins)
+    page = web.get("/markets/AAPL/ticket").content.decode()
+    said = re.findall(r'name="waits" value="(\d)"', page)
+    assert f">{before} order</button>" in page and len(said) == 1
+    ticket = MARKET_BUY | {"key": "a" * 32, "waits": said[0]}
+    turn(desk)
+    answer = web.post("/markets/AAPL/review", ticket)
+    assert answer.status_code == 200 and not Order.objects.exists()
+    assert "since you looked" in text(answer) and f"{after} buy order" in text(answer)
+    assert place(web, token_of(answer)).status_code == 303
+
+
+def test_an_order_without_a_review_goes_while_the_market_is_as_its_ticket_said(
+    desk: Desk, settings: Any
+):
+    user_preferences_change(user=desk.user, review_below=D(1000), now=desk.now)
+    web = turning(desk, settings, LAST_MINUTE)
+    ticket = MARKET_BUY | {"key": "a" * 32, "waits": "0"}
+    assert web.post("/markets/AAPL/review", ticket).status_code == 303
+
+
+def test_a_review_of_before_it_said_so_is_placed_as_it_is(desk: Desk, web: Client):
+    values = signing.loads(reviewed(web), salt=SALT)
+    del values["waits"]
+    assert place(web, signing.dumps(values, salt=SALT)).status_code == 303
 
 
 # ── odd numbers and names ────────────────────────────────────────────────────
