@@ -30,10 +30,10 @@ def test_it_asks_at_that_moment_and_again_where_nothing_was_new_yet(
     page.clock.run_for(89_000)
     page.evaluate("() => document.dispatchEvent(new Event('htmx:load'))")  # of some other part
     assert server.asked == []
-    with page.expect_response("**/standing?*"):
+    with page.expect_response("**/standing?*", timeout=5_000):
         page.clock.run_for(3_500)
     assert server.asked == [ASKS]
-    with page.expect_response("**/standing?*"):
+    with page.expect_response("**/standing?*", timeout=5_000):
         page.clock.run_for(31_000)
     assert server.asked == [ASKS] * 2
 
@@ -52,7 +52,7 @@ def test_an_answer_sets_the_next_moment(page: Page, server: Server) -> None:
     page.wait_for_function("() => document.querySelector('[data-turns-in=\"3600\"]')")
     page.clock.run_for(3_500_000)
     assert len(asked) == 1
-    with page.expect_response("**/standing?*"):
+    with page.expect_response("**/standing?*", timeout=5_000):
         page.clock.run_for(200_000)
     assert len(asked) == 2
 
@@ -62,7 +62,7 @@ def test_who_comes_back_after_it_asks_at_once(page: Page, server: Server) -> Non
     opened(page, server, 'data-turns-in="90"')
     page.evaluate("() => { const now = Date.now() + 100_000; Date.now = () => now; }")
     assert server.asked == []
-    with page.expect_response("**/standing?*"):
+    with page.expect_response("**/standing?*", timeout=5_000):
         page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
     assert server.asked == [ASKS]
 
