@@ -77,6 +77,26 @@ def test_what_happens_to_the_account_becomes_events_and_numbers(page: Page, serv
     assert page.evaluate("() => window.seen[1][0]") == "st:portfolio"
 
 
+def test_what_old_prices_decide_of_an_account_is_grey_except_at_a_close(
+    page: Page, server: Server
+) -> None:
+    opened(page, server)
+    cash, day = (page.locator(f'[data-portfolio="{name}"]') for name in ("cash_balance", "day_pl"))
+    told = {"cash_balance": "9.5", "day_pl": "1.25", "day_pl_pct": "0.50"}
+    server.say(type="portfolio", portfolio={**told, "stale": True})
+    expect(day).to_have_attribute("data-stale", "")
+    expect(cash).not_to_have_attribute("data-stale", "")
+    server.say(type="portfolio", portfolio={**told, "stale": False})
+    expect(day).not_to_have_attribute("data-stale", "")
+    page.evaluate(
+        "() => document.body.insertAdjacentHTML('beforeend',"
+        " '<div id=standing data-market=shut></div>')"
+    )
+    server.say(type="portfolio", portfolio={**told, "cash_balance": "9.6", "stale": True})
+    expect(cash).to_have_text("$9.60")
+    expect(day).not_to_have_attribute("data-stale", "")
+
+
 def test_after_a_break_the_page_comes_back_and_refetches(page: Page, server: Server) -> None:
     opened(page, server)
     page.evaluate(

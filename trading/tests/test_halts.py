@@ -315,9 +315,11 @@ def test_a_page_without_a_symbol_follows_the_market_of_stocks(desk: Desk, settin
     web = page_client(desk.user)
     page = at(desk, opens - timedelta(minutes=1), web, "/dashboard").content.decode()
     assert turns_in(page) == 60 and "Pre-market · opens" in page
+    assert 'data-market="shut"' in page, "what stands still there is not old"
     address = f"{mark_of(page)}&places=market-state+stocks-state"
     answer = at(desk, opens, web, address).content.decode()
     assert "Pre-market" not in answer and "Stocks open" in answer
+    assert "data-market" not in answer
 
 
 def test_what_never_closes_is_asked_by_nobody(desk: Desk, settings: Any):
