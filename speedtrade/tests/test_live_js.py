@@ -318,6 +318,22 @@ def test_indicators_are_asked_for_and_drawn_below(page: Page, server: Server) ->
     page.wait_for_function("() => document.querySelectorAll('.plot tr').length > 3")
 
 
+def test_each_range_waits_for_its_own_bars(page: Page, server: Server) -> None:
+    """Ten answers without bars are patience enough with one range, and not with all of them."""
+    coming = {"timeframe": "1h", "bars": [], "loading": True}
+    page.clock.install()
+    page.route("**/bars?*", lambda route: route.fulfill(json=coming))
+    page.goto(ORIGIN + "/chart")
+    for _ in range(10):
+        with page.expect_response("**/bars?range=1D", timeout=5_000):
+            page.clock.run_for(2_100)
+    with page.expect_response("**/bars?range=1W", timeout=5_000):
+        page.click("[data-range='1W']")
+    expect(page.locator(".chart-message")).to_have_text("Bars are on their way.")
+    with page.expect_response("**/bars?range=1W", timeout=5_000):
+        page.clock.run_for(2_100)
+
+
 def test_a_chart_that_fails_says_so_and_tries_again(page: Page, server: Server) -> None:
     server.broken = True
     page.goto(ORIGIN + "/chart")
