@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from speedtrade.testing.fake_pages import ORIGIN, QUOTE, Server, heard
 
@@ -125,6 +125,109 @@ def test_a_pause_holds_the_value_of_the_account_still(page: Page, server: Server
     page.get_by_role("button", name="Resume live prices").click()
     expect(changed).to_have_text("+$5.00 (+5.00%)")
     expect(page.locator("[data-hero]")).to_have_text("$105.00")
+
+
+def at_home(page: Page, server: Server) -> list[str]:
+    """The dashboard's curve; the periods that it asked for, of which a test may refuse "1W"."""
+    server.pages["/home"] = HOME
+    server.context["periods"] = {"1D": ("1D", "today"), "1W": ("1W", "this week")}
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url[-2:])
+        gain = {"1D": ("5.01", "5.01"), "1W": ("9000", "9")}[asked[-1]]
+        made = {"period": asked[-1], "change": gain[0], "change_pct": gain[1]}
+        route.fulfill(json=HISTORY | made | {"summary": f"Told of {asked[-1]}."})
+
+    page.route("**/history?*", answer)
+    page.goto(f"{ORIGIN}/home")
+    expect(page.locator("[data-curve-words]")).to_have_text("Told of 1D.")
+    heard(page, server, lambda message: message["action"] == "subscribe")
+    return asked
+
+
+def test_today_never_stands_beside_the_gain_of_another_period(page: Page, server: Server) -> None:
+    at_home(page, server)
+    gain, when = page.locator("[data-period-change] .num"), page.locator("[data-hero-when]")
+    expect(gain).to_have_text("$0.00 (0.00%)")  # the server's own, of the day and not of the curve
+    page.get_by_role("button", name="Pause live prices").click()
+    page.click("[data-range='1W']")
+    expect(gain).to_have_text("+$9,000.00 (+9.00%)")
+    expect(when).to_have_text("This week")
+    page.click("[data-range='1D']")
+    expect(when).to_have_text("Today")
+    expect(gain).to_have_text("+$5.01 (+5.01%)")
+
+
+def test_a_period_that_cannot_be_fetched_leaves_the_one_that_is_shown(
+    page: Page, server: Server
+) -> None:
+    at_home(page, server)
+    gain, when = page.locator("[data-period-change] .num"), page.locator("[data-hero-when]")
+    page.click("[data-range='1W']")
+    expect(when).to_have_text("This week")
+    page.route("**/history?period=1D", lambda route: route.abort())
+    page.evaluate(
+        "document.body.insertAdjacentHTML('beforeend', '<template id=panel-error>"
+        "<div><span data-text></span><button>Retry</button></div></template>')"
+    )
+    page.click("[data-range='1D']")
+    expect(page.locator(".chart-message")).to_be_visible()
+    server.say(type="portfolio", portfolio=PORTFOLIO | {"day_pl": "7.00", "day_pl_pct": "7.00"})
+    expect(page.locator("[data-hero]")).to_have_js_property("value", "105.00")
+    page.mouse.move(0, 0)  # the chart's crosshair is under it, and says another time
+    expect(when).to_have_text("This week")
+    expect(gain).to_have_text("+$5.00 (+5.00%)")  # from the week's start of 100 to 105
+
+
+def test_a_day_that_is_told_before_the_curve_has_come_is_not_lost(
+    page: Page, server: Server
+) -> None:
+    server.pages["/home"] = HOME
+    server.context["periods"] = {"1D": ("1D", "today"), "1W": ("1W", "this week")}
+    waiting: list[Route] = []
+    page.route("**/history?*", lambda route: waiting.append(route))
+    page.goto(f"{ORIGIN}/home")
+    heard(page, server, lambda message: message["action"] == "subscribe")
+    server.say(type="portfolio", portfolio=PORTFOLIO)
+    expect(page.locator("[data-hero]")).to_have_text("$105.00")
+    page.click("[data-range='1W']")
+    page.wait_for_timeout(100)
+    week = {"period": "1W", "change": "9000", "change_pct": "9"}
+    waiting[-1].fulfill(json=HISTORY | week)
+    gain = page.locator("[data-period-change] .num")
+    expect(gain).to_have_text("+$9,000.00 (+9.00%)")
+    page.get_by_role("button", name="Pause live prices").click()
+    page.click("[data-range='1D']")
+    page.wait_for_timeout(100)
+    waiting[-1].fulfill(json=HISTORY)
+    expect(gain).to_have_text("+$5.00 (+5.00%)")
+
+
+#: 600 messages, one a second, after a curve of `span` seconds in `count` points.
+GO_ON = """async ([count, span]) => {
+  const { goOn, stepOf } = await import("/static/js/curve.js");
+  const points = Array.from({ length: count }, (_, n) => (
+    { time: n * span / (count - 1), text: "1" }));
+  const step = stepOf(points);
+  for (let n = 1; n <= 600; n += 1) goOn(points, { time: span + n, text: `${n}` }, step);
+  const times = points.map(({ time }) => time);
+  return [points.length, points.at(-1).text, times.every((one, n) => !n || one > times[n - 1])];
+}"""
+
+
+@pytest.mark.parametrize(
+    ("count", "span", "most"),
+    [(300, 365 * 86_400, 300), (300, 86_400, 303), (3, 120, 13), (2, 1, 12)],
+)
+def test_a_live_curve_grows_at_its_own_pace(
+    page: Page, server: Server, count: int, span: int, most: int
+) -> None:
+    server.pages["/home"] = "<!doctype html><title>Empty</title>"
+    page.goto(f"{ORIGIN}/home")
+    length, newest, rises = page.evaluate(GO_ON, [count, span])
+    assert count <= length <= most
+    assert (newest, rises) == ("600", True)
 
 
 def test_a_pause_lasts_until_the_setting_that_it_was_made_under_is_changed(

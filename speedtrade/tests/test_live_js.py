@@ -77,6 +77,26 @@ def test_what_happens_to_the_account_becomes_events_and_numbers(page: Page, serv
     assert page.evaluate("() => window.seen[1][0]") == "st:portfolio"
 
 
+def test_what_old_prices_decide_of_an_account_is_grey_except_at_a_close(
+    page: Page, server: Server
+) -> None:
+    opened(page, server)
+    cash, day = (page.locator(f'[data-portfolio="{name}"]') for name in ("cash_balance", "day_pl"))
+    told = {"cash_balance": "9.5", "day_pl": "1.25", "day_pl_pct": "0.50"}
+    server.say(type="portfolio", portfolio={**told, "stale": True})
+    expect(day).to_have_attribute("data-stale", "")
+    expect(cash).not_to_have_attribute("data-stale", "")
+    server.say(type="portfolio", portfolio={**told, "stale": False})
+    expect(day).not_to_have_attribute("data-stale", "")
+    page.evaluate(
+        "() => document.body.insertAdjacentHTML('beforeend',"
+        " '<div id=standing data-market=shut></div>')"
+    )
+    server.say(type="portfolio", portfolio={**told, "cash_balance": "9.6", "stale": True})
+    expect(cash).to_have_text("$9.60")
+    expect(day).not_to_have_attribute("data-stale", "")
+
+
 def test_after_a_break_the_page_comes_back_and_refetches(page: Page, server: Server) -> None:
     opened(page, server)
     page.evaluate(
@@ -296,6 +316,22 @@ def test_indicators_are_asked_for_and_drawn_below(page: Page, server: Server) ->
     page.wait_for_function("() => document.querySelector('.chart').ariaBusy !== 'true'")
     assert server.asked[-1] == "/markets/AAPL/bars?range=1D&indicators=rsi14"
     page.wait_for_function("() => document.querySelectorAll('.plot tr').length > 3")
+
+
+def test_each_range_waits_for_its_own_bars(page: Page, server: Server) -> None:
+    """Ten answers without bars are patience enough with one range, and not with all of them."""
+    coming = {"timeframe": "1h", "bars": [], "loading": True}
+    page.clock.install()
+    page.route("**/bars?*", lambda route: route.fulfill(json=coming))
+    page.goto(ORIGIN + "/chart")
+    for _ in range(12):
+        page.clock.run_for(2_100)
+        page.wait_for_timeout(50)  # an answer that does not come is no event
+    with page.expect_response("**/bars?range=1W", timeout=5_000):
+        page.click("[data-range='1W']")
+    expect(page.locator(".chart-message")).to_have_text("Bars are on their way.")
+    with page.expect_response("**/bars?range=1W", timeout=5_000):
+        page.clock.run_for(2_100)
 
 
 def test_a_chart_that_fails_says_so_and_tries_again(page: Page, server: Server) -> None:

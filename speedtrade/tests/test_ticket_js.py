@@ -11,6 +11,10 @@ HEAD = """{% load static %}<!doctype html><html lang="en"><head><title>Ticket</t
 <script type="module" src="{% static 'js/ticket.js' %}"></script></head><body><main>"""
 WRITING = f"""{HEAD}<form id="ticket"><input id="price" data-tick="0.01" data-from="99.00">
 <input id="coin" data-tick="0.00000001"><div id="estimate"></div></form></main></body></html>"""
+TYPED = f"""{HEAD}{{% load django_htmx %}}{{% htmx_script %}}
+<section id="ticket"><form hx-post="/review"><input id="id_amount" name="amount">
+<div id="estimate" hx-post="/estimate" hx-trigger="st:free delay:300ms" hx-target="this"></div>
+<p id="estimate-old" hidden></p></form></section></main></body></html>"""
 REVIEW = f"""{HEAD}<section id="ticket">
 <h2 id="ticket-head" tabindex="-1" data-focus>Review your order</h2>
 <form data-place method="post" action="/place"><button class="submit">Place buy order</button>
@@ -84,3 +88,22 @@ def test_a_review_that_is_a_page_of_its_own_is_read_before_a_key_places_it(
     page.evaluate(f"() => new Promise((done) => setTimeout(done, {READ}))")  # it has been read
     page.keyboard.press("Enter")
     assert page.evaluate("window.placed") == 1
+
+
+@pytest.mark.parametrize("news", ["st:order", "st:resync"])
+def test_what_changes_what_is_free_computes_the_order_that_is_being_written_anew(
+    page: Page, server: Server, news: str
+) -> None:
+    server.pages["/ticket"] = TYPED
+    page.goto(f"{ORIGIN}/ticket")
+    page.wait_for_function("() => window.htmx && document.readyState === 'complete'")
+    said = f"() => document.body.dispatchEvent(new CustomEvent('{news}', {{ detail: null }}))"
+    page.clock.install()
+    page.evaluate(said)
+    page.clock.run_for(1_000)
+    assert server.asked == [], "nothing is written yet: there is nothing to say aloud"
+    page.locator("#id_amount").fill("7")
+    with page.expect_request("**/estimate", timeout=5_000) as asked:
+        page.evaluate(said)
+        page.clock.run_for(400)
+    assert asked.value.post_data == "amount=7"

@@ -15,6 +15,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import escape
 
 from speedtrade.lib import formats, markup
+from speedtrade.lib.money import percent
 
 CASES: dict[str, list[tuple[list[Any], str]]] = json.loads(
     Path(__file__).with_name("format_cases.json").read_text("utf-8")
@@ -40,6 +41,13 @@ def test_python_says_what_the_table_says(name: str, args: list[Any], said: str) 
     assert PYTHON[name](*args) == said
 
 
+#: What does not end after four decimals: up, down, and halves beside an even digit and an odd one.
+SHARES = [
+    ("1234996", "100000000"), ("2", "3"), ("-2", "3"), ("1234994", "100000000"),
+    ("-1234996", "100000000"), ("0.0000005", "1"), ("0.0000015", "1"), ("-0.0000015", "1"),
+]  # fmt: skip
+
+
 @pytest.mark.skipif(
     shutil.which("node") is None, reason="node runs the browser's half of the table"
 )
@@ -49,14 +57,16 @@ def test_the_browser_says_what_the_table_says() -> None:
     const said = {json.dumps(FLAT)}.map(([name, args]) => format[name](...args));
     const exact = [
       format.times("1.5", "-0.000001"), format.minus("0.1", "0.30"), format.minus("2", "0.50"),
-      format.percent("1", "3"), format.percent("-5", "0"), format.percent("2.5", "10")];
+      format.percent("1", "3"), format.percent("-5", "0"), format.percent("2.5", "10"),
+      ...{json.dumps(SHARES)}.map(([part, whole]) => format.percent(part, whole))];
     console.log(JSON.stringify([said, exact]));
     """
     command = ["node", "--no-warnings", "--input-type=module", "-e", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
     said, exact = json.loads(done.stdout)
     assert said == [expected for _, _, expected in FLAT]
-    assert exact == ["-0.0000015", "-0.20", "1.50", "33.3333", "0", "25.0000"]
+    assert exact[:6] == ["-0.0000015", "-0.20", "1.50", "33.3333", "0", "25.0000"]
+    assert exact[6:] == [f"{percent(Decimal(part), Decimal(whole)):.4f}" for part, whole in SHARES]
 
 
 def test_the_browser_has_the_same_rules() -> None:

@@ -116,8 +116,8 @@ function cover(box, message) {
 
 const typing = (target) => target.closest?.("input, select, textarea, [contenteditable], dialog");
 
-// Buttons with data-range around a chart: one is pressed, `choose(range)` follows. Arrows go from
-// one to the next, the keys 1 to 9 press them from anywhere.
+// Buttons with data-range around a chart: one is pressed, `choose(range)` follows. Arrows, Home and End
+// walk along them, the keys 1 to 9 press them from anywhere.
 export function ranges(frame, choose) {
   const buttons = [...frame.querySelectorAll("button[data-range]")];
   const press = (button) => {
@@ -127,10 +127,10 @@ export function ranges(frame, choose) {
   for (const [index, button] of buttons.entries()) {
     button.addEventListener("click", () => press(button));
     button.addEventListener("keydown", (event) => {
-      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-      if (!step) return;
+      const to = { ArrowLeft: index - 1, ArrowRight: index + 1, Home: 0, End: -1 }[event.key];
+      if (to === undefined) return;
       event.preventDefault();
-      const next = buttons[(index + step + buttons.length) % buttons.length];
+      const next = buttons.at(to % buttons.length);
       next.focus();
       press(next);
     });

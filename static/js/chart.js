@@ -32,7 +32,7 @@ class PriceChart {
   }
 
   choose(range) {
-    this.range = range;
+    [this.range, this.waits] = [range, 0];
     const table = this.frame.querySelector("[data-bars]");
     table.querySelector("[name=range]").value = range;
     if (table.querySelector("[data-slot] > :not(a)")) table.dispatchEvent(new CustomEvent("st:range"));
@@ -44,9 +44,8 @@ class PriceChart {
     this.loading = new AbortController();
     const names = [...this.frame.querySelectorAll("[name=indicators]:checked")].map((box) => box.value);
     this.box.classList.toggle("tall", isTall(names));
-    const { range } = this;
     const query = names.length ? `&indicators=${names.join(",")}` : "";
-    const data = await load(this.box, `${this.frame.dataset.src}?range=${range}${query}`, this.loading.signal, () => this.fetch());
+    const data = await load(this.box, `${this.frame.dataset.src}?range=${this.range}${query}`, this.loading.signal, () => this.fetch());
     if (!data) return;
     this.length = SECONDS[data.timeframe];
     let before = -Infinity; // the hour that New York's autumn repeats must still come later
@@ -55,12 +54,13 @@ class PriceChart {
       open: Number(bar.o), high: Number(bar.h), low: Number(bar.l), close: Number(bar.c), volume: Number(bar.v),
     }));
     this.indicators = data.indicators;
-    this.prev = range === "1D" ? this.frame.dataset.prev : null;
+    this.prev = this.range === "1D" ? this.frame.dataset.prev : null;
     this.base = this.prev ?? data.bars[0]?.o;
     this.draw();
     if (this.bars.length) this.tell();
     else say(this.box, data.loading ? "Bars are on their way." : "No bars yet.");
-    if (data.loading && (this.waits = (this.waits ?? 0) + 1) <= 10) setTimeout(() => this.fetch(), 2000);
+    this.waits = data.loading ? (this.waits ?? 0) + 1 : 0;
+    if (data.loading && this.waits <= 10) setTimeout(() => this.fetch(), 2000);
     this.chart.timeScale().fitContent();
   }
 

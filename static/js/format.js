@@ -97,13 +97,16 @@ export function minus(left, right) {
   return join(a * 10n ** BigInt(places - p) - b * 10n ** BigInt(places - q), places);
 }
 
-// 100 x part / whole, cut to four decimals.
+// 100 x part / whole to four decimals, a half to the even one: as money.percent rounds.
 export function percent(part, whole) {
   const [a, p] = parts(part);
   const [b, q] = parts(whole);
   if (b === 0n) return "0";
-  const size = b < 0n ? -b : b;
-  return join((a * 10n ** BigInt(6 + q)) / (size * 10n ** BigInt(p)), 4);
+  const [above, below] = [a * 10n ** BigInt(6 + q), (b < 0n ? -b : b) * 10n ** BigInt(p)];
+  const size = above < 0n ? -above : above;
+  const [cut, twice] = [size / below, (size % below) * 2n];
+  const near = twice > below || (twice === below && cut % 2n === 1n) ? cut + 1n : cut;
+  return join(above < 0n ? -near : near, 4);
 }
 
 export { RULES };

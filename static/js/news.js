@@ -1,5 +1,6 @@
 // What the server tells over the socket, as events on <body>:
 //   st:order, st:portfolio, st:alert, st:account, st:halt (detail: what came), st:resync (something was missed: refetch).
+// st:market, that the market opens or closes, is the page's own (standing.js).
 
 export const emit = (name, detail = null) => document.body.dispatchEvent(new CustomEvent(name, { detail }));
 export const shown = () => Number(document.body.dataset.account ?? 0);

@@ -3,6 +3,7 @@
 // net_deposits}], change, change_pct, summary}. [data-period-change] beside the hero says the change.
 import * as format from "./format.js";
 import { BaselineSeries, LineStyle, load, moment, place, ranges, stage } from "./chart-base.js";
+import { goOn, stepOf } from "./curve.js";
 import { chosen } from "./page.js";
 import { colors, faint } from "./theme-colors.js";
 
@@ -16,18 +17,6 @@ function atLeast(info, span) {
   return { ...info, priceRange: { minValue: range.minValue - missing / 2, maxValue: range.maxValue + missing / 2 } };
 }
 
-// Arrow keys, Home and End walk along the buttons of the ranges.
-function rove(event) {
-  const buttons = [...event.currentTarget.querySelectorAll("button")];
-  const here = buttons.indexOf(document.activeElement);
-  const to = { ArrowRight: here + 1, ArrowLeft: here - 1, Home: 0, End: buttons.length - 1 }[event.key];
-  if (to === undefined || here < 0 || event.defaultPrevented) return;
-  event.preventDefault();
-  const next = buttons.at(to % buttons.length);
-  next.focus();
-  next.click();
-}
-
 class EquityChart {
   constructor(frame) {
     this.frame = frame;
@@ -39,7 +28,6 @@ class EquityChart {
     });
     this.hero = document.querySelector("[data-period-change]");
     this.range = ranges(frame, (range) => { this.range = range; this.fetch(); });
-    frame.querySelector(".ranges").addEventListener("keydown", rove);
     this.chart.subscribeCrosshairMove((at) => this.scrub(at));
     document.body.addEventListener("st:resync", () => this.fetch());
     document.body.addEventListener("st:portfolio", (event) => this.hear(event.detail));
@@ -56,12 +44,14 @@ class EquityChart {
     if (!data) return;
     const points = new Map(data.points.map((p) => [place(p.t), p.equity]));
     this.points = [...points].sort(([a], [b]) => a - b).map(([time, text]) => ({ time, text, value: Number(text) }));
+    this.step = stepOf(this.points);
     this.draw();
     this.tell(data);
   }
 
   // The words of the period: beside the hero, under the chart, and for the table.
   tell(data) {
+    this.period = data.period; // what is on the page; a range whose fetch fails is not
     const { words } = this.frame.querySelector(`[data-range="${data.period}"]`).dataset;
     const [first, last] = [data.points[0], data.points.at(-1)];
     this.start = { equity: first.equity, paid: format.minus(last.net_deposits, first.net_deposits) };
@@ -82,11 +72,12 @@ class EquityChart {
   change(amount, percent) {
     const shown = this.hero?.querySelector(".chg");
     if (!shown) return;
-    const today = this.range === "1D";
+    const today = this.period === "1D";
+    const isToday = shown.dataset.portfolio === "day_pl"; // the server's own, until the account says more
     shown.dataset.portfolio = today ? "day_pl" : "period"; // which quotes.js does not write
     shown.toggleAttribute("data-stale", today && document.querySelector("[data-hero][data-stale]") !== null);
-    if (today && !this.today) return;
-    [amount, percent] = today ? this.today : [amount, percent];
+    if (today && isToday && !this.today) return;
+    if (today && this.today) [amount, percent] = this.today;
     const way = format.direction(amount);
     shown.classList.remove("up", "down", "flat");
     shown.classList.add(way);
@@ -120,19 +111,18 @@ class EquityChart {
 
   follow(portfolio) {
     const text = portfolio?.portfolio_value;
-    if (!text || !this.series) return;
+    if (!text) return;
     this.today = [portfolio.day_pl, portfolio.day_pl_pct];
+    if (!this.series) return;
     const { equity, paid } = this.start;
     const gain = format.minus(format.minus(text, equity), paid);
     const base = paid.startsWith("-") ? equity : format.minus(equity, format.minus("0", paid));
     this.change(gain, format.percent(gain, base));
     const time = Math.max(place(portfolio.as_of), this.points.at(-1).time);
-    const point = { time, text, value: Number(text) };
-    if (time === this.points.at(-1).time) this.points.pop();
-    this.points.push(point);
+    const point = goOn(this.points, { time, text, value: Number(text) }, this.step);
     const scale = this.chart.timeScale();
     const whole = scale.getVisibleLogicalRange()?.from < 0.5; // who looks at a part keeps it
-    this.series.update({ time, value: point.value });
+    this.series.update({ time: point.time, value: point.value });
     if (whole) scale.fitContent(); // or the start of a short curve would be pushed out
   }
 

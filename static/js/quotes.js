@@ -1,5 +1,6 @@
 // Live numbers: text nodes of [data-symbol][data-f] and [data-portfolio] are written in place, all
 // in one animation frame, five times a second at most. No HTML is swapped for a price, so focus and selection stay.
+import { isOld } from "./account.js";
 import * as format from "./format.js";
 import { chosen } from "./page.js";
 import { start, want } from "./socket.js";
@@ -17,9 +18,7 @@ const onScreen = new Map(); // symbol -> how many of them are in sight
 const pending = new Map(); // symbol -> newest quote not yet written
 const lastPrice = new Map();
 const flashed = new WeakMap();
-let portfolio = null;
-let frame = 0;
-let wrote = 0;
+let portfolio = null, frame = 0, wrote = 0;
 
 const watcher = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
@@ -114,7 +113,7 @@ function writePortfolio(values) {
   for (const element of document.querySelectorAll("[data-portfolio]")) {
     const name = element.dataset.portfolio;
     if (!(name in values)) continue;
-    place(element).removeAttribute("data-stale");
+    place(element).toggleAttribute("data-stale", isOld(values, name));
     if (element.classList.contains("chg")) setChange(element, values[name], values[`${name}_pct`] ?? null, null);
     else setAmount(element, values[name]);
   }

@@ -49,6 +49,12 @@ function edited({ target }) {
   box.classList.add("busy"); // no aria-busy: ui.js takes that off whatever is inside a form, after any request
 }
 for (const name of ["input", "change"]) document.addEventListener(name, edited, true); // before htmx asks
+// A fill or a cancel changes what is free, and so what is left after the order that is being written.
+for (const name of ["st:order", "st:resync"]) {
+  document.body.addEventListener(name, () => {
+    if (document.getElementById("id_amount")?.value) document.getElementById("estimate")?.dispatchEvent(new Event("st:free"));
+  });
+}
 document.addEventListener("htmx:beforeRequest", (event) => { if (isEstimate(event)) asked = edits; });
 document.addEventListener("htmx:afterRequest", (event) => {
   if (!isEstimate(event) || asked !== edits || !event.detail.elt.isConnected) return; // the review took its place

@@ -17,7 +17,7 @@ from trading import order_rows, words
 from trading.models import Fill, Order, TradingHalt
 from trading.reviews import held_from, skips_reviews
 from trading.selectors.orders import average_price
-from trading.standing import standing_of
+from trading.standing import market_turns_in, standing_of
 
 register = template.Library()
 
@@ -48,6 +48,12 @@ def standing_mark(
 ) -> str:
     """What decides whether a page takes orders, in one word: another one means something else."""
     return standing_of(halt or None, account or None, instrument or None, timezone.now())
+
+
+@register.simple_tag
+def market_turn(instrument: Instrument | None) -> int | None:
+    """In how many seconds the market of the page opens or closes; None where it never does."""
+    return market_turns_in(instrument or None, timezone.now())
 
 
 @register.simple_tag(takes_context=True)

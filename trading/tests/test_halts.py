@@ -5,6 +5,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -240,7 +241,8 @@ def test_each_place_of_a_page_that_says_it_is_fetched_by_its_name(desk: Desk):
     web = page_client(desk.user)
     for path, places in (
         ("/markets/AAPL", {"standing", "symbol-state", "symbol-halt"}),
-        ("/dashboard", {"standing", "account-state"}),
+        ("/markets", {"standing", "stocks-state"}),
+        ("/dashboard", {"standing", "account-state", "market-state"}),
         ("/portfolio", {"standing", "account-state"}),
         ("/transfers", {"standing", "account-state"}),
     ):
@@ -248,7 +250,7 @@ def test_each_place_of_a_page_that_says_it_is_fetched_by_its_name(desk: Desk):
         for place in places:
             assert page.count(f'id="{place}"') == 1, (path, place)
         assert page.count("data-standing") == len(places) - 1
-    for place in ("account-state", "symbol-state", "symbol-halt"):
+    for place in ("account-state", "symbol-state", "symbol-halt", "market-state", "stocks-state"):
         answer = web.get(f"/standing?symbol=AAPL&places={place}").content.decode()
         assert answer.count(f'id="{place}" class="bare" data-standing hx-swap-oob="true"') == 1
         assert answer.count("hx-swap-oob") == 1
@@ -265,6 +267,68 @@ def test_a_shut_ticket_keeps_what_was_typed(desk: Desk):
     opened = web.get(html.unescape(again[1])).content.decode()
     assert 'value="123"' in opened and 'value="7"' in opened and 'id="ticket-blocked"' not in opened
     assert 'value="sell" checked' in opened and "hx-include" in opened
+
+
+# ── the clock ────────────────────────────────────────────────────────────────
+def turns_in(page: str) -> int | None:
+    """In how many seconds a page asks by itself."""
+    found = re.search(r'data-turns-in="(\d+)"', page)
+    return int(found[1]) if found else None
+
+
+def at(desk: Desk, moment: datetime, web: Client, address: str) -> Any:
+    desk.clock.move_to(moment)
+    return web.get(address)
+
+
+@pytest.mark.parametrize(
+    ("turn", "before", "after", "said"),
+    [
+        ("2026-11-18T14:30", "Review order to queue", "Review order<", "The market has opened."),
+        ("2026-11-18T21:00", "Review order<", "Review order to queue", "The market has closed"),
+    ],
+)
+def test_an_open_page_learns_when_the_market_opens_or_closes(
+    desk: Desk, settings: Any, turn: str, before: str, after: str, said: str
+):
+    settings.SIMULATED_MARKET_HOURS = "nyse"
+    moment = datetime.fromisoformat(turn).replace(tzinfo=UTC)
+    web, soon = page_client(desk.user), moment - timedelta(seconds=90.5)
+    page = at(desk, soon, web, "/markets/AAPL").content.decode()
+    assert turns_in(page) == 91 and before in page
+    address = f"{mark_of(page)}&places=symbol-state"
+    assert at(desk, moment - timedelta(seconds=1), web, address).status_code == 204
+    answer = at(desk, moment, web, address)
+    assert answer.status_code == 200
+    assert json.loads(answer.headers["HX-Trigger"])["st:say"]["text"].startswith(said)
+    assert "st:shut" in answer.headers["HX-Trigger-After-Swap"]
+    pill = "Market open" if after == "Review order<" else "After hours · opens"
+    assert pill in answer.content.decode()
+    assert after in at(desk, moment, web, "/markets/AAPL/ticket").content.decode()
+    left = turns_in(answer.content.decode())
+    assert left and left > 3600, "it asks again at the next turn, and not before"
+
+
+def test_a_page_without_a_symbol_follows_the_market_of_stocks(desk: Desk, settings: Any):
+    settings.SIMULATED_MARKET_HOURS = "nyse"
+    opens = datetime(2026, 11, 18, 14, 30, tzinfo=UTC)
+    web = page_client(desk.user)
+    page = at(desk, opens - timedelta(minutes=1), web, "/dashboard").content.decode()
+    assert turns_in(page) == 60 and "Pre-market · opens" in page
+    assert 'data-market="shut"' in page, "what stands still there is not old"
+    address = f"{mark_of(page)}&places=market-state+stocks-state"
+    answer = at(desk, opens, web, address).content.decode()
+    assert "Pre-market" not in answer and "Stocks open" in answer
+    assert "data-market" not in answer
+
+
+def test_what_never_closes_is_asked_by_nobody(desk: Desk, settings: Any):
+    web = page_client(desk.user)
+    assert turns_in(web.get("/markets/AAPL").content.decode()) is None, "always open"
+    settings.SIMULATED_MARKET_HOURS = "nyse"
+    desk.instrument("BTC/USD", asset_type="crypto")
+    assert turns_in(web.get("/markets/BTC-USD").content.decode()) is None
+    assert turns_in(web.get("/markets/AAPL").content.decode()) is not None
 
 
 def test_another_users_account_says_nothing_to_me(desk: Desk, charlie: Any):

@@ -242,7 +242,11 @@ def test_a_change_that_cannot_be_keeps_what_was_typed(desk: Desk, web: Client, t
 def test_what_filled_already_is_the_least_that_an_order_can_be_changed_to(desk: Desk, web: Client):
     desk.quote("99.99", "100.00", "3")
     old = desk.trade(qty="5", limit="100")
-    assert "3 filled already" in text(web.get(f"/orders/{old.pk}"))
+    page = web.get(f"/orders/{old.pk}")
+    assert "Filled 3 of 5" in text(page)
+    form = re.search(r'<form id="replace-form".*?</form>', page.content.decode(), re.DOTALL)
+    assert form and "what has filled is part of it" in form[0]
+    assert "3" not in re.sub("<[^>]+>", "", form[0]), "the form outlives the next fill"
     assert "more than what has filled" in text(change(web, old, qty="3", limit_price="100"))
 
 

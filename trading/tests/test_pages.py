@@ -342,6 +342,21 @@ def test_an_order_that_was_seen_already_is_not_swapped_again(desk: Desk, web: Cl
     assert web.get(address, {"seen": stamp}).status_code == 200
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_page_of_an_order_hears_of_a_late_fill_also_after_its_end(
+    desk: Desk, web: Client, ended: bool
+):
+    order = desk.work(desk.place(qty="5", limit="90"))
+    if ended:
+        assert desk.cancel(order).state == "canceled"
+    page = web.get(f"/orders/{order.pk}").content.decode()
+    article = re.search(r'<article id="order"[^>]+>', page)
+    assert article and f'hx-get="/orders/{order.pk}?seen=' in article[0]
+    assert "st:order from:body, st:resync from:body" in article[0]
+    assert ("st:pulse" in article[0]) is not ended, "nobody keeps asking for what has ended"
+    assert ("queue last" in article[0]) is ended, "no beat makes up for news that is dropped"
+
+
 def test_a_young_open_order_reloads_itself_without_javascript(desk: Desk, web: Client):
     order = desk.place(qty="1", limit="90")
     reload = '<noscript><meta http-equiv="refresh"'

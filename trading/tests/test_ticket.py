@@ -65,6 +65,7 @@ def test_before_an_amount_the_estimate_shows_the_price_of_the_side(web: Client, 
 def test_the_line_of_the_buying_power_fills_all_of_it_in(web: Client):
     page = web.get("/markets/AAPL").content.decode()
     assert 'class="link use-all for-buy" name="share" value="100"' in page
+    assert 'class="link use-all for-sell" name="share" value="100"' in page
     filled = web.post("/markets/AAPL/ticket", MARKET_BUY | {"share": "100", "unit": "dollars"})
     assert 'value="100000"' in filled.content.decode()
 
@@ -270,6 +271,22 @@ def test_a_review_of_before_it_said_so_is_placed_as_it_is(desk: Desk, web: Clien
     values = signing.loads(reviewed(web), salt=SALT)
     del values["waits"]
     assert place(web, signing.dumps(values, salt=SALT)).status_code == 303
+
+
+def test_what_is_free_is_fetched_anew_when_an_order_changes_it(desk: Desk, web: Client):
+    def free() -> str:
+        page = web.get("/markets/AAPL/ticket").content.decode()
+        assert page.count('id="free"') == 1 and "st:free delay:300ms" in page
+        asks = re.search(r'<span hidden hx-get="/markets/AAPL/ticket" [^>]+>', page)
+        assert asks and 'hx-select="#free"' in asks[0] and 'hx-target="#free"' in asks[0]
+        assert "st:order from:body" in asks[0] and "st:resync from:body" in asks[0]
+        assert "hx-sync" in asks[0], "or it would hold the form: a review asked for is dropped"
+        return page[page.index('id="free"') : page.index("</div>", page.index('id="free"'))]
+
+    before = free()
+    assert "$100,000.00</data> buying power" in before and "to sell" in before
+    desk.work(desk.place("buy", "5", limit="90.00"))
+    assert "buying power" in free() and free() != before
 
 
 # ── odd numbers and names ────────────────────────────────────────────────────
