@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
@@ -112,6 +113,32 @@ def test_the_image_is_not_root_and_runs_the_web_process() -> None:
     assert users[-1] not in ("root", "0")
     command = next(line for line in final if line.startswith("CMD "))
     assert json.loads(command.removeprefix("CMD ")) == WEB.command(VALUES)
+
+
+def left_out(name: str, lines: list[str]) -> bool:
+    """Whether a list of patterns leaves out the file or folder `name` of the project's root."""
+    out = False
+    for line in lines:
+        pattern = line.removeprefix("!").removeprefix("**/").strip("/")
+        if fnmatch(name, pattern):
+            out = not line.startswith("!")
+    return out
+
+
+@pytest.mark.parametrize("ignores", [".dockerignore", ".gitignore"])
+def test_what_the_documents_put_into_the_project_goes_into_no_image_and_no_commit(
+    ignores: str,
+) -> None:
+    """Fails where dumps that an upgrade begins with, or a file of secrets, would be copied."""
+    lines = (PROJECT / ignores).read_text().splitlines()
+    operations = (PROJECT / "docs" / "operations.md").read_text()
+    folders = set(re.findall(r'-v "\$PWD/([\w./-]+):', operations))
+    kubernetes = (PROJECT / "deploy" / "kubernetes" / "config.yaml").read_text()
+    secrets = set(re.findall(r"--from-env-file=(\S+)", kubernetes))
+    assert folders and secrets
+    for name in folders | secrets | {".env", ".env.before", "speedtrade-20260101T030000Z.dump"}:
+        assert left_out(name, lines), name
+    assert not left_out(".env.example", lines)
 
 
 def test_every_variable_that_is_read_is_explained_and_every_explained_one_is_read() -> None:
