@@ -4,14 +4,18 @@ Every variable `X` may also come as `X_FILE`, the path of a file that holds it (
 Imports nothing of Django: `settings.py` and the supervisor both read through here.
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+PORT_MOST = 65535
+_INT_MOST = 10**9  # of what counts seconds, minutes or things: beyond it a date would overflow
 _files: set[str] = set()
 
 
@@ -25,7 +29,7 @@ def env_str(name: str, default: str | None = None) -> str:
         _files.add(path)
         try:
             return Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise BadSetting(f"{name}_FILE names {path}, which cannot be read: {error}") from error
     value = os.environ.get(name, "").strip()
     if value:
@@ -54,11 +58,16 @@ def env_bool(name: str, default: bool) -> bool:
     raise BadSetting(f"{name} must be true or false, not {value!r}.")
 
 
-def env_int(name: str, default: int, *, low: int = 0) -> int:
+def env_int(name: str, default: int, *, low: int = 0, high: int = _INT_MOST) -> int:
+    """A whole number from `low` to `high`; raises BadSetting for anything else."""
     value = env_str(name, str(default))
-    if not value.lstrip("-").isdecimal() or int(value) < low:
-        raise BadSetting(f"{name} must be a whole number of at least {low}, not {value!r}.")
+    if not re.fullmatch(r"[0-9]{1,12}", value) or not low <= int(value) <= high:
+        raise BadSetting(f"{name} must be a whole number from {low} to {high}, not {value!r}.")
     return int(value)
+
+
+def env_port(name: str, default: int) -> int:
+    return env_int(name, default, low=1, high=PORT_MOST)
 
 
 def env_decimal(name: str, default: str) -> Decimal:
@@ -86,9 +95,32 @@ def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
 def env_url(name: str, default: str, schemes: tuple[str, ...]) -> str:
     """An address without a slash at its end; raises BadSetting for another scheme or no host."""
     value = env_str(name, default).rstrip("/")
-    parts = urlsplit(value)
-    if parts.scheme not in schemes or not parts.hostname:
+    if not _is_address(value, schemes):
         raise BadSetting(f"{name} must be an address with {' or '.join(schemes)}, not {value!r}.")
+    return value
+
+
+def _is_address(value: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port that is no number, or half an address of IPv6
+        return False
+
+
+def env_rate(name: str, default: str) -> str:
+    """Limits such as "300/minute;100/second"; raises BadSetting for what no limiter can read."""
+    from limits import parse_many  # here: who asks for the health of a process reads no rate
+
+    value = env_str(name, default)
+    try:
+        good = all(item.amount > 0 for item in parse_many(value))
+    except ValueError:
+        good = False
+    if not good:
+        raise BadSetting(
+            f"{name} must be a limit such as 60/minute or 300/minute;100/second, not {value!r}."
+        )
     return value
 
 
@@ -101,6 +133,30 @@ def env_json(name: str, default: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise BadSetting(f"{name} must be a JSON object.")
     return value
+
+
+def env_addresses(name: str) -> Mapping[str, Any]:
+    """A JSON object of addresses, each by itself or by the names of its parts, to any depth."""
+    value = env_json(name, "{}")
+    for key, one in value.items():
+        if not _all_addresses(one):
+            raise BadSetting(f"{name} must give {key} an address, or an object of addresses.")
+    return value
+
+
+def _all_addresses(value: Any) -> bool:
+    if isinstance(value, dict):
+        return bool(value) and all(_all_addresses(one) for one in value.values())
+    return isinstance(value, str) and _is_address(value, ("http", "https", "ws", "wss"))
+
+
+@contextlib.contextmanager
+def understood(sentence: str) -> Iterator[None]:
+    """Say `sentence` for a value that its parser refuses, whose words may quote a password."""
+    try:
+        yield
+    except ValueError:
+        raise BadSetting(sentence) from None
 
 
 def read_json(path: Path) -> Mapping[str, Any]:

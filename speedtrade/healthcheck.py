@@ -10,7 +10,7 @@ import sys
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
-from speedtrade.env import env_int, env_list, env_str
+from speedtrade.env import env_list, env_port, env_str
 
 TIMEOUT = 5.0  # seconds; /health itself answers within twice HEALTH_TIMEOUT
 
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--host", default=reachable(env_str("SPEEDTRADE_BIND", "127.0.0.1")))
     parser.add_argument("--check", help="database, redis, worker or feed")
     chosen = parser.parse_args(arguments)
-    port = env_int("PORT", 8000, low=1)
+    port = env_port("PORT", 8000)
     if not chosen.check:
         # Whether it serves; who works behind it may only be starting yet.
         return int(_ask(chosen.host, port, "/health/ready")[0] != 204)

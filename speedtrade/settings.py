@@ -1,24 +1,30 @@
 """One file, driven by the environment. Every variable is explained in `.env.example`."""
 
 import logging
+import re
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dj_database_url
 from csp.constants import NONE, SELF
+from redis.connection import parse_url
 
 from speedtrade.env import (
     BadSetting,
+    env_addresses,
     env_bool,
     env_choice,
     env_decimal,
     env_int,
-    env_json,
     env_list,
+    env_port,
+    env_rate,
     env_str,
     env_url,
     read_json,
+    understood,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -31,7 +37,7 @@ if DEBUG and PRODUCTION:
 
 # ── where things are ────────────────────────────────────────────────────────
 DATA_DIR = Path(env_str("SPEEDTRADE_DATA_DIR", str(BASE_DIR / ".data"))).resolve()
-PORT = env_int("PORT", 8000, low=1)
+PORT = env_port("PORT", 8000)
 _runtime = {} if PRODUCTION else read_json(DATA_DIR / "runtime.json")
 _secrets = {} if PRODUCTION else read_json(DATA_DIR / "secrets.json")
 
@@ -179,11 +185,17 @@ if not DATABASE_URL.startswith(("postgres://", "postgresql://")):
 DATABASE_APP_ROLE = env_str("DATABASE_APP_ROLE", "")
 LOCK_TIMEOUT = timedelta(seconds=3)  # a row lock waits so long, then the caller is told to retry
 STATEMENT_TIMEOUT = timedelta(seconds=30)
-DATABASES = {
-    "default": dj_database_url.parse(
-        DATABASE_URL, engine="speedtrade.database", conn_max_age=600, conn_health_checks=True
-    )
-}
+with understood(
+    "DATABASE_URL must be like postgresql://user:password@host:5432/name; what is no letter and no "
+    "digit in the password is written as % and its number."
+):
+    DATABASES = {
+        "default": dj_database_url.parse(
+            DATABASE_URL, engine="speedtrade.database", conn_max_age=600, conn_health_checks=True
+        )
+    }
+if not (DATABASES["default"]["NAME"] or DATABASES["default"].get("OPTIONS", {}).get("service")):
+    raise BadSetting("DATABASE_URL must end with the name of the database.")
 DATABASE_TRUSTED = timedelta(seconds=5)  # between two requests, a connection is not asked
 DATABASES["default"].setdefault("OPTIONS", {})
 PREPARE_AFTER = 3  # runs on one connection, after which PostgreSQL keeps the plan (lib/prepared.py)
@@ -209,6 +221,10 @@ REDIS_URL = env_str(
 )
 if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
     raise BadSetting("REDIS_URL must be a redis://, rediss:// or unix:// address.")
+with understood("REDIS_URL must be like redis://:password@host:6379/0."):
+    parse_url(REDIS_URL)
+if not REDIS_URL.startswith("unix://") and not re.fullmatch("/?[0-9]*", urlsplit(REDIS_URL).path):
+    raise BadSetting("REDIS_URL must end with a number: what is none is taken for database 0.")
 REDIS_TIMEOUT = timedelta(seconds=2)
 REDIS_PAUSE = timedelta(seconds=2)  # after a failure, in which those who can do without do
 # Channels of Redis are not apart by database number as keys are, so the name is.
@@ -323,29 +339,29 @@ SIMPLE_JWT = {
 }
 
 # Rates are `limits` notations, several joined by ";", each counted on its own.
-RATE_LOGIN_PER_ADDRESS = env_str("RATE_LOGIN_PER_ADDRESS", "60/minute")
-RATE_REGISTER_PER_ADDRESS = env_str("RATE_REGISTER_PER_ADDRESS", "60/minute")
-RATE_REGISTER_CHECK_PER_ADDRESS = env_str("RATE_REGISTER_CHECK_PER_ADDRESS", "240/minute")
-RATE_WRONG_PASSWORD = env_str("RATE_WRONG_PASSWORD", "5/5minute")  # of a user, at one place
+RATE_LOGIN_PER_ADDRESS = env_rate("RATE_LOGIN_PER_ADDRESS", "60/minute")
+RATE_REGISTER_PER_ADDRESS = env_rate("RATE_REGISTER_PER_ADDRESS", "60/minute")
+RATE_REGISTER_CHECK_PER_ADDRESS = env_rate("RATE_REGISTER_CHECK_PER_ADDRESS", "240/minute")
+RATE_WRONG_PASSWORD = env_rate("RATE_WRONG_PASSWORD", "5/5minute")  # of a user, at one place
 WRONG_PASSWORD_ANYWHERE = 4  # times that rate, of a user at all strange addresses together
-RATE_API_PER_USER = env_str("RATE_API_PER_USER", "600/minute;100/second")
-RATE_ORDERS_PER_USER = env_str("RATE_ORDERS_PER_USER", "300/minute;100/second")
-RATE_CONNECT_PER_USER = env_str("RATE_CONNECT_PER_USER", "20/minute;120/hour")
-RATE_API_PER_KEY = env_str("RATE_API_PER_KEY", "300/minute;50/second")
+RATE_API_PER_USER = env_rate("RATE_API_PER_USER", "600/minute;100/second")
+RATE_ORDERS_PER_USER = env_rate("RATE_ORDERS_PER_USER", "300/minute;100/second")
+RATE_CONNECT_PER_USER = env_rate("RATE_CONNECT_PER_USER", "20/minute;120/hour")
+RATE_API_PER_KEY = env_rate("RATE_API_PER_KEY", "300/minute;50/second")
 # Of one user: pages that cost much, files, the file of all data, letting a stopped account go on,
 # and new e-mail addresses, each of which tells whether somebody has it.
-RATE_PAGES_PER_USER = env_str("RATE_PAGES_PER_USER", "1200/minute")
-RATE_FILES_PER_USER = env_str("RATE_FILES_PER_USER", "60/hour;20/minute")
+RATE_PAGES_PER_USER = env_rate("RATE_PAGES_PER_USER", "1200/minute")
+RATE_FILES_PER_USER = env_rate("RATE_FILES_PER_USER", "60/hour;20/minute")
 RATE_DATA_PER_USER = "20/hour"
 RATE_RESUME_PER_USER = "60/hour"
 RATE_EMAIL_PER_USER = "10/hour"
-RATE_RESET_PER_ADDRESS = env_str("RATE_RESET_PER_ADDRESS", "30/10minute")
+RATE_RESET_PER_ADDRESS = env_rate("RATE_RESET_PER_ADDRESS", "30/10minute")
 RATE_RESET_PER_USER = "1/minute;5/day"  # links that set a new password
 RATE_VERIFY_PER_ADDRESS = "1/minute"  # links to one that is to be verified, of one user
 RATE_VERIFY_PER_USER = "10/day"  # the same to all that they give
 RATE_LOGIN_FAILURES_NOTED = "1/10minute"  # of one user, in the audit, each kind for itself
 # API keys that nobody has. Right ones from the same address work on.
-RATE_UNKNOWN_KEYS_PER_ADDRESS = env_str("RATE_UNKNOWN_KEYS_PER_ADDRESS", "30/minute")
+RATE_UNKNOWN_KEYS_PER_ADDRESS = env_rate("RATE_UNKNOWN_KEYS_PER_ADDRESS", "30/minute")
 RATE_KEY_REFUSALS_NOTED = "1/10minute"  # of one key, in the audit
 RATE_FALLBACK_SHARE = Decimal("0.5")  # of each rate, counted per process, while Redis is away
 
@@ -412,7 +428,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 250  # the admin sends one field for each row th
 
 # ── mail ────────────────────────────────────────────────────────────────────
 EMAIL_HOST = env_str("EMAIL_HOST", "")  # unset: this house sends no mail, and speaks of none
-EMAIL_PORT = env_int("EMAIL_PORT", 587, low=1)
+EMAIL_PORT = env_port("EMAIL_PORT", 587)
 EMAIL_HOST_USER = env_str("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD = env_str("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_SSL = env_bool("EMAIL_USE_SSL", False)  # from the first byte, as on port 465
@@ -420,11 +436,13 @@ EMAIL_USE_TLS = env_bool("EMAIL_USE_TLS", not EMAIL_USE_SSL)  # by STARTTLS
 EMAIL_TIMEOUT = 10  # seconds
 DEFAULT_FROM_EMAIL = env_str("EMAIL_FROM", "")
 # Where people find this house: links in mail begin with it.
+_HTTP, _WS = ("http", "https"), ("ws", "wss")
 _FIRST_HOST = next((host for host in ALLOWED_HOSTS if not host.startswith(".")), "")
-SITE_URL = env_str(
+SITE_URL = env_url(
     "SITE_URL",
     f"https://{_FIRST_HOST}" if PRODUCTION and _FIRST_HOST else f"http://localhost:{PORT}",
-).rstrip("/")
+    _HTTP,
+)
 if EMAIL_HOST and PRODUCTION and not SITE_URL.startswith("https://"):
     raise BadSetting("SITE_URL must begin with https://, such as https://trade.example.com.")
 if EMAIL_USE_SSL and EMAIL_USE_TLS:
@@ -649,7 +667,6 @@ HEALTH_STARTING = timedelta(0) if TESTING else timedelta(seconds=60)
 
 # ── brokers and their market data ───────────────────────────────────────────
 # Vendor addresses; moved for tests and for proxies.
-_HTTP, _WS = ("http", "https"), ("ws", "wss")
 ALPACA_TRADING_URL = env_url("ALPACA_TRADING_URL", "https://paper-api.alpaca.markets", _HTTP)
 ALPACA_LIVE_TRADING_URL = env_url("ALPACA_LIVE_TRADING_URL", "https://api.alpaca.markets", _HTTP)
 ALPACA_STREAM_URL = env_url("ALPACA_STREAM_URL", "wss://paper-api.alpaca.markets/stream", _WS)
@@ -660,7 +677,7 @@ ALPACA_DATA_STREAM_URL = env_url(
 )
 # Exchange id -> the value of that exchange's urls["api"]; its streams are at the same host, unless
 # that value names them under "ws".
-CCXT_URLS = env_json("CCXT_URLS", "{}")
+CCXT_URLS = env_addresses("CCXT_URLS")
 # Exchanges that can be connected: those that trading.brokers.capabilities knows and that keep their
 # accounts in FEED_CURRENCY, a test compares. In another currency nothing listed here can be traded.
 CCXT_EXCHANGES = ["kraken", "coinbase"]
@@ -765,7 +782,8 @@ DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request, w
 if SENTRY_DSN:
     from speedtrade.reports import reports_begin
 
-    reports_begin(SENTRY_DSN, environment=ENVIRONMENT)
+    with understood("SENTRY_DSN must be the address that Sentry shows: https://key@host/number."):
+        reports_begin(SENTRY_DSN, environment=ENVIRONMENT)
 
 if TESTING:
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *PASSWORD_HASHERS]

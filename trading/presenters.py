@@ -29,9 +29,9 @@ def order_payload(order: Order, fills: Iterable[Fill] | None = None) -> dict[str
         if average is not None
         else None,
         "limit_price": _plain(order.limit_price, 2),
-        "stop_price": None,
-        "trail_price": None,
-        "trail_percent": None,
+        "stop_price": _plain(order.stop_price, 2),
+        "trail_price": _plain(order.trail_price, 2),
+        "trail_percent": _plain(order.trail_percent),
         "extended_hours": order.extended_hours,
         "status": order.status,
         "reject_reason": order.reject_reason or None,

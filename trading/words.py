@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Literal
 
 from marketdata.models import AssetType, Instrument
-from speedtrade.lib.formats import money_text, price_text, qty_text
+from speedtrade.lib.formats import money_text, pct_text, price_text, qty_text
 from speedtrade.lib.money import plain
 from trading.domain.estimates import Estimate
 from trading.domain.orders import OrderIntent, OrderState, OrderType, Side
@@ -120,11 +120,20 @@ def order_title(order: Order) -> str:
 
 
 def order_kind(order: Order) -> str:
-    """'Market', 'Limit $180.00'."""
+    """'Market', 'Limit $180.00', 'Stop Limit $90.00, limit $89.00', 'Trailing Stop by 2.50%'."""
     name = TYPE_WORDS.get(order.order_type, (order.order_type.replace("_", " ").title(), ""))[0]
-    if order.limit_price is None:
-        return name
-    return f"{name} {price_text(order.limit_price, order.instrument.price_tick)}"
+    tick = order.instrument.price_tick
+    parts = []
+    if order.stop_price is not None:
+        parts.append(price_text(order.stop_price, tick))
+    if order.trail_price is not None:
+        parts.append(f"by {price_text(order.trail_price, tick)}")
+    if order.trail_percent is not None:
+        parts.append(f"by {pct_text(order.trail_percent)}")
+    if order.limit_price is not None:
+        price = price_text(order.limit_price, tick)
+        parts.append(f"limit {price}" if parts else price)
+    return " ".join([name, ", ".join(parts)]) if parts else name
 
 
 def ticket_values(order: Order, qty: Decimal | None = None) -> dict[str, str]:

@@ -43,7 +43,7 @@ _BY_EXCEPTION: list[tuple[type[Exception], str]] = [
     (Http404, "not_found"),
     (exceptions.MethodNotAllowed, "method_not_allowed"),
     (exceptions.UnsupportedMediaType, "unsupported_media_type"),
-    (exceptions.NotAcceptable, "invalid"),
+    (exceptions.NotAcceptable, "not_acceptable"),
     (exceptions.Throttled, "rate_limited"),
 ]
 
@@ -112,9 +112,12 @@ def problem_response(request: HttpRequest, error: Exception) -> JsonResponse:
 def problem_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler: every failure leaves as one problem; the transaction rolls back."""
     # Late: DRF's views import the parsers of this module while they are being made.
+    from rest_framework.renderers import JSONRenderer
     from rest_framework.views import set_rollback
 
-    request_id = context["request"].META.get("HTTP_X_REQUEST_ID", "")
+    request = context["request"]  # a problem is JSON, whatever it was about: the document is YAML
+    request.accepted_renderer, request.accepted_media_type = JSONRenderer(), PROBLEM_JSON
+    request_id = request.META.get("HTTP_X_REQUEST_ID", "")
     body, headers = describe_problem(error, request_id)
     if body["status"] >= 500:
         logger.error("api_failed", exc_info=error)

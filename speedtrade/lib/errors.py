@@ -131,6 +131,10 @@ CATALOGUE: dict[str, Problem] = {
     "unsupported_media_type": Problem(
         "The body has an unknown format", "Send JSON with Content-Type: application/json."
     ),
+    "not_acceptable": Problem(
+        "There is no answer of that kind",
+        "Send Accept: application/json, or */*; the document of the API comes as YAML too.",
+    ),
     "too_large": Problem("The request is too large", "Send less at once."),
     "unavailable": Problem(
         "A part of SpeedTrade is away for the moment",

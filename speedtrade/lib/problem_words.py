@@ -47,6 +47,7 @@ MEANINGS: dict[str, Meaning] = {
         "Everybody gets the same number of requests per minute, so that one cannot slow down all."
     ),
     "unsupported_media_type": Meaning("The API reads JSON and nothing else."),
+    "not_acceptable": Meaning("The API answers in JSON, and the request asked for something else."),
     "too_large": Meaning("No request here needs more than a few kilobytes."),
     "unavailable": Meaning("The database or another part does not answer. What is stored is safe."),
     "server_error": Meaning("This is a fault of ours and not of yours. It has been written down."),

@@ -1,6 +1,7 @@
 """docs/openapi.yaml is the API as it is: whoever changes a door renews it with `make openapi`."""
 
 import io
+import json
 import threading
 from typing import Any
 
@@ -12,6 +13,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from speedtrade import api_document
 from speedtrade.datafolder import PROJECT
+from speedtrade.lib.errors import CATALOGUE
 
 KEPT = PROJECT / "docs" / "openapi.yaml"
 
@@ -87,3 +89,24 @@ def test_it_is_made_once_however_many_ask_at_once_and_whatever_for(made: list[in
     Client().get("/api/schema", headers={"Accept": "application/json"})
     Client().get("/api/schema?format=json")
     assert made == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "accept", "status", "code"),
+    [
+        ("POST", "/api/schema", "*/*", 405, "method_not_allowed"),
+        ("OPTIONS", "/api/schema", "application/yaml", 405, "method_not_allowed"),
+        ("GET", "/api/schema", "text/html", 406, "not_acceptable"),
+        ("GET", "/api/v1/market/clock", "text/csv", 406, "not_acceptable"),
+    ],
+)
+def test_a_problem_is_json_whatever_was_asked_for(
+    method: str, path: str, accept: str, status: int, code: str
+) -> None:
+    """Fails where the renderer of the document writes it as YAML, under the name of JSON."""
+    answer = Client().generic(method, path, headers={"Accept": accept})
+    assert answer.status_code == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    told = json.loads(answer.content)
+    assert (told["code"], told["status"]) == (code, status)
+    assert told["detail"] == CATALOGUE[code].remedy

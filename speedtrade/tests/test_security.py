@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from django.urls import path, reverse
 from redis.exceptions import ConnectionError as RedisAway
 
 from speedtrade import urls
+from speedtrade.env import BadSetting, env_addresses
 from speedtrade.lib.errors import Conflict, DomainError, NotFound, title_of
 from speedtrade.lib.ratelimit import RateLimited
 from speedtrade.testing.cast import PASSWORD, ApiClient, make_superuser, page_client
@@ -311,6 +313,14 @@ def test_production_starts_with_good_settings():
         ("ALLOWED_HOSTS", "*"),
         ("ALLOWED_HOSTS", "trade.example,*"),
         ("DATABASE_URL", "sqlite:///db.sqlite3"),
+        ("DATABASE_URL", "postgresql://somebody:pa/ssword@host/name"),
+        ("DATABASE_URL", "postgresql://somebody:password@host:port/name"),
+        ("DATABASE_URL", "postgresql://somebody:password@host:5432/"),
+        ("REDIS_URL", "redis://:pa/ssword@host:6379/0"),
+        ("REDIS_URL", "redis://host:port/0"),
+        ("REDIS_URL", "redis://host:6379/cache"),
+        ("SENTRY_DSN", "abc"),
+        ("SENTRY_DSN", "https://key@host/project"),
         ("DEBUG", "true"),
         ("SPEEDTRADE_ENV", "prod"),
     ],
@@ -322,6 +332,51 @@ def test_production_refuses_to_start_with(name, value):
     assert last.startswith("speedtrade.env.BadSetting: ") and name in last
     if value and len(value) > 20:
         assert value not in done.stderr, "a refusal must not print the secret"
+
+
+RATES = [
+    *("RATE_LOGIN_PER_ADDRESS", "RATE_REGISTER_PER_ADDRESS", "RATE_REGISTER_CHECK_PER_ADDRESS"),
+    *("RATE_WRONG_PASSWORD", "RATE_API_PER_USER", "RATE_ORDERS_PER_USER", "RATE_CONNECT_PER_USER"),
+    *("RATE_API_PER_KEY", "RATE_PAGES_PER_USER", "RATE_FILES_PER_USER", "RATE_RESET_PER_ADDRESS"),
+    "RATE_UNKNOWN_KEYS_PER_ADDRESS",
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, "60/min") for name in RATES),
+        *((RATES[0], value) for value in ("60/minute;", "0/minute", "60", "-1/minute")),
+        *((name, value) for name in ("PORT", "EMAIL_PORT") for value in ("0", "65536", "--5", "٨")),
+        pytest.param("WEB_THREADS", "9" * 5000, id="WEB_THREADS-without-end"),
+        ("SESSION_IDLE_MINUTES", "9" * 12),
+        ("SITE_URL", "trade.example"),
+        ("ALPACA_TRADING_URL", "http://[::1"),
+        ("ALPACA_DATA_URL", "http://127.0.0.1:port"),
+        ("CCXT_URLS", '{"kraken": 5}'),
+        ("CCXT_URLS", '{"kraken": {}}'),
+        ("CCXT_URLS", '{"kraken": {"public": "http://127.0.0.1:1", "private": null}}'),
+        ("CCXT_URLS", '{"kraken": "127.0.0.1:1"}'),
+    ],
+)
+def test_a_bad_value_stops_the_start_with_one_sentence(monkeypatch, name, value):
+    """Fails where it would be met by the first request that needs it, or never be told."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(BadSetting, match=name):
+        runpy.run_path(str(PROJECT / "speedtrade" / "settings.py"))
+
+
+def test_every_rate_that_can_be_set_is_among_these():
+    example = (PROJECT / ".env.example").read_text()
+    assert set(re.findall(r"^# (RATE_\w+)=", example, re.MULTILINE)) == set(RATES)
+
+
+@pytest.mark.parametrize(
+    "value", ['"http://127.0.0.1:1"', '{"rest": "https://{hostname}", "ws": {"v2": "ws://h/v2"}}']
+)
+def test_an_exchange_can_be_moved_by_one_address_or_by_its_parts(monkeypatch, value):
+    monkeypatch.setenv("CCXT_URLS", f'{{"kraken": {value}}}')
+    assert env_addresses("CCXT_URLS") == {"kraken": json.loads(value)}
 
 
 def test_the_deployment_check_has_nothing_to_say():

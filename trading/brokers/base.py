@@ -116,6 +116,8 @@ class BrokerTerms:
     limit_price: Decimal | None
     stop_price: Decimal | None
     created_at: datetime
+    trail_price: Decimal | None = None
+    trail_percent: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

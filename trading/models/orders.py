@@ -42,6 +42,11 @@ class Order(models.Model):
     qty = QuantityField(null=True)
     notional = MoneyField(null=True)
     limit_price = PriceField(null=True)
+    # Of what was placed at the broker's own door; the price that a trailing stop has come to is its
+    # broker's, and is not kept.
+    stop_price = PriceField(null=True)
+    trail_price = PriceField(null=True)
+    trail_percent = PriceField(null=True)
     extended_hours = models.BooleanField(default=False)
     price_bound = PriceField()
     risk_notional = MoneyField(help_text="What the order was worth when it was placed.")

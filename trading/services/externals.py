@@ -20,6 +20,7 @@ from trading.models import BrokerLink, Order, OrderEvent
 from trading.services.moves import hold_kind, order_hold
 
 NO_FEED = "none"  # what stands in Instrument.feed where nobody prices it here
+STOPPED = (OrderType.STOP, OrderType.STOP_LIMIT)  # with a stop that stays where it was put
 JUST_BEFORE = timedelta(microseconds=1)  # a purchase must stand before its sale in the history
 
 
@@ -211,11 +212,12 @@ def _order(
     notional = terms.notional if qty is None else None
     if qty is None and notional is None:
         qty = report.filled_qty or instrument.qty_step
-    limit = terms.limit_price if terms.limit_price and terms.limit_price > 0 else None
+    limit = _positive(terms.limit_price)
     bound = limit or terms.stop_price or report.avg_price or _price(instrument)
     order_type = _known(terms.order_type, OrderType, OrderType.MARKET)
     if order_type == OrderType.LIMIT and limit is None:  # the broker does not tell its price
         order_type = OrderType.MARKET.value
+    trails = order_type == OrderType.TRAILING_STOP
     return Order(
         brokerage_account=account,
         placed_by_id=account.user_id,
@@ -229,6 +231,9 @@ def _order(
         qty=qty,
         notional=notional,
         limit_price=limit,
+        stop_price=_positive(terms.stop_price) if order_type in STOPPED else None,
+        trail_price=_positive(terms.trail_price) if trails else None,
+        trail_percent=_positive(terms.trail_percent) if trails else None,
         price_bound=bound,
         risk_notional=ZERO,
         state=OrderState.SUBMITTING.value,
@@ -239,6 +244,10 @@ def _order(
         submitted_at=terms.created_at,
         updated_at=at,
     )
+
+
+def _positive(value: Decimal | None) -> Decimal | None:
+    return value if value and value > 0 else None
 
 
 def _price(instrument: Instrument) -> Decimal:

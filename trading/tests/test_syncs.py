@@ -19,6 +19,7 @@ from portfolio.selectors import summary_get
 from portfolio.services.rebuild import ledger_differences
 from speedtrade.lib.errors import Conflict, DomainError
 from speedtrade.testing import market
+from speedtrade.testing.cast import ApiClient, page_client
 from speedtrade.testing.vendors.alpaca import AlpacaVendor
 from speedtrade.testing.vendors.alpaca_book import VendorAccount, VendorPosition
 from speedtrade.testing.vendors.faults import drop_after, drop_before, gateway
@@ -205,6 +206,43 @@ def test_an_open_order_of_before_is_taken_in_with_what_is_left_of_it(
     order.refresh_from_db()
     assert (order.state, order.filled_qty, order.filled_notional) == ("filled", 7, 693)
     line.agree()
+
+
+@pytest.mark.parametrize(
+    ("terms", "kept", "words"),
+    [
+        ({"type": "stop", "stop_price": "90"}, {"stop_price": "90.00"}, "Stop $90.00"),
+        (
+            {"type": "stop_limit", "stop_price": "90", "limit_price": "89.5"},
+            {"stop_price": "90.00", "limit_price": "89.50"},
+            "Stop Limit $90.00, limit $89.50",
+        ),
+        (
+            {"type": "trailing_stop", "trail_percent": "2.5", "stop_price": "97.5"},
+            {"trail_percent": "2.5"},
+            "Trailing Stop by 2.50%",
+        ),
+        (
+            {"type": "trailing_stop", "trail_price": "3", "stop_price": "97"},
+            {"trail_price": "3.00"},
+            "Trailing Stop by $3.00",
+        ),
+    ],
+)
+def test_a_stop_that_was_placed_at_the_broker_is_told_with_its_price(
+    line: Line, terms: dict[str, str], kept: dict[str, str], words: str
+) -> None:
+    """Fails where the API and the page show it as an order that waits for nothing."""
+    numbers = {name: D(value) for name, value in terms.items() if name != "type"}
+    line.theirs.external("AAPL", "sell", "1", type=terms["type"], **numbers)
+    line.compare()
+    answer = ApiClient(line.user)("GET", f"orders?account_id={line.account.pk}")
+    (told,) = answer.json()["results"]
+    names = ("stop_price", "trail_price", "trail_percent", "limit_price")
+    assert told["order_type"] == terms["type"]
+    assert {name: told[name] for name in names if told[name] is not None} == kept
+    page = page_client(line.user).get(f"/orders/{told['id']}").content.decode()
+    assert words in page
 
 
 def test_an_order_of_before_that_the_list_shows_late_is_taken_in_with_what_came_after(

@@ -23,7 +23,7 @@ from speedtrade.datafolder import (
     write_private,
 )
 from speedtrade.embedded import EmbeddedPostgres, EmbeddedServer, EmbeddedValkey
-from speedtrade.env import env_int, env_str
+from speedtrade.env import env_port, env_str
 from speedtrade.health import HEARTBEAT_FEED, HEARTBEAT_WORKER
 from speedtrade.healthcheck import ask_health, reachable
 from speedtrade.processes import PREPARE, STOP_ORDER
@@ -48,7 +48,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         os.environ.setdefault("SPEEDTRADE_ENV", "development")
-        port = options["port"] or env_int("PORT", 8000, low=1)
+        port = options["port"] or env_port("PORT", 8000)
         try:
             asyncio.run(Run(port).main())
         except CannotStart as error:

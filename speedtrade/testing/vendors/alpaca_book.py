@@ -72,6 +72,8 @@ class VendorOrder:
     updated_at: datetime | None = None
     ended_at: datetime | None = None
     fills: list[VendorFill] = field(default_factory=list)
+    trail_price: Decimal | None = None
+    trail_percent: Decimal | None = None
 
     @property
     def filled(self) -> Decimal:
@@ -212,12 +214,14 @@ class VendorAccount:
                 symbol=symbol,
                 asset_class="crypto" if crypto else "us_equity",
                 side=side,
-                type="limit" if "limit_price" in terms else "market",
+                type=terms.get("type", "limit" if "limit_price" in terms else "market"),
                 time_in_force="gtc",
                 qty=Decimal(qty),
                 notional=None,
                 limit_price=terms.get("limit_price"),
-                stop_price=None,
+                stop_price=terms.get("stop_price"),
+                trail_price=terms.get("trail_price"),
+                trail_percent=terms.get("trail_percent"),
                 extended_hours=False,
                 created_at=self.now(),
             )

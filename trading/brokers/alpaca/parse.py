@@ -187,6 +187,8 @@ def terms(found: Mapping[str, Any]) -> BrokerTerms | None:
             limit_price=maybe_number(found.get("limit_price")),
             stop_price=maybe_number(found.get("stop_price")),
             created_at=moment(found.get("created_at") or found.get("submitted_at")),
+            trail_price=maybe_number(found.get("trail_price")),
+            trail_percent=maybe_number(found.get("trail_percent")),
         )
     except Unreadable:
         return None

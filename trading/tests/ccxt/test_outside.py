@@ -18,6 +18,7 @@ from speedtrade.testing.vendors.faults import edited
 from speedtrade.testing.vendors.kraken import API_KEY, SECRET, KrakenVendor
 from trading.brokers.ccxt.kraken import KrakenDesk
 from trading.models import BrokerLink, Order
+from trading.presenters import order_payload
 from trading.services.syncs import account_sync
 from trading.tests.ccxt.test_opening import connected
 
@@ -198,3 +199,35 @@ def test_a_second_key_of_the_same_account_is_refused(
     assert not account_sync(account_id=second.pk, now=timezone.now())
     second.refresh_from_db()
     assert (second.status, "connected here already" in second.status_reason) == ("error", True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit", "words", "shown"),
+    [
+        ("stop-loss", None, "stop loss 41000.0", "stop"),
+        ("stop-loss-limit", "40900.0", "stop loss 41000.0 -> limit 40900.0", "stop_limit"),
+    ],
+)
+def test_an_order_with_a_stop_is_told_with_it(
+    still: KrakenVendor,
+    account: BrokerageAccount,
+    kind: str,
+    limit: str | None,
+    words: str,
+    shown: str,
+) -> None:
+    """Fails where it is told as an order without one: its owner could not see what it waits for."""
+    theirs = still.external_order("BTC/USD", "buy", "0.1", "41000")
+    theirs.order_type = kind
+
+    def stop(body: Any) -> Any:
+        if found := body["result"].get("open", {}).get(theirs.txid):
+            said = {"price2": limit or "0", "order": f"buy 0.10000000 XBTUSD @ {words}"}
+            found["descr"] |= said
+        return body
+
+    still.faults.add("OpenOrders", edited(stop), times=100)
+    read(account)
+    told = order_payload(row(theirs))
+    assert (told["order_type"], told["stop_price"]) == (shown, "41000.00")
+    assert told["limit_price"] == (limit and "40900.00")
