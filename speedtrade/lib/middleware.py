@@ -40,7 +40,7 @@ class RequestFloorMiddleware:
     """Runs before everything else and after everything else.
 
     - a request id (the caller's when it is sane), which logs, tasks and problems repeat;
-    - API paths work with and without a trailing slash, for every method;
+    - paths of the API and of health work with and without a trailing slash, for every method;
     - what is private is never stored by a cache, and every answer says its permissions;
     - a refusal that a page did not turn into words of its own becomes the error page.
     """
@@ -53,7 +53,7 @@ class RequestFloorMiddleware:
         given = request.META.get("HTTP_X_REQUEST_ID", "")
         request_id = given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
         request.META["HTTP_X_REQUEST_ID"] = request_id
-        if request.path_info.startswith("/api/") and request.path_info.endswith("/"):
+        if request.path_info.startswith(("/api/", "/health/")) and request.path_info.endswith("/"):
             request.path_info = request.path_info.rstrip("/")
             request.path = request.path.rstrip("/")
         response = self.get_response(request)

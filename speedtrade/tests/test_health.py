@@ -117,6 +117,17 @@ def test_who_waits_for_the_door_to_say_200_finds_a_house_that_works(
     assert client.get("/health").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "status"), [("/health/", 200), ("/health/live/", 204), ("/health/ready/", 204)]
+)
+def test_a_slash_at_the_end_changes_nothing_over_plain_http_either(
+    client: Client, settings: Any, path: str, status: int
+) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    beat(time.time(), time.time())
+    assert client.get(path).status_code == status
+
+
 def test_while_a_restore_works_no_request_is_wanted(client: Client) -> None:
     beat(time.time(), time.time())
     with held(where_of(connections["default"].get_connection_params())):
