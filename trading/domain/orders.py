@@ -132,8 +132,9 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     ),
     S.EXPIRED: frozenset({S.FILLED}),
     S.FILLED: frozenset(),
-    # Given up as absent, and there after all: only `next_state` with `absent` takes this way.
-    S.REJECTED: _ANSWERS - {S.REJECTED},
+    # Given up as absent, and there after all: only `next_state` with `absent` takes this way, or a
+    # cancel that was asked for meanwhile.
+    S.REJECTED: (_ANSWERS | {S.PENDING_CANCEL}) - {S.REJECTED},
     S.REPLACED: frozenset(),
 }
 

@@ -254,7 +254,7 @@ def _move(order: Order, report: BrokerOrder, source: str, now: datetime) -> bool
         new = OrderState.REPLACED  # the cancel that makes room for the successor
     if new == old:
         return named
-    if order.reject_code == LEFT and new not in FINAL_STATES and _cancel_wanted(order):
+    if absent and new not in FINAL_STATES and _cancel_wanted(order):
         new = OrderState.PENDING_CANCEL  # given up since, and not taken back; it is asked for again
     if new == OrderState.REJECTED:
         order.reject_code = report.code or "broker_rejected"

@@ -21,7 +21,6 @@ from trading.brokers.base import Broker, BrokerError, IdScope, KeyUnreadable
 from trading.brokers.registry import broker_for
 from trading.domain.orders import FINAL_STATES, SENT_STATES, OrderState
 from trading.models import Order, Submission, SubmissionAction
-from trading.selectors.facts import halt_open
 from trading.services.executions import report_apply
 from trading.services.guard import send_proved_absent
 from trading.services.moves import order_lock, order_move
@@ -32,6 +31,7 @@ from trading.services.submissions import (
     order_submit,
     order_tell_cancel,
     ref_of,
+    sending_stopped,
 )
 from trading.services.unsent import unsent_known, unsent_take_back
 
@@ -158,7 +158,9 @@ def _recover(submission: Submission, now: datetime) -> None:
         return
     if broker.caps.lookup_is_proof and broker.caps.id_scope == IdScope.ALL_TIME:
         # It is not there, and the same id cannot be taken twice: it may go, as it was meant to.
-        if halt_open() is None and send_proved_absent(submission=submission, claim_at=clock.now()):
+        if sending_stopped(order.brokerage_account):
+            return
+        if send_proved_absent(submission=submission, claim_at=clock.now()):
             order_submit(order, submission)
         return
     if waited and often and _listed_nowhere(broker, order, submission):

@@ -210,7 +210,9 @@ def replacement_settle(*, old: Order, now: datetime) -> int | None:
             hold_renew(new, now)
         return None
     # What filled after the change was asked for counts against the new total.
-    before = old.events.filter(new_state=OrderState.PENDING_REPLACE.value).latest("id").data
+    # That event alone: a word of the broker's that nobody knows is noted in the same state.
+    asked = old.events.filter(new_state=OrderState.PENDING_REPLACE.value)
+    before = asked.exclude(old_state=OrderState.PENDING_REPLACE.value).latest("id").data
     late = old.filled_qty - Decimal(before.get("filled_qty", "0"))
     new.qty -= late
     new.updated_at = now

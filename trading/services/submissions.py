@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from accounts.models import BrokerageAccount
+from accounts.models import AccountStatus, BrokerageAccount
 from accounts.services.syncs import account_fail
 from portfolio.services.books import account_lock
 from speedtrade.lib import clock
@@ -128,9 +128,13 @@ def _claim(submission_id: int, now: datetime) -> Submission | None:
 
 def _held_back(submission: Submission, account: BrokerageAccount) -> bool:
     """Nothing leaves while trading is halted, cancels excepted; the sweeper comes again."""
-    if submission.action != SubmissionAction.SUBMIT:
-        return False
-    return halt_open() is not None or account.stopped_at is not None
+    return submission.action == SubmissionAction.SUBMIT and sending_stopped(account)
+
+
+def sending_stopped(account: BrokerageAccount) -> bool:
+    """Whether no order of this account may leave: for all, by its owner, or by support."""
+    frozen = account.status == AccountStatus.FROZEN
+    return frozen or account.stopped_at is not None or halt_open() is not None
 
 
 def order_submit(order: Order, submission: Submission) -> None:

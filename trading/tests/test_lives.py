@@ -18,7 +18,7 @@ from portfolio.selectors import summary_get
 from speedtrade.lib.errors import Conflict, DomainError
 from speedtrade.testing.cast import account_of
 from trading.brokers.paper.venue import RETOLD, BrokerReport, PaperVenue
-from trading.models import Fill, Order, OrderEvent, PaperFill, TradingHalt
+from trading.models import Fill, Order, OrderEvent, PaperFill, PaperOrder, TradingHalt
 from trading.tests.desk import Desk
 
 D = Decimal
@@ -501,6 +501,17 @@ def test_a_frozen_account_places_nothing_and_cancels_everything(desk: Desk, bob)
     assert desk.cancel(resting).state == "canceled"
     account_unfreeze(account_id=desk.account.pk, actor=bob, reason="all is well", now=desk.now)
     assert desk.trade("buy", "10").state == "filled"
+
+
+def test_an_order_that_waits_does_not_leave_a_frozen_account(desk: Desk, bob):
+    """Fails where the two switches alone are asked: what waited behind a halt would go."""
+    order = desk.place("buy", "10")
+    account_freeze(account_id=desk.account.pk, actor=bob, reason="asked by phone", now=desk.now)
+    desk.send(order)
+    assert desk.fresh(order).state == "pending" and not PaperOrder.objects.exists()
+    account_unfreeze(account_id=desk.account.pk, actor=bob, reason="all is well", now=desk.now)
+    desk.work(order)
+    assert desk.fresh(order).state == "filled"
 
 
 @pytest.mark.fault("F23")

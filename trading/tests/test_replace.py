@@ -1,5 +1,6 @@
 """Replacing an order: the old one is out of the market before the new one is in it."""
 
+import dataclasses
 from decimal import Decimal
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from speedtrade.lib.errors import Conflict, InvalidInput
 from speedtrade.testing.cast import ApiClient
+from trading.brokers.paper.venue import BrokerReport
 from trading.domain.orders import Changes, TimeInForce
 from trading.domain.risk import Denied
 from trading.models import Order, PaperOrder, Submission
@@ -63,6 +65,20 @@ def test_what_fills_while_the_change_is_under_way_counts_against_the_new_total(d
     assert (desk.fresh(old).filled_qty, desk.fresh(new).filled_qty) == (4, 8)
     assert desk.shares() == 12
     assert desk.reserved == 0
+    desk.check()
+
+
+def test_a_word_that_nobody_knows_takes_nothing_off_a_successor(desk: Any) -> None:
+    """Fails where the newest event of that state counts: four of eight would be taken off again."""
+    old = desk.trade("buy", "10", limit="99.00", tif="gtc")
+    desk.market("98.98", "98.99", "4")
+    new = replace(desk, old, qty=D("12"), limit_price=D("98.00"))
+    report = dataclasses.replace(desk.reports[-1].order, state=None, raw_status="of tomorrow")
+    desk.tell(BrokerReport(old.brokerage_account_id, report))
+    desk.send(old)
+    desk.work(new)
+    desk.market("97.98", "97.99", "50")
+    assert (desk.fresh(old).filled_qty, desk.fresh(new).filled_qty) == (4, 8)
     desk.check()
 
 

@@ -28,13 +28,22 @@ from trading.cautions import cautions
 from trading.desks import desk_of, judge
 from trading.domain.orders import OrderIntent, OrderType, Side, TimeInForce
 from trading.domain.risk import Denied
-from trading.models import BrokerLink, Difference, DifferenceSighting, Fill, Order, Submission
+from trading.models import (
+    BrokerLink,
+    Difference,
+    DifferenceSighting,
+    Fill,
+    Order,
+    Submission,
+    SubmissionAction,
+)
 from trading.selectors.facts import BLIND
 from trading.services import orders, syncs
 from trading.services.differences import difference_accept
 from trading.services.executions import ABSENT
 from trading.services.lost import lost_release
 from trading.services.orders import KeyReused, order_cancel, order_place
+from trading.services.outbox import submission_add
 from trading.services.reconciliation import submissions_sweep
 from trading.services.streams import stream_gap, stream_report
 from trading.services.submissions import submission_process
@@ -466,7 +475,8 @@ def test_an_order_that_never_arrived_is_lost_in_words_and_can_be_given_up(line: 
     assert line.pocket().reserved == 0
 
 
-def test_what_was_given_up_and_turns_up_is_taken_in_again(line: Line):
+@pytest.mark.parametrize("cancel", [False, True])
+def test_what_was_given_up_and_turns_up_is_taken_in_again(line: Line, cancel: bool):
     """Fails without the way back out of `rejected`: the fill would have no order."""
     line.vendor.faults.add("submit", drop_after())
     order = line.send(line.place())
@@ -475,6 +485,8 @@ def test_what_was_given_up_and_turns_up_is_taken_in_again(line: Line):
     del line.theirs.orders[theirs.id]
     for after in (6, 12, 18, 24, 31):
         line.look(order, after=after)
+    if cancel:
+        submission_add(order=order, action=SubmissionAction.CANCEL, now=timezone.now())
     lost_release(
         order=line.fresh(order), actor=line.user, reason="gone", source="admin", now=timezone.now()
     )
@@ -482,7 +494,9 @@ def test_what_was_given_up_and_turns_up_is_taken_in_again(line: Line):
     line.theirs.fill(theirs, "4", "100")
     line.sync()
     order = line.fresh(order)
-    assert (order.state, order.filled_qty, order.reject_code) == ("partially_filled", 4, "")
+    # A cancel that its user asked for, and never took back, is asked for again.
+    expected = "pending_cancel" if cancel else "partially_filled"
+    assert (order.state, order.filled_qty, order.reject_code) == (expected, 4, "")
     assert Hold.objects.get(order_ref=order.pk).amount == 600
     line.agree()
 
