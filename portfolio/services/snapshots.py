@@ -8,7 +8,9 @@ from marketdata import quote_store
 from portfolio.models import EquitySnapshot
 
 #: One row per account that holds something or whose cash changed; at `at`, at the given prices.
-#: A held symbol without a price counts at cost, as on the page.
+#: Where a price is only awaited (a feed that starts, a Redis that is away) no row is written: one
+#: at cost would stay in the curve as a dip that never was. What nobody prices counts at cost, as
+#: on the page: a symbol without a feed, or one that its venue dropped while others have prices.
 _SNAPSHOT = """
     INSERT INTO portfolio_equitysnapshot
       (brokerage_account_id, at, cash, positions_value, net_deposits)
@@ -27,6 +29,11 @@ _SNAPSHOT = """
       ON outside.brokerage_account_id = a.id AND outside.kind = 'external'
      AND outside.asset = a.currency
     WHERE (%(only)s::bigint IS NULL OR a.id = %(only)s)
+      AND NOT EXISTS (SELECT 1 FROM portfolio_position p
+                      JOIN marketdata_instrument i ON i.id = p.instrument_id
+                      WHERE p.brokerage_account_id = a.id AND p.qty > 0 AND i.feed <> ''
+                        AND (i.tradable OR cardinality(%(symbols)s::text[]) = 0)
+                        AND NOT i.symbol = ANY(%(symbols)s::text[]))
       AND (EXISTS (SELECT 1 FROM portfolio_position p
                    WHERE p.brokerage_account_id = a.id AND p.qty > 0)
         OR NOT EXISTS (SELECT 1 FROM portfolio_equitysnapshot s WHERE s.brokerage_account_id = a.id
