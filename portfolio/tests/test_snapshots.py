@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from marketdata import quote_store
 from marketdata.models import Instrument
@@ -13,6 +14,8 @@ from portfolio.domain.pnl import EquityPoint
 from portfolio.models import EquitySnapshot
 from portfolio.performance import performance_of
 from portfolio.selectors import HISTORY_POINTS, PERIODS, equity_curve, summary_get
+from portfolio.services.adjustments import fee_in_kind
+from portfolio.services.books import account_lock
 from portfolio.services.snapshots import KEEP_MINUTES, equity_snapshot, snapshots_thin
 from portfolio.tests.ledger import Ledger
 from speedtrade.lib.errors import InvalidInput
@@ -87,6 +90,39 @@ def test_an_account_that_stands_still_gets_one_row_a_day(ledger: Ledger):
     ledger.wait(60)
     ledger.deposit("1")
     assert snap(ledger) == 1
+
+
+def test_an_account_that_becomes_flat_says_so_at_once(ledger: Ledger):
+    """With a cash figure that it had earlier in the day: only the newest row counts."""
+    snap(ledger)
+    put_quote(quote("AAPL", "119.99", "120.00", now=ledger.now))
+    for paid, got in (("100", "100"), ("100", "130")):
+        ledger.wait(60)
+        ledger.fill("buy", "1", paid)
+        snap(ledger)
+        ledger.wait(60)
+        ledger.fill("sell", "1", got)
+        assert snap(ledger) == 1
+        assert snap(ledger) == 0
+    worth = [row.cash + row.positions_value for row in rows(ledger)]
+    assert worth == [D(100_000), D(100_020), D(100_000), D(100_020), D(100_030)]
+
+
+def test_units_that_go_for_nothing_leave_an_account_flat_too(ledger: Ledger):
+    ledger.fill("buy", "1", "100")
+    put_quote(quote("AAPL", "119.99", "120.00", now=ledger.now))
+    snap(ledger)
+    ledger.wait(60)
+    with transaction.atomic():
+        fee_in_kind(
+            account=account_lock(ledger.account.pk),
+            instrument=ledger.instrument(),
+            qty=D(1),
+            event="F1",
+            now=ledger.now,
+        )
+    assert snap(ledger) == 1
+    assert [row.positions_value for row in rows(ledger)] == [D(120), D(0)]
 
 
 def test_an_account_that_holds_something_gets_one_each_minute(ledger: Ledger):
