@@ -77,6 +77,8 @@ OPENING = "opening"
 #: How the references of securities begin that came in, or went out, without an order. Each is a
 #: pair: their value as cash, and a trade at that value, so that deposits, cost and lots agree.
 BROUGHT = "brought:"
+#: Of these, units that a broker took as its fee: they go for nothing, so their cost is a loss.
+BROUGHT_FEE = f"{BROUGHT}fee:"
 
 
 class JournalEntry(models.Model):

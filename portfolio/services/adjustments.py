@@ -10,7 +10,15 @@ from decimal import Decimal
 from accounts.models import BrokerageAccount
 from marketdata.models import Instrument
 from portfolio.domain.lots import FillFact, SoldTooMuch, apply
-from portfolio.models import BROUGHT, OPENING, Direction, EntryKind, JournalEntry, LedgerKind
+from portfolio.models import (
+    BROUGHT,
+    BROUGHT_FEE,
+    OPENING,
+    Direction,
+    EntryKind,
+    JournalEntry,
+    LedgerKind,
+)
 from portfolio.models.positions import Position
 from portfolio.services.books import Books
 from portfolio.services.fills import fill_book, holding_of
@@ -136,7 +144,7 @@ def fee_in_kind(
 
     False where it has been booked already. Raises SoldTooMuch when more go than are held.
     """
-    reference = f"{BROUGHT}fee:{event}"[:100]
+    reference = f"{BROUGHT_FEE}{event}"[:100]
     if JournalEntry.objects.filter(brokerage_account=account, reference=reference).exists():
         return False
     cost = cost_of(account, instrument, qty, now)
