@@ -109,7 +109,7 @@ def entry_title(entry: JournalEntry) -> str:
         if entry.reference == OPENING:
             return "Cash at the start"
         if entry.reference.startswith(BROUGHT):
-            return "Value of what came in" if entry.amount > 0 else "Value of what went out"
+            return "Value of what came in" if entry.amount > 0 else "Cost of what went out"
     return EntryKind(entry.kind).label
 
 

@@ -57,7 +57,9 @@ def holding_shift(
 ) -> None:
     """Units that came (+, at `cost` in money) or went (-, at what they had cost).
 
-    No gain or loss comes of it. Raises SoldTooMuch when more go than are held.
+    No gain or loss comes of it: what was won with units that go stays won, so their owner took out
+    what they are worth then, which is `cost` where it is known. Raises SoldTooMuch when more go
+    than are held.
     """
     if qty == ZERO:
         return
@@ -82,8 +84,35 @@ def holding_shift(
         hold_left=ZERO,
         now=now,
     )
-    if incoming < 0:
-        cash_shift(account=account, amount=incoming, reference=f"{reference}:value", now=now)
+    if qty < 0:
+        worth = money_round(cost) if cost else value
+        _taken_out_post(account, value, worth, f"{reference}:value", now)
+
+
+def _taken_out_post(
+    account: BrokerageAccount, cost: Decimal, worth: Decimal, reference: str, now: datetime
+) -> None:
+    """The withdrawal of units that went: the cash of their cost, and what they were worth beyond it
+    from the market, which is where the gain on them would have come from.
+    """
+    if not cost and not worth:
+        return
+    books, currency = Books(account), account.currency
+    market, outside = (LedgerKind.MARKET, currency), (LedgerKind.EXTERNAL, currency)
+    journal = JournalEntry.objects.create(
+        brokerage_account=account,
+        kind=EntryKind.WITHDRAWAL,
+        reference=reference,
+        effective_at=now,
+        created_at=now,
+        amount=-cost,
+    )
+    if cost:
+        books.move(journal, (LedgerKind.CASH, currency), outside, cost)
+    if worth != cost:
+        way = (market, outside) if worth > cost else (outside, market)
+        books.move(journal, *way, abs(worth - cost))
+    books.save()
 
 
 def cost_of(
