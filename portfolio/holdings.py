@@ -14,7 +14,7 @@ from marketdata.models import AssetType, Instrument
 from marketdata.views import quote_rows, with_sparks
 from portfolio.domain.gains import is_long_term
 from portfolio.domain.pnl import PositionValue, Summary
-from portfolio.models import Lot, Position
+from portfolio.models import BROUGHT, Lot, Position
 from portfolio.statements import csv_safe
 from speedtrade.lib.money import money, plain
 from speedtrade.lib.times import rfc3339
@@ -76,11 +76,14 @@ def holdings_shown(
 # ── lots ─────────────────────────────────────────────────────────────────────
 @dataclass(frozen=True, slots=True)
 class HeldLot:
-    """An open lot with the days it has been held and what that is for the tax."""
+    """An open lot with the days it has been held and what that is for the tax.
+
+    `term` is empty where the lot was there before these books, which know no day of it.
+    """
 
     lot: Lot
     days: int
-    term: Literal["short", "long"]
+    term: Literal["short", "long", ""]
 
 
 def lots_open(position: Position) -> QuerySet[Lot]:
@@ -95,6 +98,8 @@ def lots_held(lots: Iterable[Lot], now: datetime) -> list[HeldLot]:
 
 
 def _held(lot: Lot, opened: date, today: date) -> HeldLot:
+    if lot.reference.startswith(BROUGHT):
+        return HeldLot(lot, 0, "")
     return HeldLot(lot, (today - opened).days, "long" if is_long_term(opened, today) else "short")
 
 

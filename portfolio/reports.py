@@ -27,7 +27,7 @@ from marketdata.models import Instrument
 from portfolio.domain.gains import Piece, history, is_long_term
 from portfolio.domain.lots import FillFact
 from portfolio.domain.months import Month, month_of, months_between, year_bounds
-from portfolio.models import EntryKind, EquitySnapshot, JournalEntry
+from portfolio.models import BROUGHT, BROUGHT_FEE, EntryKind, EquitySnapshot, JournalEntry
 from portfolio.services.fills import fact_of
 from speedtrade.lib.errors import NotFound
 from speedtrade.lib.money import ZERO
@@ -203,15 +203,18 @@ def _facts(fills: QuerySet[JournalEntry]) -> dict[int, list[tuple[datetime, Fill
 # ── a tax year ───────────────────────────────────────────────────────────────
 @dataclass(frozen=True, slots=True)
 class SoldLot:
-    """A line of the report: a piece of a lot, what it was, and how long it was held."""
+    """A line of the report: a piece of a lot, what it was, and how long it was held.
+
+    `long_term` is None where the lot was there before these books, which know no day of it.
+    """
 
     symbol: str
     piece: Piece
-    long_term: bool
+    long_term: bool | None
 
     @property
     def term(self) -> str:
-        return "Long" if self.long_term else "Short"
+        return {True: "Long", False: "Short", None: ""}[self.long_term]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,10 +241,16 @@ class TaxYear:
 
     @property
     def totals(self) -> tuple[Totals, ...]:
-        """Short term, long term, both."""
-        short = [row.piece for row in self.sold if not row.long_term]
-        long = [row.piece for row in self.sold if row.long_term]
-        return (_sum("Short term", short), _sum("Long term", long), _sum("Both", short + long))
+        """Short term, long term, what was there before these books (if any), and all of it."""
+        terms: list[tuple[str, bool | None]] = [("Short term", False), ("Long term", True)]
+        unknown = any(row.long_term is None for row in self.sold)
+        terms += [("Before these books", None)] if unknown else []
+        parts = [
+            _sum(name, [row.piece for row in self.sold if row.long_term is term])
+            for name, term in terms
+        ]
+        every = _sum("All" if unknown else "Both", [row.piece for row in self.sold])
+        return (*parts, every)
 
 
 def _sum(term: str, pieces: list[Piece]) -> Totals:
@@ -255,7 +264,10 @@ def years_of(account: BrokerageAccount, now: datetime) -> list[int]:
 
 
 def tax_year(account: BrokerageAccount, year: int, now: datetime) -> TaxYear:
-    """What was sold in a year, lot by lot; raises NotFound for a year without this account."""
+    """What was sold in a year, lot by lot; raises NotFound for a year without this account.
+
+    Units that went without a sale use up lots like one, and are none.
+    """
     if year not in years_of(account, now):
         raise NotFound("There is no report of this year.")
     start, end = year_bounds(year)
@@ -267,12 +279,29 @@ def tax_year(account: BrokerageAccount, year: int, now: datetime) -> TaxYear:
         SoldLot(names[instrument_id].symbol, piece, _is_long(piece))
         for instrument_id, booked in _facts(fills.filter(instrument_id__in=names)).items()
         for piece in history(fact for _, fact in booked).pieces
-        if start <= piece.sold_at < end
+        if start <= piece.sold_at < end and _is_sale(piece)
     ]
     sold.sort(key=lambda row: (row.piece.sold_at, row.piece.sold, row.piece.acquired_at))
-    return TaxYear(year, tuple(sold), within.aggregate(fees=Sum("fee"))["fees"] or ZERO)
+    return TaxYear(year, tuple(sold), _fees_paid(account, start, end))
 
 
-def _is_long(piece: Piece) -> bool:
+def _fees_paid(account: BrokerageAccount, start: datetime, end: datetime) -> Decimal:
+    """The fees of trades, and what a broker charged beside them."""
+    within = JournalEntry.objects.filter(
+        brokerage_account=account, effective_at__gte=start, effective_at__lt=end
+    )
+    sums = within.aggregate(
+        of_fills=Sum("fee", filter=_FILL), charged=Sum("amount", filter=Q(kind=EntryKind.FEE))
+    )
+    return (sums["of_fills"] or ZERO) - (sums["charged"] or ZERO)
+
+
+def _is_sale(piece: Piece) -> bool:
+    return not piece.sold.startswith(BROUGHT) or piece.sold.startswith(BROUGHT_FEE)
+
+
+def _is_long(piece: Piece) -> bool | None:
+    if piece.bought.startswith(BROUGHT):
+        return None
     acquired, sold = (at.astimezone(NEW_YORK) for at in (piece.acquired_at, piece.sold_at))
     return is_long_term(acquired.date(), sold.date())

@@ -45,7 +45,7 @@ def book_load(*, account: BrokerageAccount, now: datetime) -> Book:
 
     Plain SQL: every page, poll and push reads this, and models cost several times the statements.
     """
-    starts = {kind: market_hours().session_for(kind, now).open for kind in ("stock", "crypto")}
+    starts = {kind: _close_before(kind, now) for kind in ("stock", "crypto")}
     names: dict[str, Any] = {
         "account": account.pk,
         "brought": BROUGHT,
@@ -71,6 +71,15 @@ def book_load(*, account: BrokerageAccount, now: datetime) -> Book:
         net_deposits=-outside,
         held=tuple(held),
     )
+
+
+def _close_before(kind: str, now: datetime) -> datetime:
+    """When the price was made that a quote calls its previous close: the day's trades come after.
+
+    That is before the open: at a broker stocks change hands between two sessions.
+    """
+    hours = market_hours()
+    return hours.session_before(kind, hours.session_for(kind, now)).close
 
 
 class _HeldRow(NamedTuple):
@@ -116,7 +125,7 @@ def _held(
 def _traded(
     cursor: Any, rows: Iterable[_HeldRow], starts: Mapping[str, datetime], names: dict[str, Any]
 ) -> dict[int, tuple[Decimal, Decimal, Decimal]]:
-    """instrument id -> (bought minus sold, cash, paid) of the fills since its session began."""
+    """instrument id -> (bought minus sold, cash, paid) of the fills since the close before."""
     found: dict[int, tuple[Decimal, Decimal, Decimal]] = {}
     for start in set(starts.values()):
         began = start.astimezone(UTC).replace(tzinfo=None)
@@ -138,7 +147,7 @@ _POCKETS = """
     SELECT kind, asset, balance, reserved FROM portfolio_ledgeraccount
     WHERE brokerage_account_id = %(account)s AND (kind IN ('cash', 'external') OR reserved <> 0)
 """
-#: What is held, and what was all sold since the first session began. Times without a zone: what
+#: What is held, and what was all sold since the first close before. Times without a zone: what
 #: Django does to one with it takes longer than to read the rest of the row.
 _HELD = """
     SELECT p.id, i.id, i.symbol, i.name, i.asset_type, p.qty, p.cost_basis, p.realized_pl, p.fees,

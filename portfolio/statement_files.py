@@ -49,7 +49,10 @@ def _statement_rows(made: Statement) -> Iterator[list[str]]:
 
 
 def taxes_csv(report: TaxYear) -> Iterator[str]:
-    """One line for each piece of a lot that was sold; dates are those of New York."""
+    """One line for each piece of a lot that was sold; dates are those of New York.
+
+    What was there before these books has no date acquired and no term.
+    """
     return csv_lines(TAX_HEADER, map(_tax_row, report.sold))
 
 
@@ -60,7 +63,7 @@ def _tax_row(row: SoldLot) -> list[str]:
         f"{plain(piece.qty)} {row.symbol}",
         row.symbol,
         plain(piece.qty),
-        f"{acquired:%m/%d/%Y}",
+        f"{acquired:%m/%d/%Y}" if row.term else "",
         f"{sold:%m/%d/%Y}",
         money(piece.proceeds),
         money(piece.cost),

@@ -13,7 +13,16 @@ from django.db.models import QuerySet, Sum
 
 from accounts.models import BrokerageAccount, BrokerKind
 from portfolio.domain.pnl import Summary
-from portfolio.models import BROUGHT, OPENING, EntryKind, JournalEntry, LedgerKind, Position
+from portfolio.models import (
+    BROUGHT,
+    BROUGHT_FEE,
+    OPENING,
+    EntryKind,
+    JournalEntry,
+    LedgerAccount,
+    LedgerKind,
+    Position,
+)
 from speedtrade.lib.formats import price_text, qty_text
 from speedtrade.lib.money import ZERO, money, percent, plain
 from speedtrade.lib.times import rfc3339
@@ -32,11 +41,15 @@ class Realized:
 
 
 def realized_of(account: BrokerageAccount) -> Realized:
-    """What was realised in an account, closed positions included."""
-    sums = Position.objects.filter(brokerage_account=account).aggregate(
-        profit=Sum("realized_pl"), fees=Sum("fees")
-    )
-    return Realized(sums["profit"] or ZERO, sums["fees"] or ZERO)
+    """What was realised in an account, closed positions included.
+
+    The fees are those of trades and what a broker charged beside them: the whole of their pocket.
+    """
+    rows = Position.objects.filter(brokerage_account=account)
+    fees = LedgerAccount.objects.filter(
+        brokerage_account=account, kind=LedgerKind.FEES, asset=account.currency
+    ).values_list("balance", flat=True)
+    return Realized(rows.aggregate(sum=Sum("realized_pl"))["sum"] or ZERO, fees.first() or ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +99,7 @@ def entry_title(entry: JournalEntry) -> str:
         verb = "Bought" if entry.side == "buy" else "Sold"
         if entry.reference.startswith(BROUGHT):
             verb = "Brought in" if entry.side == "buy" else "Taken out"
-            verb = "Paid as a fee" if entry.reference.startswith(f"{BROUGHT}fee:") else verb
+            verb = "Paid as a fee" if entry.reference.startswith(BROUGHT_FEE) else verb
         name = entry.instrument.symbol.partition("/")[0]
         price = price_text(entry.price, entry.instrument.price_tick)
         return f"{verb} {qty_text(entry.qty)} {name} at {price}"
@@ -96,7 +109,7 @@ def entry_title(entry: JournalEntry) -> str:
         if entry.reference == OPENING:
             return "Cash at the start"
         if entry.reference.startswith(BROUGHT):
-            return "Value of what came in" if entry.amount > 0 else "Value of what went out"
+            return "Value of what came in" if entry.amount > 0 else "Cost of what went out"
     return EntryKind(entry.kind).label
 
 

@@ -655,6 +655,8 @@ SWEEP_PERIOD = timedelta(seconds=5)
 POLL_PERIOD = timedelta(seconds=5)
 SNAPSHOT_PERIOD = timedelta(seconds=60)
 LEDGER_CHECK_PERIOD = timedelta(minutes=15)
+# It reads all of the books: 10 s for 100,000 orders. Its limits end it before the next one begins.
+LEDGER_CHECK_SOFT_LIMIT, LEDGER_CHECK_LIMIT = timedelta(minutes=13), timedelta(minutes=14)
 TIDY_PERIOD = timedelta(days=1)
 PORTFOLIO_PUSH_PERIOD = timedelta(seconds=1)
 LATER_INLINE = TESTING  # background wake-ups run at once where a test looks at them

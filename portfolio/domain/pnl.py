@@ -22,7 +22,7 @@ class PricePoint:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One position, and what was traded in it since the session began.
+    """One position, and what was traded in it since the previous close.
 
     `qty_today` is bought minus sold, `cash_today` what these fills did to cash, and `paid_today`
     what the purchases among them cost, fees included.

@@ -1,5 +1,6 @@
 from portfolio.models.ledger import (
     BROUGHT,
+    BROUGHT_FEE,
     OPENING,
     EntryKind,
     Hold,
@@ -15,6 +16,7 @@ from portfolio.models.welcome import WelcomeDismissal
 
 __all__ = [
     "BROUGHT",
+    "BROUGHT_FEE",
     "OPENING",
     "CashTransfer",
     "Direction",

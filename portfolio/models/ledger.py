@@ -75,8 +75,11 @@ class EntryKind(models.TextChoices):
 #: The reference of the cash that an account begins with.
 OPENING = "opening"
 #: How the references of securities begin that came in, or went out, without an order. Each is a
-#: pair: their value as cash, and a trade at that value, so that deposits, cost and lots agree.
+#: pair: their value as cash, and a trade at that value, so that deposits, cost and lots agree. What
+#: goes out is traded at its cost; the withdrawal counts as what it was worth.
 BROUGHT = "brought:"
+#: Of these, units that a broker took as its fee: they go for nothing, so their cost is a loss.
+BROUGHT_FEE = f"{BROUGHT}fee:"
 
 
 class JournalEntry(models.Model):

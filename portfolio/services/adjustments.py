@@ -10,7 +10,15 @@ from decimal import Decimal
 from accounts.models import BrokerageAccount
 from marketdata.models import Instrument
 from portfolio.domain.lots import FillFact, SoldTooMuch, apply
-from portfolio.models import BROUGHT, OPENING, Direction, EntryKind, JournalEntry, LedgerKind
+from portfolio.models import (
+    BROUGHT,
+    BROUGHT_FEE,
+    OPENING,
+    Direction,
+    EntryKind,
+    JournalEntry,
+    LedgerKind,
+)
 from portfolio.models.positions import Position
 from portfolio.services.books import Books
 from portfolio.services.fills import fill_book, holding_of
@@ -49,7 +57,9 @@ def holding_shift(
 ) -> None:
     """Units that came (+, at `cost` in money) or went (-, at what they had cost).
 
-    No gain or loss comes of it. Raises SoldTooMuch when more go than are held.
+    No gain or loss comes of it: what was won with units that go stays won, so their owner took out
+    what they are worth then, which is `cost` where it is known. Raises SoldTooMuch when more go
+    than are held.
     """
     if qty == ZERO:
         return
@@ -74,8 +84,35 @@ def holding_shift(
         hold_left=ZERO,
         now=now,
     )
-    if incoming < 0:
-        cash_shift(account=account, amount=incoming, reference=f"{reference}:value", now=now)
+    if qty < 0:
+        worth = money_round(cost) if cost else value
+        _taken_out_post(account, value, worth, f"{reference}:value", now)
+
+
+def _taken_out_post(
+    account: BrokerageAccount, cost: Decimal, worth: Decimal, reference: str, now: datetime
+) -> None:
+    """The withdrawal of units that went: the cash of their cost, and what they were worth beyond it
+    from the market, which is where the gain on them would have come from.
+    """
+    if not cost and not worth:
+        return
+    books, currency = Books(account), account.currency
+    market, outside = (LedgerKind.MARKET, currency), (LedgerKind.EXTERNAL, currency)
+    journal = JournalEntry.objects.create(
+        brokerage_account=account,
+        kind=EntryKind.WITHDRAWAL,
+        reference=reference,
+        effective_at=now,
+        created_at=now,
+        amount=-cost,
+    )
+    if cost:
+        books.move(journal, (LedgerKind.CASH, currency), outside, cost)
+    if worth != cost:
+        way = (market, outside) if worth > cost else (outside, market)
+        books.move(journal, *way, abs(worth - cost))
+    books.save()
 
 
 def cost_of(
@@ -136,7 +173,7 @@ def fee_in_kind(
 
     False where it has been booked already. Raises SoldTooMuch when more go than are held.
     """
-    reference = f"{BROUGHT}fee:{event}"[:100]
+    reference = f"{BROUGHT_FEE}{event}"[:100]
     if JournalEntry.objects.filter(brokerage_account=account, reference=reference).exists():
         return False
     cost = cost_of(account, instrument, qty, now)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
@@ -111,12 +111,18 @@ _QUERIES: list[tuple[str, str]] = [
 ]
 
 
-def ledger_differences() -> Iterator[Difference]:
-    """Every broken promise of the ledger, in one consistent view of the database."""
+def ledger_differences(patience: timedelta | None = None) -> Iterator[Difference]:
+    """Every broken promise of the ledger, in one consistent view of the database.
+
+    A statement may take the `patience` of who does not wait for it, 0 for any; else as any other.
+    """
     nested = connection.in_atomic_block  # a transaction that has begun cannot change its isolation
     with transaction.atomic(), connection.cursor() as cursor:
         if not nested:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        if patience is not None:
+            limit = patience // timedelta(milliseconds=1)
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(limit)])
         for invariant, query in _QUERIES:
             cursor.execute(query)
             for where, found, expected in cursor.fetchall():
@@ -162,9 +168,9 @@ def _position_differences(position: Position) -> Iterator[Difference]:
         yield Difference("I7 lots are its fills", where, str(stored), str(wanted))
 
 
-def ledger_check(*, now: datetime) -> LedgerCheck:
+def ledger_check(*, now: datetime, patience: timedelta | None = None) -> LedgerCheck:
     """Run the whole check and keep its result; /health and the admin show the last one."""
-    found = list(ledger_differences())
+    found = list(ledger_differences(patience))
     return LedgerCheck.objects.create(
         ran_at=now, differences=len(found), details=[str(item) for item in found[:DETAILS_LIMIT]]
     )

@@ -7,8 +7,11 @@ from django.db import connection
 from marketdata import quote_store
 from portfolio.models import EquitySnapshot
 
-#: One row per account that holds something or whose cash changed; at `at`, at the given prices.
-#: A held symbol without a price counts at cost, as on the page.
+#: One row per account that holds something or whose newest row is no longer true; at `at`, at the
+#: given prices.
+#: Where a price is only awaited (a feed that starts, a Redis that is away) no row is written: one
+#: at cost would stay in the curve as a dip that never was. What nobody prices counts at cost, as
+#: on the page: a symbol without a feed, or one that its venue dropped while others have prices.
 _SNAPSHOT = """
     INSERT INTO portfolio_equitysnapshot
       (brokerage_account_id, at, cash, positions_value, net_deposits)
@@ -27,11 +30,18 @@ _SNAPSHOT = """
       ON outside.brokerage_account_id = a.id AND outside.kind = 'external'
      AND outside.asset = a.currency
     WHERE (%(only)s::bigint IS NULL OR a.id = %(only)s)
+      AND NOT EXISTS (SELECT 1 FROM portfolio_position p
+                      JOIN marketdata_instrument i ON i.id = p.instrument_id
+                      WHERE p.brokerage_account_id = a.id AND p.qty > 0 AND i.feed <> ''
+                        AND (i.tradable OR cardinality(%(symbols)s::text[]) = 0)
+                        AND NOT i.symbol = ANY(%(symbols)s::text[]))
       AND (EXISTS (SELECT 1 FROM portfolio_position p
                    WHERE p.brokerage_account_id = a.id AND p.qty > 0)
-        OR NOT EXISTS (SELECT 1 FROM portfolio_equitysnapshot s WHERE s.brokerage_account_id = a.id
-                       AND s.cash = cash.balance AND s.net_deposits = -outside.balance
-                       AND s.at > %(at)s - interval '1 day'))
+        OR NOT EXISTS (SELECT 1 FROM (
+                         SELECT * FROM portfolio_equitysnapshot
+                         WHERE brokerage_account_id = a.id ORDER BY at DESC LIMIT 1) s
+                       WHERE s.cash = cash.balance AND s.net_deposits = -outside.balance
+                         AND s.positions_value = 0 AND s.at > %(at)s - interval '1 day'))
     ON CONFLICT (brokerage_account_id, at) DO UPDATE
       SET cash = excluded.cash, positions_value = excluded.positions_value,
           net_deposits = excluded.net_deposits

@@ -12,10 +12,14 @@ from accounts.keys import BrokerKey
 from accounts.services.connections import account_connect
 from accounts.services.syncs import account_activate
 from portfolio.domain.lots import SoldTooMuch
+from portfolio.domain.pnl import EquityPoint, Summary
+from portfolio.domain.returns import step_return
 from portfolio.models import EntryKind, JournalEntry, Lot
+from portfolio.selectors import summary_get
 from portfolio.services import adjustments
 from portfolio.services.books import account_lock
 from portfolio.tests.ledger import Ledger
+from speedtrade.testing.market import put_quote, quote
 
 D = Decimal
 
@@ -148,7 +152,7 @@ def test_units_go_at_what_the_oldest_had_cost(at_broker: Ledger):
     at_broker.wait(1)
     shift(at_broker, "2", "60", "two")
     at_broker.wait(1)
-    shift(at_broker, "-3", "999", "three")  # what it is worth now is nobody's gain
+    shift(at_broker, "-3", "999", "three")  # the gain on them is none that was realised
     assert journal(at_broker)[4:] == [
         ("fill", "brought:three:AAPL", D(50)),
         ("withdrawal", "brought:three:AAPL:value", D(-50)),
@@ -157,7 +161,37 @@ def test_units_go_at_what_the_oldest_had_cost(at_broker: Ledger):
     assert (fill.side, fill.qty, fill.notional) == ("sell", D(3), D(50))
     position = at_broker.position()
     assert (position.qty, position.cost_basis, position.realized_pl) == (D(1), D(30), 0)
-    assert balances(at_broker, ("cash", "USD"), ("external", "USD")) == [0, D(-30)]
+    assert balances(at_broker, ("cash", "USD"), ("external", "USD")) == [0, D(919)]
+    assert at_broker.differences() == []
+
+
+@pytest.mark.parametrize("worth", ["5000", "400", "1000"], ids=["won", "lost", "even"])
+def test_units_that_go_take_out_what_they_are_worth(at_broker: Ledger, worth: str):
+    """10 that cost 1,000: what was won or lost with them by then stays, and so does the return."""
+
+    def seen() -> Summary:
+        return summary_get(account=at_broker.account, now=at_broker.now)
+
+    def points(one: Summary) -> EquityPoint:
+        return EquityPoint(one.as_of, one.portfolio_value, one.net_deposits)
+
+    shift(at_broker, "10", "1000")
+    put_quote(quote("AAPL", "1", str(D(worth) / 10), now=at_broker.now))
+    before = seen()
+    at_broker.wait(1)
+    shift(at_broker, "-10", worth, "away")
+    after = seen()
+    assert before.total_pl == after.total_pl == D(worth) - 1000
+    assert step_return(points(before), points(after)) == 0
+    assert (after.portfolio_value, at_broker.position().realized_pl, at_broker.cash) == (0, 0, 0)
+    assert at_broker.differences() == []
+
+
+def test_units_that_came_for_nothing_take_out_what_they_are_worth(at_broker: Ledger):
+    shift(at_broker, "2")
+    shift(at_broker, "-2", "60", "away")
+    assert journal(at_broker)[-1] == ("withdrawal", "brought:away:AAPL:value", D(0))
+    assert at_broker.pocket("external").balance == D(60)
     assert at_broker.differences() == []
 
 

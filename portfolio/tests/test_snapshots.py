@@ -3,16 +3,23 @@
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from django.db import transaction
 
+from marketdata import quote_store
+from marketdata.models import Instrument
 from portfolio.domain.pnl import EquityPoint
 from portfolio.models import EquitySnapshot
 from portfolio.performance import performance_of
 from portfolio.selectors import HISTORY_POINTS, PERIODS, equity_curve, summary_get
+from portfolio.services.adjustments import fee_in_kind
+from portfolio.services.books import account_lock
 from portfolio.services.snapshots import KEEP_MINUTES, equity_snapshot, snapshots_thin
 from portfolio.tests.ledger import Ledger
 from speedtrade.lib.errors import InvalidInput
+from speedtrade.lib.redis import redis_client
 from speedtrade.testing.cast import account_of
 from speedtrade.testing.market import put_quote, quote
 
@@ -32,6 +39,11 @@ def curve(ledger: Ledger, period: str = "ALL") -> list[EquityPoint]:
     return equity_curve(account=ledger.account, period=period, now=ledger.now, equity_now=now)
 
 
+def unlist(ledger: Ledger, symbol: str, **columns: Any) -> None:
+    """The symbol as `load_instruments` leaves it that no venue lists any more."""
+    Instrument.objects.filter(symbol=symbol).update(tradable=False, **columns)
+
+
 def plant(ledger: Ledger, *ages: timedelta) -> None:
     """Snapshots of the past, each a dollar richer than the one before."""
     EquitySnapshot.objects.bulk_create(
@@ -49,7 +61,8 @@ def plant(ledger: Ledger, *ages: timedelta) -> None:
 # ── taking them ──────────────────────────────────────────────────────────────
 def test_a_snapshot_is_what_the_page_shows(ledger: Ledger):
     ledger.fill("buy", "10", "100", "1")
-    ledger.fill("buy", "0.5", "50000", "25", symbol="BTC/USD")  # no price: it counts at cost
+    ledger.fill("buy", "0.5", "50000", "25", symbol="BTC/USD")
+    unlist(ledger, "BTC/USD", feed="")  # no price for good: it counts at cost
     put_quote(quote("AAPL", "104.99", "105.00", now=ledger.now))
     assert snap(ledger) == 1
     [row] = rows(ledger)
@@ -79,12 +92,76 @@ def test_an_account_that_stands_still_gets_one_row_a_day(ledger: Ledger):
     assert snap(ledger) == 1
 
 
+def test_an_account_that_becomes_flat_says_so_at_once(ledger: Ledger):
+    """With a cash figure that it had earlier in the day: only the newest row counts."""
+    snap(ledger)
+    put_quote(quote("AAPL", "119.99", "120.00", now=ledger.now))
+    for paid, got in (("100", "100"), ("100", "130")):
+        ledger.wait(60)
+        ledger.fill("buy", "1", paid)
+        snap(ledger)
+        ledger.wait(60)
+        ledger.fill("sell", "1", got)
+        assert snap(ledger) == 1
+        assert snap(ledger) == 0
+    worth = [row.cash + row.positions_value for row in rows(ledger)]
+    assert worth == [D(100_000), D(100_020), D(100_000), D(100_020), D(100_030)]
+
+
+def test_units_that_go_for_nothing_leave_an_account_flat_too(ledger: Ledger):
+    ledger.fill("buy", "1", "100")
+    put_quote(quote("AAPL", "119.99", "120.00", now=ledger.now))
+    snap(ledger)
+    ledger.wait(60)
+    with transaction.atomic():
+        fee_in_kind(
+            account=account_lock(ledger.account.pk),
+            instrument=ledger.instrument(),
+            qty=D(1),
+            event="F1",
+            now=ledger.now,
+        )
+    assert snap(ledger) == 1
+    assert [row.positions_value for row in rows(ledger)] == [D(120), D(0)]
+
+
 def test_an_account_that_holds_something_gets_one_each_minute(ledger: Ledger):
     ledger.fill("buy", "1", "100")
+    put_quote(quote("AAPL", now=ledger.now))
     for _ in range(3):
         assert snap(ledger) == 1
         ledger.wait(60)
     assert len(rows(ledger)) == 3
+
+
+def test_a_minute_whose_prices_are_awaited_has_no_row(ledger: Ledger, charlie):
+    """At cost it would be a dip that never was, and stay in the curve."""
+    other = Ledger(charlie, account_of(charlie), ledger.clock)
+    ledger.fill("buy", "10", "100")
+    ledger.fill("buy", "1", "400", symbol="MSFT")
+    put_quote(quote("AAPL", "499.99", "500.00", now=ledger.now))
+    assert (snap(ledger), rows(ledger)) == (1, [])  # MSFT is not there yet
+    assert len(rows(other)) == 1
+    put_quote(quote("MSFT", "399.99", "400.00", now=ledger.now))
+    assert snap(ledger) == 1
+    ledger.wait(60)
+    redis_client().delete(quote_store.QUOTES_KEY)
+    assert snap(ledger) == 0
+    ledger.wait(60)
+    put_quote(quote("AAPL", "500.99", "501.00", now=ledger.now))
+    put_quote(quote("MSFT", "399.99", "400.00", now=ledger.now))
+    assert snap(ledger) == 1
+    assert [row.positions_value for row in rows(ledger)] == [D(5400), D(5410)]
+
+
+def test_a_symbol_that_a_venue_dropped_does_not_stop_the_curve(ledger: Ledger):
+    ledger.fill("buy", "10", "100")
+    ledger.fill("buy", "1", "400", symbol="MSFT")
+    unlist(ledger, "MSFT")
+    assert snap(ledger) == 0, "no price of anything: it may well come back"
+    put_quote(quote("AAPL", "499.99", "500.00", now=ledger.now))
+    assert snap(ledger) == 1
+    assert [row.positions_value for row in rows(ledger)] == [D(5400)]
 
 
 def test_every_account_is_taken_in_one_statement(

@@ -1,5 +1,6 @@
 """`manage.py check_ledger`: prove that every balance and position equals its history."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -12,7 +13,7 @@ class Command(BaseCommand):
     help = "Rebuild all balances, positions and lots from the ledger; exit 1 on a difference."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        check = ledger_check(now=timezone.now())
+        check = ledger_check(now=timezone.now(), patience=timedelta(0))
         for line in check.details:
             self.stderr.write(line)
         if check.differences:
