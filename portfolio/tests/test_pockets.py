@@ -485,7 +485,7 @@ def test_lots_that_differ_are_told_as_they_are(ledger: Ledger):
 
 def test_a_check_keeps_no_more_words_than_it_may(ledger: Ledger, monkeypatch: Any):
     many = [Difference("I0", str(number), "1", "2") for number in range(DETAILS_LIMIT + 5)]
-    monkeypatch.setattr("portfolio.services.rebuild.ledger_differences", lambda: iter(many))
+    monkeypatch.setattr("portfolio.services.rebuild.ledger_differences", lambda *_: iter(many))
     check = ledger_check(now=ledger.now)
     check.refresh_from_db()
     assert (check.ran_at, check.differences) == (ledger.now, DETAILS_LIMIT + 5)
