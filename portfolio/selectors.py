@@ -258,11 +258,15 @@ def period_start(*, account: BrokerageAccount, period: str, now: datetime) -> da
     return datetime(now.astimezone(NEW_YORK).year, 1, 1, tzinfo=NEW_YORK)
 
 
-#: Every n-th snapshot and the last one, chosen in the database: years cost no more than a day. Both
-#: sides of a deposit are kept, or the curve would show it as a slope and a profit.
+#: The lowest and the highest of each of so many spans, the first snapshot and the last, chosen in
+#: the database, which hands over no more of years than of a day: no fall is too short to be seen.
+#: Low and high are without what was paid in. Both sides of a deposit are kept, or the curve would
+#: show it as a slope and a profit.
 _THINNED = """
     WITH marked AS (
-      SELECT s.*, row_number() OVER by_time AS n, count(*) OVER () AS total,
+      SELECT s.id, at, cash, positions_value, net_deposits,
+             cash + positions_value - net_deposits AS won,
+             row_number() OVER by_time AS n, count(*) OVER () AS total,
              net_deposits <> lag(net_deposits, 1, net_deposits) OVER by_time
              OR net_deposits <> lead(net_deposits, 1, net_deposits) OVER by_time AS flow
       FROM portfolio_equitysnapshot s WHERE brokerage_account_id = %(account)s AND at >= %(since)s
@@ -271,8 +275,14 @@ _THINNED = """
       SELECT m.*, flow AND row_number() OVER (PARTITION BY flow ORDER BY at DESC) <= %(flows)s
                   AS beside_flow FROM marked m),
     counted AS (
-      SELECT k.*, %(room)s - count(*) FILTER (WHERE beside_flow) OVER () AS room FROM kept k)
-    SELECT * FROM counted
-    WHERE beside_flow OR (n - 1) %% ((total + room - 1) / room) = 0 OR n = total
+      SELECT k.*, %(room)s - count(*) FILTER (WHERE beside_flow) OVER () AS room FROM kept k),
+    spans AS MATERIALIZED (
+      SELECT c.*, (n - 1) * ((room - 1) / 2) / total AS span FROM counted c),
+    ends AS (
+      SELECT (array_agg(n ORDER BY won, n))[1] AS low,
+             (array_agg(n ORDER BY won DESC, n))[1] AS high FROM spans GROUP BY span)
+    SELECT id, at, cash, positions_value, net_deposits FROM spans
+    WHERE beside_flow OR total <= room OR n IN (1, total)
+       OR n IN (SELECT low FROM ends UNION ALL SELECT high FROM ends)
     ORDER BY at
 """

@@ -12,7 +12,7 @@ from marketdata import quote_store
 from marketdata.models import Instrument
 from portfolio.domain.pnl import EquityPoint
 from portfolio.models import EquitySnapshot
-from portfolio.performance import performance_of
+from portfolio.performance import curve_words, performance_of
 from portfolio.selectors import HISTORY_POINTS, PERIODS, equity_curve, summary_get
 from portfolio.services.adjustments import fee_in_kind
 from portfolio.services.books import account_lock
@@ -271,6 +271,41 @@ def test_a_thinned_curve_keeps_both_sides_of_a_deposit(ledger: Ledger):
     assert len(points) <= HISTORY_POINTS
     assert {kept[499].at, kept[500].at} <= {point.at for point in points}
     assert performance_of(points, "ALL", ledger.now).twr_pct == 100
+
+
+@pytest.mark.parametrize("fell_at", [1, 777, 4998])
+@pytest.mark.parametrize("fallen, depth", [(D(60_000), D(40)), (D(150_000), D("33.3333"))])
+def test_a_fall_that_is_over_soon_is_on_every_curve(
+    ledger: Ledger, fell_at: int, fallen: Decimal, depth: Decimal
+):
+    """One snapshot of 5,000 lies far below the rest, or above it: it is one of the points."""
+    ledger.account.created_at = ledger.now - timedelta(days=30)
+    ledger.account.save()
+    plant(ledger, *(timedelta(minutes=n) for n in range(5000, 0, -1)))
+    EquitySnapshot.objects.update(cash=D(100_000))
+    EquitySnapshot.objects.filter(pk=rows(ledger)[fell_at].pk).update(cash=fallen)
+    points = curve(ledger)
+    assert len(points) <= HISTORY_POINTS
+    did = performance_of(points, "ALL", ledger.now)
+    assert did.fall_pct == depth
+    assert fallen in [point.equity for point in points]
+    assert f"{fallen:,.2f}" in curve_words(
+        [*points[:-1], replace(points[-1], equity=D(99_999))], "ALL"
+    )
+
+
+def test_a_fall_beside_a_deposit_is_no_less_deep(ledger: Ledger):
+    """It is looked for in what was won: 50,000 were paid in when 40,000 had been lost."""
+    ledger.account.created_at = ledger.now - timedelta(days=30)
+    ledger.account.save()
+    plant(ledger, *(timedelta(minutes=n) for n in range(5000, 0, -1)))
+    kept = rows(ledger)
+    for number, row in enumerate(kept):
+        paid = D(150_000) if number >= 2010 else D(100_000)
+        row.net_deposits, row.cash = paid, paid - (40_000 if 2003 <= number < 2019 else 0)
+    kept[2012].cash -= 11_000
+    EquitySnapshot.objects.bulk_update(kept, ["cash", "net_deposits"])
+    assert kept[2012].at in {point.at for point in curve(ledger)}
 
 
 def test_the_curve_of_a_strangers_account_is_not_mixed_in(ledger: Ledger, charlie):
