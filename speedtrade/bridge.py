@@ -47,9 +47,8 @@ class Bridge:
         if size is None:
             return  # they left before they had said all
         environ = build_environ(cast(Any, scope), cast(Any, body))
-        environ["CONTENT_LENGTH"] = str(
-            size
-        )  # what comes in chunks has none, and is no less a body
+        # What comes in chunks names no length, and is no less a body.
+        environ["CONTENT_LENGTH"] = str(size)
         if "CONTENT_TYPE" in environ:
             environ["CONTENT_TYPE"] = _plain_type(environ["CONTENT_TYPE"])
         left: list[Message] = await loop.run_in_executor(

@@ -37,6 +37,14 @@ def is_checking(order: Order, now: datetime) -> bool:
 def outcome(order: Order, events: Sequence[OrderEvent], now: datetime) -> Outcome | None:
     """What there is to say about an order beyond its status, or None."""
     state = OrderState(order.state)
+    if is_checking(order, now) and state == S.PENDING:
+        return Outcome(
+            "warn",
+            "clock",
+            "Not sent yet.",
+            "It has not left SpeedTrade: trading is stopped, or others are before it. It goes when "
+            "its turn comes; until then it can be canceled.",
+        )
     if is_checking(order, now):
         return Outcome(
             "warn",

@@ -278,15 +278,20 @@ def test_a_long_life_is_still_a_small_page(desk: Desk, web: Client):
 
 
 # ── what is not ordinary ─────────────────────────────────────────────────────
-def test_an_order_without_an_answer_is_said_to_be_checked_after_five_seconds(
-    desk: Desk, web: Client
+@pytest.mark.parametrize(
+    ("state", "says"), [("pending", "Not sent yet"), ("submitting", "Checking with the broker")]
+)
+def test_an_order_without_an_answer_says_why_after_five_seconds(
+    desk: Desk, web: Client, state: str, says: str
 ):
+    """Of one that waits here nobody was asked: the broker does not owe an answer."""
     order = desk.place(qty="5")
+    Order.objects.filter(pk=order.pk).update(state=state)
     stamp = desk.fresh(order).updated_at.isoformat()
-    assert "Checking with the broker" not in text(web.get(f"/orders/{order.pk}"))
+    assert says not in text(web.get(f"/orders/{order.pk}"))
     desk.wait(6)
     answer = web.get(f"/orders/{order.pk}", {"seen": stamp}, headers=HTMX)
-    assert answer.status_code == 200 and "Checking with the broker" in text(answer)
+    assert answer.status_code == 200 and says in text(answer)
 
 
 @pytest.mark.parametrize(
