@@ -65,9 +65,8 @@ def holding_shift(
         return
     reference = f"{BROUGHT}{key}:{instrument.symbol}"
     value = money_round(cost or ZERO) if qty > 0 else cost_of(account, instrument, -qty, now)
-    incoming = value if qty > 0 else -value
-    if incoming > 0:  # what pays for the units comes before them, what they leave goes after
-        cash_shift(account=account, amount=incoming, reference=f"{reference}:value", now=now)
+    if qty > 0 and value:  # what pays for the units comes before them, what they leave goes after
+        cash_shift(account=account, amount=value, reference=f"{reference}:value", now=now)
     fill_book(
         account=account,
         instrument=instrument,

@@ -44,41 +44,29 @@ def passes(account: BrokerageAccount, caps: Capabilities) -> set[str]:
     return passed
 
 
+# An adapter that keeps the pace counts what its venue counts, and an order is not among it.
+CANNOT_WAIT = {"find_order", "cancel_order"}
+SPENT = {"paused_until": timedelta(minutes=1)}
+NEARLY = {"remaining": 1, "resets_at": timedelta(minutes=1)}
+
+
 @pytest.mark.parametrize(
-    ("caps", "may"),
+    ("limit", "caps", "may"),
     [
-        (ALPACA, set()),
-        # Its adapter counts what the venue counts, and an order is not among it.
-        (KRAKEN, {"submit_order", "find_order", "cancel_order"}),
+        (SPENT, ALPACA, set()),
+        (SPENT, KRAKEN, CANNOT_WAIT | {"submit_order"}),
+        (NEARLY, ALPACA, CANNOT_WAIT),
+        (NEARLY, KRAKEN, CANNOT_WAIT | {"submit_order"}),
     ],
-    ids=["alpaca", "kraken"],
+    ids=["spent-alpaca", "spent-kraken", "nearly-alpaca", "nearly-kraken"],
 )
 def test_a_rate_limit_holds_up_no_order_where_the_adapter_keeps_the_pace(
-    account: BrokerageAccount, caps: Capabilities, may: set[str]
+    account: BrokerageAccount, limit: dict[str, Any], caps: Capabilities, may: set[str]
 ) -> None:
     now = timezone.now()
-    BrokerLink.objects.create(
-        brokerage_account=account, created_at=now, paused_until=now + timedelta(minutes=1)
-    )
-    assert passes(account, caps) == may
-
-
-@pytest.mark.parametrize(
-    ("caps", "may"),
-    [
-        (ALPACA, {"find_order", "cancel_order"}),
-        (KRAKEN, {"submit_order", "find_order", "cancel_order"}),
-    ],
-    ids=["alpaca", "kraken"],
-)
-def test_the_last_requests_are_kept_for_what_cannot_wait(
-    account: BrokerageAccount, caps: Capabilities, may: set[str]
-) -> None:
-    now = timezone.now()
-    BrokerLink.objects.create(
-        brokerage_account=account,
-        created_at=now,
-        remaining=1,
-        resets_at=now + timedelta(minutes=1),
-    )
+    fields = {
+        name: now + value if isinstance(value, timedelta) else value
+        for name, value in limit.items()
+    }
+    BrokerLink.objects.create(brokerage_account=account, created_at=now, **fields)
     assert passes(account, caps) == may
