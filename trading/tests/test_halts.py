@@ -27,8 +27,9 @@ from speedtrade.lib import live
 from speedtrade.lib.errors import DomainError
 from speedtrade.testing.cast import make_user, page_client
 from speedtrade.testing.waiting import wait_until
-from trading.models import Submission, TradingHalt
+from trading.models import Order, PaperOrder, Submission, TradingHalt
 from trading.services.halts import trading_halt, trading_resume
+from trading.services.reconciliation import submission_recover
 from trading.tests.desk import Desk
 
 
@@ -58,6 +59,48 @@ def test_what_waits_in_the_outbox_is_not_sent_while_trading_is_halted(desk: Desk
     desk.sweep()
     assert desk.fresh(waiting).state in {"accepted", "new"}
     desk.check()
+
+
+@pytest.mark.parametrize("by", ["everybody", "owner", "support"])
+def test_what_was_claimed_and_never_arrived_is_not_sent_while_trading_is_stopped(
+    desk: Desk, by: str
+):
+    """Fails where the look that proves it absent sends it on by itself, whatever is stopped."""
+    order = desk.place("buy", "5", limit="90.00")
+    # A worker claimed it and was killed on the way.
+    Order.objects.filter(pk=order.pk).update(state="submitting")
+    claimed = {"claimed_at": desk.now, "attempts": 1, "sends": 1, "sent_at": desk.now}
+    Submission.objects.filter(order=order).update(**claimed)
+    staff = make_user("staff", staff=True)
+    stop, resume = {
+        "everybody": (
+            lambda: trading_halt(actor=None, reason="Look first.", now=desk.now),
+            lambda: trading_resume(actor=None, reason="All is well.", now=desk.now),
+        ),
+        "owner": (
+            lambda: account_stop(account=desk.account, actor=desk.user, now=desk.now),
+            lambda: account_resume(account=desk.account, actor=desk.user, now=desk.now),
+        ),
+        "support": (
+            lambda: account_freeze(
+                account_id=desk.account.pk, actor=staff, reason="asked", now=desk.now
+            ),
+            lambda: account_unfreeze(
+                account_id=desk.account.pk, actor=staff, reason="all is well", now=desk.now
+            ),
+        ),
+    }[by]
+    stop()
+    submission = Submission.objects.get(order=order)
+    for _ in range(3):
+        desk.wait(20)
+        submission_recover(submission_id=submission.pk, now=desk.now)
+    assert not PaperOrder.objects.exists() and desk.fresh(order).state == "submitting"
+    resume()
+    desk.account.refresh_from_db()
+    desk.wait(20)
+    submission_recover(submission_id=submission.pk, now=desk.now)
+    assert PaperOrder.objects.count() == 1
 
 
 def test_an_order_that_waits_out_a_halt_can_be_cancelled(desk: Desk):
